@@ -1,0 +1,118 @@
+package alipay
+
+import (
+	"crypto/x509/pkix"
+	"encoding/asn1"
+	"encoding/hex"
+	"errors"
+	"math/big"
+	"strings"
+	"unicode/utf16"
+	"unicode/utf8"
+)
+
+// tbs is the beginning of a certificate. It is read by hand because crypto/x509 refuses certificates that count: an SM2
+// root stands in Alipay's own root bundle.
+type tbs struct {
+	Version   int `asn1:"optional,explicit,default:0,tag:0"`
+	Serial    *big.Int
+	Algorithm pkix.AlgorithmIdentifier
+	Issuer    asn1.RawValue
+}
+
+func parseTBS(der []byte) (tbs, error) {
+	var cert struct{ TBS tbs }
+	if _, err := asn1.Unmarshal(der, &cert); err != nil || cert.TBS.Serial == nil {
+		return tbs{}, errors.New("not a certificate")
+	}
+	return cert.TBS, nil
+}
+
+// attribute and rdnSET mirror RFC 5280's Name; the suffix SET tells encoding/asn1 the tag.
+type attribute struct {
+	Type  asn1.ObjectIdentifier
+	Value asn1.RawValue
+}
+
+type rdnSET []attribute
+
+// keywords are the attribute types that Java's X500Principal.getName() spells by name; others are spelled as numbers.
+var keywords = map[string]string{
+	"2.5.4.3":                    "CN",
+	"2.5.4.6":                    "C",
+	"2.5.4.7":                    "L",
+	"2.5.4.8":                    "ST",
+	"2.5.4.9":                    "STREET",
+	"2.5.4.10":                   "O",
+	"2.5.4.11":                   "OU",
+	"0.9.2342.19200300.100.1.25": "DC",
+	"0.9.2342.19200300.100.1.1":  "UID",
+}
+
+// distinguishedName spells a DER name as RFC 2253 does, in Java's dialect: the official Java SDK hashes that spelling
+// (AntCertificationUtil.getCertSN). The last part comes first. pkix.Name won't do: it reorders and merges parts.
+func distinguishedName(der []byte) (string, error) {
+	var name []rdnSET
+	if rest, err := asn1.Unmarshal(der, &name); err != nil || len(rest) > 0 {
+		return "", errors.New("not a name")
+	}
+	var b strings.Builder
+	for i := len(name) - 1; i >= 0; i-- {
+		if b.Len() > 0 {
+			b.WriteByte(',')
+		}
+		for j, a := range name[i] {
+			if j > 0 {
+				b.WriteByte('+')
+			}
+			b.WriteString(a.spell())
+		}
+	}
+	return b.String(), nil
+}
+
+func (a attribute) spell() string {
+	oid := a.Type.String()
+	keyword, known := keywords[oid]
+	value, readable := directoryString(a.Value)
+	if !known {
+		return oid + "=#" + hex.EncodeToString(a.Value.FullBytes)
+	}
+	if !readable {
+		return keyword + "=#" + hex.EncodeToString(a.Value.FullBytes)
+	}
+	return keyword + "=" + escapeValue(value)
+}
+
+func directoryString(v asn1.RawValue) (string, bool) {
+	switch v.Tag {
+	case asn1.TagUTF8String, asn1.TagPrintableString, asn1.TagIA5String, asn1.TagT61String, asn1.TagGeneralString:
+		return string(v.Bytes), utf8.Valid(v.Bytes)
+	case asn1.TagBMPString:
+		units := make([]uint16, len(v.Bytes)/2)
+		for i := range units {
+			units[i] = uint16(v.Bytes[2*i])<<8 | uint16(v.Bytes[2*i+1])
+		}
+		return string(utf16.Decode(units)), len(v.Bytes)%2 == 0
+	}
+	return "", false
+}
+
+// escapeValue escapes as Java does, which includes = and a # that isn't first.
+func escapeValue(s string) string {
+	inner := strings.Trim(s, " \r")
+	lead := len(s) - len(strings.TrimLeft(s, " \r"))
+	var b strings.Builder
+	for i, r := range s {
+		switch {
+		case i < lead || i >= lead+len(inner) || strings.ContainsRune(`,=+<>#;"\`, r):
+			b.WriteByte('\\')
+			b.WriteRune(r)
+		case r == 0:
+			b.WriteString(`\00`)
+		default:
+			b.WriteRune(r)
+		}
+	}
+	return b.String()
+}

@@ -1,0 +1,116 @@
+package alipay
+
+import (
+	"strings"
+
+	"koubei-landing/internal/operator"
+)
+
+const (
+	codeSuccess = "10000"
+	codeUnknown = "20000" // "Service Currently Unavailable": the gateway, or the system behind it
+	codeLimited = "40005" // too many calls of the application or the method
+
+	maxIdentifier = 64 // bytes; the documentation says 28 for ids and 16 for types
+	maxShopIDs    = 16 << 10
+)
+
+type verdict struct {
+	kind    error
+	outcome Outcome
+}
+
+// verdicts are the business errors of koubei.member.data.oauth.query, as its documentation spells them.
+var verdicts = map[string]verdict{
+	"INVALID_PARAMETER":   {ErrInvalidParameter, OutcomeInvalidParameter},
+	"AUTH_CODE_NOT_EXIST": {ErrCodeNotExist, OutcomeCodeNotExist},
+	"AUTH_CODE_EXPIRES":   {ErrCodeExpired, OutcomeCodeExpired},
+	"ACCESS_NOT_ALLOWED":  {ErrAccessNotAllowed, OutcomeAccessNotAllowed},
+	"SYSTEM_ERROR":        {ErrUnavailable, OutcomeBusy},
+}
+
+// subCodePrefixes are what other interfaces put before the same names; some spell theirs both ways.
+var subCodePrefixes = []string{"isv.", "isp.", "aop.", "ACQ.", "KOUBEI."}
+
+// bareSubCode returns subCode without one leading prefix.
+func bareSubCode(subCode string) string {
+	for _, p := range subCodePrefixes {
+		if bare, ok := strings.CutPrefix(subCode, p); ok {
+			return bare
+		}
+	}
+	return subCode
+}
+
+// failure turns an answer that says no into an error. An unsigned answer may be anybody's: it can make us wait or give
+// up, but it never judges a code.
+func failure(m message, signed bool) *Error {
+	e := &Error{Code: m.code, Msg: m.msg, SubCode: m.subCode, SubMsg: m.subMsg, Signed: signed}
+	v := verdict{ErrRejected, OutcomeRejected}
+	if signed {
+		v = signedVerdict(m)
+	} else if m.code == codeUnknown {
+		v = verdict{ErrUnavailable, OutcomeBusy}
+	}
+	e.kind, e.outcome = v.kind, v.outcome
+	return e
+}
+
+// signedVerdict decides on the sub_code first: SYSTEM_ERROR has been seen with 20000 as well as with 40004.
+func signedVerdict(m message) verdict {
+	if v, ok := verdicts[m.subCode]; ok {
+		return v
+	}
+	if v, ok := verdicts[bareSubCode(m.subCode)]; ok {
+		return v
+	}
+	if m.code == codeUnknown || m.code == codeLimited {
+		return verdict{ErrUnavailable, OutcomeBusy}
+	}
+	return verdict{ErrRejected, OutcomeRejected}
+}
+
+// identity returns the grant in a verified success, without application and time. It fails with ErrUntrusted where the
+// answer doesn't name an operator beyond doubt.
+func identity(m message) (operator.Grant, error) {
+	switch {
+	case m.subCode != "":
+		return operator.Grant{}, malformed(m, "a success with a sub_code")
+	case !identifier(m.operatorID):
+		return operator.Grant{}, malformed(m, "no usable operator_id")
+	case !identifier(m.operatorType):
+		return operator.Grant{}, malformed(m, "no usable operator_type")
+	case m.partnerID != "" && !identifier(m.partnerID):
+		return operator.Grant{}, malformed(m, "an unusable operator_partner_id")
+	case len(m.shopIDs) > maxShopIDs || strings.ContainsFunc(m.shopIDs, isControl):
+		return operator.Grant{}, malformed(m, "unusable shop_ids")
+	}
+	return operator.Grant{
+		Operator:  operator.Operator{ID: m.operatorID, Type: operator.Type(m.operatorType)},
+		PartnerID: m.partnerID,
+		ShopIDs:   m.shopIDs,
+	}, nil
+}
+
+// malformed is a signed answer that makes no sense.
+func malformed(m message, format string, args ...any) *Error {
+	e := untrusted("signed, but malformed: "+format, args...)
+	e.Code, e.Msg, e.SubCode, e.SubMsg, e.Signed = m.code, m.msg, m.subCode, m.subMsg, true
+	return e
+}
+
+// identifier reports whether s may go into headers, keys and logs as it is.
+func identifier(s string) bool {
+	return s != "" && len(s) <= maxIdentifier && visibleASCII(s)
+}
+
+func visibleASCII(s string) bool {
+	for i := range len(s) {
+		if s[i] <= ' ' || s[i] > '~' {
+			return false
+		}
+	}
+	return true
+}
+
+func isControl(r rune) bool { return r < ' ' || r == 0x7f || r >= 0x80 && r < 0xa0 }

@@ -1,0 +1,99 @@
+package alipay
+
+import (
+	"cmp"
+	"encoding/json"
+	"html"
+	"net/url"
+	"slices"
+	"strings"
+	"unicode/utf8"
+)
+
+const (
+	redacted = "[redacted]"
+
+	maxText    = 512 // bytes of one text of the gateway in an Error
+	maxTraceID = 64
+)
+
+// signedNames are the parameters that a string to sign may begin with. The gateway quotes its own string to sign in the
+// sub_msg of isv.invalid-signature, and that holds the code.
+var signedNames = []string{
+	"alipay_root_cert_sn=", "app_auth_token=", "app_cert_sn=", "app_id=", "biz_content=", "charset=", "encrypt_type=", "sign=",
+}
+
+// secrets are texts that no error may hold, in the spellings in which an answer may quote them, the longest first.
+type secrets []string
+
+// newSecrets spells the values plain, escaped for JSON, URLs and HTML, and escaped once more: the string to sign holds
+// JSON, and the gateway quotes it as HTML. Real codes are letters and digits, which all look the same.
+func newSecrets(values ...string) secrets {
+	spellings := slices.DeleteFunc(slices.Clone(values), func(v string) bool { return v == "" })
+	for range 2 {
+		for _, v := range slices.Clone(spellings) {
+			spellings = append(spellings, url.QueryEscape(v), html.EscapeString(v), jsonEscape(v, false), jsonEscape(v, true))
+		}
+		slices.SortFunc(spellings, func(a, b string) int { return cmp.Or(len(b)-len(a), strings.Compare(a, b)) })
+		spellings = slices.Compact(spellings)
+	}
+	return spellings
+}
+
+func jsonEscape(v string, html bool) string {
+	var b strings.Builder
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(html)
+	if enc.Encode(v) != nil { // a string: can't happen
+		return v
+	}
+	return b.String()[1 : b.Len()-len("\"\n")]
+}
+
+// strip returns text without the secrets, without a quoted string to sign and what follows it, without control
+// characters, and bounded.
+func (s secrets) strip(text string) string {
+	for _, name := range signedNames {
+		if before, _, ok := strings.Cut(text, name); ok {
+			text = before + "[string to sign left out]"
+		}
+	}
+	for _, secret := range s {
+		text = strings.ReplaceAll(text, secret, redacted)
+	}
+	text = strings.Map(func(r rune) rune {
+		if isControl(r) {
+			return ' '
+		}
+		return r
+	}, text)
+	return shorten(text, maxText)
+}
+
+// clean strips every text of e.
+func (s secrets) clean(e *Error) {
+	for _, text := range []*string{&e.Code, &e.Msg, &e.SubCode, &e.SubMsg, &e.TraceID, &e.detail} {
+		*text = s.strip(*text)
+	}
+}
+
+func shorten(text string, limit int) string {
+	if len(text) <= limit {
+		return text
+	}
+	for limit > 0 && !utf8.RuneStart(text[limit]) {
+		limit--
+	}
+	return text[:limit] + "…"
+}
+
+// traceIDOf returns the header's visible ASCII, bounded.
+func traceIDOf(header string) string {
+	var b strings.Builder
+	for i := 0; i < len(header) && b.Len() < maxTraceID; i++ {
+		if header[i] > ' ' && header[i] <= '~' {
+			b.WriteByte(header[i])
+		}
+	}
+	return b.String()
+}

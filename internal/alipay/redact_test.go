@@ -1,0 +1,92 @@
+package alipay
+
+import (
+	"errors"
+	"fmt"
+	"html"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"unicode/utf8"
+)
+
+// Whatever the gateway, or somebody in its place, says: no error and no attempt holds the code, the token, a signature or
+// a key.
+func TestNothingSecretIsTold(t *testing.T) {
+	const code, token = `c0de"<&>+%\/12345678901234X42`, "202601BBtoken&X40"
+	cfg := testConfig(t)
+	cfg.AppAuthToken = token
+	key := privateKey(t, "keys/alipay_private_pkcs8.pem")
+	jsonText := func(s string) string { return strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(s) }
+	spellings := []string{code, token, url.QueryEscape(code), html.EscapeString(code), jsonText(code), html.EscapeString(jsonText(code))}
+
+	var answers []func(r *http.Request) (*http.Response, error)
+	for _, field := range []string{"code", "msg", "sub_code", "sub_msg"} {
+		for _, s := range append(spellings, strings.Repeat("x", maxText-10)+code, "a\n"+code, "验签字符串为：app_auth_token="+token+"&amp;biz_content="+html.EscapeString(jsonText(code))) {
+			node := `{"code":"40002","` + field + `":"` + jsonText(s) + `"}`
+			if field == "code" {
+				node = `{"code":"` + jsonText(s) + `"}`
+			}
+			node = strings.ReplaceAll(node, "\n", `\n`)
+			for _, body := range []string{signedBy(t, key, node), `{"error_response":` + node + `}`, `{"error_response":` + node + `,"sign":"AAAA"}`} {
+				answers = append(answers, answering(body))
+			}
+		}
+	}
+	answers = append(answers,
+		func(r *http.Request) (*http.Response, error) {
+			return nil, &url.Error{Op: "Post", URL: r.URL.String(), Err: fmt.Errorf("malformed HTTP response %q about %s and %s", code, code, token)}
+		},
+		func(r *http.Request) (*http.Response, error) {
+			body, err := io.ReadAll(r.Body)
+			if err != nil {
+				return nil, err
+			}
+			return nil, errors.New("sent " + string(body))
+		},
+		func(r *http.Request) (*http.Response, error) {
+			resp, err := answering(code)(r)
+			resp.Header.Set("trace_id", code)
+			resp.StatusCode = 500
+			return resp, err
+		},
+	)
+	synctest.Test(t, func(t *testing.T) {
+		for i, answer := range answers {
+			var signature string
+			var told []string
+			cfg.OnAttempt = func(a Attempt) { told = append(told, fmt.Sprintf("%+v", a), a.TraceID) }
+			c := newTestClient(t, cfg)
+			c.transport = roundTripper(func(r *http.Request) (*http.Response, error) {
+				signature = r.URL.Query().Get("sign")
+				return answer(r)
+			})
+			_, err := c.Exchange(t.Context(), code)
+			if err == nil {
+				t.Fatalf("answer %d: no error", i)
+			}
+			e := asError(err)
+			told = append(told, err.Error(), fmt.Sprintf("%+v %#v %q", e, e.SubMsg, e.Msg), e.Advice())
+			for _, text := range told {
+				for _, secret := range append(spellings, signature, url.QueryEscape(signature), "X40", "X42") {
+					if strings.Contains(text, secret) {
+						t.Errorf("answer %d: %q holds %q", i, text, secret)
+					}
+				}
+				if strings.ContainsAny(err.Error(), "\n\r") || !utf8.ValidString(err.Error()) || len(err.Error()) > 4*maxText+400 {
+					t.Errorf("answer %d: unfit for a log line: %q", i, err)
+				}
+			}
+		}
+	})
+}
+
+func TestShortenKeepsCharactersWhole(t *testing.T) {
+	got := shorten(strings.Repeat("店", 200), 100)
+	if want := strings.Repeat("店", 33) + "…"; got != want {
+		t.Errorf("got %q", got)
+	}
+}

@@ -1,0 +1,334 @@
+package alipay
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// pipes is a listener whose connections are in memory, so that a turned clock can wait for them.
+type pipes struct {
+	conns  chan net.Conn
+	closed chan struct{}
+}
+
+func (p *pipes) Accept() (net.Conn, error) {
+	select {
+	case c := <-p.conns:
+		return c, nil
+	case <-p.closed:
+		return nil, net.ErrClosed
+	}
+}
+
+func (p *pipes) Close() error   { close(p.closed); return nil }
+func (p *pipes) Addr() net.Addr { return &net.UnixAddr{Name: "pipe"} }
+
+func (p *pipes) dial(ctx context.Context, _, _ string) (net.Conn, error) {
+	ours, theirs := net.Pipe()
+	select {
+	case p.conns <- theirs:
+		return ours, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// script is what the gateway does at each call; the last step is repeated.
+type script []http.HandlerFunc
+
+// bench is a client against a scripted gateway on a turned clock. It runs inside a synctest bubble.
+type bench struct {
+	*Client
+	began    time.Time
+	attempts []Attempt
+
+	mu      sync.Mutex
+	arrived []time.Duration // when each call did
+	overlap bool            // of two calls
+}
+
+// calls returns when each call arrived, and whether two were there at a time.
+func (b *bench) calls() ([]time.Duration, bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return slices.Clone(b.arrived), b.overlap
+}
+
+// arrive notes a call and returns how many there were.
+func (b *bench) arrive(overlap bool) int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.arrived = append(b.arrived, time.Since(b.began))
+	b.overlap = b.overlap || overlap
+	return len(b.arrived)
+}
+
+func newBench(t *testing.T, steps script, change ...func(*Config)) *bench {
+	t.Helper()
+	b := &bench{began: time.Now()}
+	cfg := testConfig(t)
+	cfg.GatewayURL.Scheme, cfg.AllowHTTP, cfg.Now = "http", true, nil
+	cfg.OnAttempt = func(a Attempt) { b.attempts = append(b.attempts, a) }
+	for _, f := range change {
+		f(&cfg)
+	}
+	b.Client = newTestClient(t, cfg)
+
+	listener := &pipes{conns: make(chan net.Conn), closed: make(chan struct{})}
+	transport := newTransport(4)
+	transport.Proxy, transport.DialContext = nil, listener.dial
+	b.transport = transport
+
+	var inside atomic.Int32
+	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		n := b.arrive(inside.Add(1) > 1)
+		defer inside.Add(-1)
+		_, _ = io.Copy(io.Discard, r.Body)
+		steps[min(n, len(steps))-1](w, r)
+	})}
+	done := make(chan error, 1)
+	go func() { done <- server.Serve(listener) }()
+	t.Cleanup(func() {
+		transport.CloseIdleConnections()
+		_ = server.Close()
+		<-done
+	})
+	return b
+}
+
+func says(body string) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/html;charset=utf-8")
+		_, _ = io.WriteString(w, body)
+	}
+}
+
+// drops cuts the connection without an answer.
+func drops(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }
+
+// hangs answers never.
+func hangs(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }
+
+func after(d time.Duration, next http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		select {
+		case <-time.After(d):
+			next(w, r)
+		case <-r.Context().Done():
+		}
+	}
+}
+
+func answers(t *testing.T) (success, busy, notExist http.HandlerFunc) {
+	key := privateKey(t, "keys/alipay_private_pkcs8.pem")
+	return says(signedBy(t, key, successNode)),
+		says(signedBy(t, key, `{"code":"20000","msg":"Service Currently Unavailable","sub_code":"isp.unknow-error"}`)),
+		says(signedBy(t, key, `{"code":"40004","msg":"Business Failed","sub_code":"AUTH_CODE_NOT_EXIST"}`))
+}
+
+func outcomes(attempts []Attempt) []Outcome {
+	var list []Outcome
+	for _, a := range attempts {
+		list = append(list, a.Outcome)
+	}
+	return list
+}
+
+// A row is: what the gateway does, and what becomes of the exchange after how many calls.
+func TestRetries(t *testing.T) {
+	success, busy, notExist := answers(t)
+	redirect := func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/elsewhere", http.StatusFound) }
+	tests := []struct {
+		name     string
+		steps    script
+		want     error
+		outcomes []Outcome
+	}{
+		{"at once", script{success}, nil, []Outcome{OutcomeSuccess}},
+		{"busy twice", script{busy, busy, success}, nil, []Outcome{OutcomeBusy, OutcomeBusy, OutcomeSuccess}},
+		{"busy for good", script{busy}, ErrUnavailable, slices.Repeat([]Outcome{OutcomeBusy}, 5)},
+		{"slow", script{after(2*time.Second, success)}, nil, []Outcome{OutcomeSuccess}},
+		{"dropped", script{drops, success}, nil, []Outcome{OutcomeLost, OutcomeSuccess}},
+		{"HTML", script{says("<html>"), success}, nil, []Outcome{OutcomeNotGateway, OutcomeSuccess}},
+		{"redirect", script{redirect, success}, nil, []Outcome{OutcomeNotGateway, OutcomeSuccess}},
+		{"hangs once", script{hangs, success}, nil, []Outcome{OutcomeTimeout, OutcomeSuccess}},
+		{"hangs for good", script{hangs}, ErrUnavailable, []Outcome{OutcomeTimeout, OutcomeTimeout}},
+		{"gone after a lost answer", script{drops, notExist}, ErrCodeNotExist, []Outcome{OutcomeLost, OutcomeCodeNotExist}},
+		{"a verdict", script{notExist, success}, ErrCodeNotExist, []Outcome{OutcomeCodeNotExist}},
+		{"untrusted", script{says("{}"), success}, ErrUntrusted, []Outcome{OutcomeUntrusted}},
+		{"rejected", script{says(`{"error_response":{"code":"40002"}}`), success}, ErrRejected, []Outcome{OutcomeRejected}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := newBench(t, tt.steps)
+				grant, err := b.Exchange(t.Context(), testCode)
+				elapsed := time.Since(b.began)
+				calls, overlap := b.calls()
+				if tt.want == nil && err != nil || !errors.Is(err, tt.want) {
+					t.Errorf("got %v, want %v", err, tt.want)
+				}
+				if got := outcomes(b.attempts); !slices.Equal(got, tt.outcomes) || len(calls) != len(got) {
+					t.Errorf("got %v in %d calls, want %v", got, len(calls), tt.outcomes)
+				}
+				if overlap {
+					t.Error("two attempts at a time")
+				}
+				if elapsed > defaultTimeout {
+					t.Errorf("took %s, budget %s", elapsed, defaultTimeout)
+				}
+				for i, a := range b.attempts {
+					if a.Retry != (i > 0) || (a.Err == nil) != (a.Outcome == OutcomeSuccess) {
+						t.Errorf("attempt %d: %+v", i, a)
+					}
+				}
+				// Sending takes no time on this clock.
+				if sent := b.began.Add(calls[len(calls)-1]); err == nil && !grant.ExchangedAt.Equal(sent) {
+					t.Errorf("ExchangedAt: got %s, want %s", grant.ExchangedAt, sent)
+				}
+			})
+		})
+	}
+}
+
+func TestBackoffGrows(t *testing.T) {
+	_, busy, _ := answers(t)
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, script{busy})
+		_, _ = b.Exchange(t.Context(), testCode)
+		calls, _ := b.calls()
+		for i, nominal := range []time.Duration{200, 400, 800, 1600} {
+			nominal *= time.Millisecond
+			if gap := calls[i+1] - calls[i]; gap < nominal*3/4 || gap > nominal*5/4 {
+				t.Errorf("gap %d: got %s, want about %s", i, gap, nominal)
+			}
+		}
+	})
+	seen := map[time.Duration]bool{}
+	for range 100 {
+		seen[backoff(1)] = true
+	}
+	if len(seen) < 50 {
+		t.Errorf("jitter: got %d different waits of 100", len(seen))
+	}
+}
+
+// No attempt begins that can't have at least half of an attempt's time, and none outlives the budget.
+func TestBudget(t *testing.T) {
+	success, busy, _ := answers(t)
+	tests := []struct {
+		name             string
+		timeout, attempt time.Duration
+		deadline         time.Duration // of the caller; 0 for none
+		steps            script
+		calls            int
+		elapsed          time.Duration // at most; exact when calls run into their time-out
+	}{
+		{"second attempt cut by the budget", 10 * time.Second, 6 * time.Second, 0, script{hangs}, 2, 10 * time.Second},
+		{"no room for a second", 8 * time.Second, 6 * time.Second, 0, script{hangs}, 1, 6 * time.Second},
+		{"no room after a busy answer", 4 * time.Second, 4 * time.Second, 0, script{after(1900*time.Millisecond, busy)}, 1, 1900 * time.Millisecond},
+		{"caller's deadline cuts the attempt", 10 * time.Second, 6 * time.Second, 4 * time.Second, script{hangs}, 1, 4 * time.Second},
+		{"caller's deadline leaves no room at all", 10 * time.Second, 6 * time.Second, 2 * time.Second, script{success}, 0, 0},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := newBench(t, tt.steps, func(cfg *Config) { cfg.Timeout, cfg.AttemptTimeout = tt.timeout, tt.attempt })
+				ctx := t.Context()
+				if tt.deadline > 0 {
+					var cancel context.CancelFunc
+					ctx, cancel = context.WithTimeout(ctx, tt.deadline)
+					defer cancel()
+				}
+				_, err := b.Exchange(ctx, testCode)
+				if elapsed := time.Since(b.began); elapsed != tt.elapsed {
+					t.Errorf("took %s, want %s", elapsed, tt.elapsed)
+				}
+				if calls, _ := b.calls(); !errors.Is(err, ErrUnavailable) || len(calls) != tt.calls {
+					t.Errorf("got %v after %d calls, want %d", err, len(calls), tt.calls)
+				}
+			})
+		})
+	}
+}
+
+func TestCancelled(t *testing.T) {
+	_, busy, _ := answers(t)
+	tests := []struct {
+		name    string
+		steps   script
+		at      time.Duration
+		outcome Outcome
+	}{
+		{"while waiting for the answer", script{hangs}, time.Second, OutcomeCancelled},
+		{"between attempts", script{busy}, 100 * time.Millisecond, OutcomeBusy},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := newBench(t, tt.steps)
+				ctx, cancel := context.WithCancel(t.Context())
+				time.AfterFunc(tt.at, cancel)
+				_, err := b.Exchange(ctx, testCode)
+				if elapsed := time.Since(b.began); elapsed != tt.at {
+					t.Errorf("took %s, want %s", elapsed, tt.at)
+				}
+				if got := outcomes(b.attempts); !errors.Is(err, ErrUnavailable) || !slices.Equal(got, []Outcome{tt.outcome}) {
+					t.Errorf("got %v, %v", err, got)
+				}
+				if tt.outcome == OutcomeCancelled && !errors.Is(err, context.Canceled) {
+					t.Errorf("got %v, want the cause in it", err)
+				}
+			})
+		})
+	}
+}
+
+func TestProbe(t *testing.T) {
+	_, busy, notExist := answers(t)
+	dated := func(next http.HandlerFunc, ahead time.Duration) http.HandlerFunc {
+		return func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Date", time.Now().Add(ahead).UTC().Format(http.TimeFormat))
+			next(w, r)
+		}
+	}
+	success, _, _ := answers(t)
+	tests := []struct {
+		name string
+		step http.HandlerFunc
+		want error
+		skew time.Duration
+	}{
+		{"all well", dated(notExist, 0), ErrCodeNotExist, 0},
+		{"clock behind", dated(notExist, 5*time.Minute), ErrCodeNotExist, 5 * time.Minute},
+		{"busy", dated(busy, -time.Hour), ErrUnavailable, -time.Hour},
+		{"unknown application", dated(says(`{"error_response":{"code":"40002","sub_code":"isv.invalid-app-id"}}`), 0), ErrRejected, 0},
+		{"an operator for nothing", dated(success, 0), ErrUntrusted, 0},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := newBench(t, script{tt.step})
+				p, err := b.Probe(t.Context())
+				if !errors.Is(err, tt.want) || asError(err).Advice() == "" {
+					t.Errorf("got %v, want %v", err, tt.want)
+				}
+				if p.Date.IsZero() || (p.Skew-tt.skew).Abs() > time.Second {
+					t.Errorf("got %+v, want skew %s", p, tt.skew)
+				}
+				if calls, _ := b.calls(); len(calls) != 1 || len(b.attempts) != 0 {
+					t.Errorf("got %d calls, %d attempts reported", len(calls), len(b.attempts))
+				}
+			})
+		})
+	}
+}
