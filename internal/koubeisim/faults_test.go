@@ -1,0 +1,300 @@
+package koubeisim_test
+
+import (
+	"bytes"
+	"context"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"koubei-landing/internal/koubeisim"
+)
+
+// What each fault does, and whether the code is still good afterwards.
+func TestFaults(t *testing.T) {
+	said := func(subCode string, signed bool) func(answer) bool {
+		return func(a answer) bool {
+			return a.status == http.StatusOK && a.text("sub_code") == subCode && a.verified == signed
+		}
+	}
+	has := func(parts ...string) func(answer) bool { // signed or not, the body says so
+		return func(a answer) bool {
+			return !slices.ContainsFunc(parts, func(p string) bool { return !bytes.Contains(a.body, []byte(p)) })
+		}
+	}
+	forged := func(a answer) bool { return !a.verified && bytes.Contains(a.body, []byte(`"10000"`)) }
+	signed := func(check func(answer) bool) func(answer) bool {
+		return func(a answer) bool { return a.verified && check(a) }
+	}
+	status := func(n int) func(answer) bool { return func(a answer) bool { return a.err == nil && a.status == n } }
+	const intruder = "2088999999999999"
+	tried := map[koubeisim.Fault]bool{}
+	plain := newWorld(t, koubeisim.Options{Plain: true})
+	for _, row := range []struct {
+		fault koubeisim.Fault
+		spent bool
+		want  func(answer) bool
+	}{
+		{koubeisim.Drop, false, func(a answer) bool { return a.err != nil }},
+		{koubeisim.SpendThenDrop, true, func(a answer) bool { return a.err != nil && a.status == 0 }},
+		{koubeisim.DropMidway, true, func(a answer) bool { return a.err != nil && len(a.body) > 0 }},
+		{koubeisim.Truncated, true, func(a answer) bool { return a.err == nil && len(a.body) > 0 && a.fields == nil }},
+		{koubeisim.Empty, false, func(a answer) bool { return a.err == nil && len(a.body) == 0 }},
+		{koubeisim.HTML, false, has("<html>", "系统维护中")},
+		{koubeisim.Status500, false, status(500)},
+		{koubeisim.Status502, false, status(502)},
+		{koubeisim.Redirect, false, status(307)},
+		{koubeisim.Garbage, false, func(a answer) bool { return a.status == 200 && a.fields == nil }},
+		{koubeisim.Huge, true, func(a answer) bool { return len(a.body) > 32<<20 && a.verified }},
+		{koubeisim.Trailing, true, func(a answer) bool { return a.fields == nil && bytes.HasSuffix(a.body, []byte(`}{"code":"10000"}`)) }},
+
+		{koubeisim.Busy, false, said("isp.unknow-error", true)},
+		{koubeisim.BusyUnsigned, false, said("aop.unknow-error", false)},
+		{koubeisim.SpendThenBusy, true, said("isp.unknow-error", true)},
+		{koubeisim.SystemError, false, said("SYSTEM_ERROR", true)},
+		{koubeisim.Limited, false, said("isv.app-call-limited", true)},
+		{koubeisim.NotExist, false, said("AUTH_CODE_NOT_EXIST", true)},
+		{koubeisim.Expired, false, said("AUTH_CODE_EXPIRES", true)},
+		{koubeisim.AccessDenied, false, said("ACCESS_NOT_ALLOWED", true)},
+		{koubeisim.InvalidParameter, false, said("INVALID_PARAMETER", true)},
+		{koubeisim.PrefixedNotExist, false, said("isv.AUTH_CODE_NOT_EXIST", true)},
+		{koubeisim.UnknownError, false, said("KOUBEI_IS_CLOSED", true)},
+		{koubeisim.InvalidAppID, false, said("isv.invalid-app-id", false)},
+		{koubeisim.InvalidSignature, false, said("isv.invalid-signature", true)},
+		{koubeisim.NoSignConfig, false, said("isv.missing-signature-config", false)},
+		{koubeisim.NoPermission, false, said("isv.insufficient-isv-permissions", true)},
+		{koubeisim.TokenTimeOut, false, said("aop.app-auth-token-time-out", true)},
+		{koubeisim.ErrorNode, false, func(a answer) bool { return said("isv.code-invalid", true)(a) && a.node == "error_response" }},
+		{koubeisim.ErrorNodeUnsigned, false, func(a answer) bool { return said("isv.code-invalid", false)(a) && a.node == "error_response" }},
+
+		{koubeisim.WrongKey, true, forged},
+		{koubeisim.Unsigned, true, func(a answer) bool { return forged(a) && !bytes.Contains(a.body, []byte(`"sign"`)) }},
+		{koubeisim.UnsignedExpired, false, said("AUTH_CODE_EXPIRES", false)},
+		{koubeisim.BadSignature, true, forged},
+		{koubeisim.EmptySignature, true, func(a answer) bool { return forged(a) && bytes.Contains(a.body, []byte(`"sign":`)) }},
+		{koubeisim.Tampered, true, func(a answer) bool { return forged(a) && a.text("operator_id") == intruder }},
+		{koubeisim.SecondNode, true, has(`"2088102150477653"`, intruder, `"koubei_member_data_oauth_query_response"`)},
+		{koubeisim.EscapedSecondNode, true, has(`"2088102150477653"`, intruder, `"\u006boubei_member_data_oauth_query_response"`)},
+		{koubeisim.ForeignNode, true, has(`{"koubei_member_data_oauth_query":`, intruder, `"2088102150477653"`)},
+		{koubeisim.BothNodes, true, has(`"error_response"`, `"koubei_member_data_oauth_query_response"`)},
+		{koubeisim.SuccessAsError, true, signed(func(a answer) bool { return a.node == "error_response" && a.text("code") == "10000" })},
+		{koubeisim.OtherNode, true, signed(func(a answer) bool { return a.node == "alipay_system_oauth_token_response" })},
+		{koubeisim.UnknownCert, true, forged},
+		{koubeisim.RogueCert, true, forged},
+		{koubeisim.NoCertSN, true, func(a answer) bool { return a.verified }},     // says something in certificate mode alone
+		{koubeisim.NotEncrypted, true, func(a answer) bool { return a.verified }}, // likewise with encryption
+
+		{koubeisim.Malformed, true, signed(has(`"operator_id":""`))},
+		{koubeisim.NoType, true, signed(func(a answer) bool { return a.fields["operator_type"] == nil && a.text("operator_id") != "" })},
+		{koubeisim.UnknownType, true, signed(func(a answer) bool { return a.text("operator_type") == "SYSTEM" })},
+		{koubeisim.RepeatedField, true, signed(func(a answer) bool { return bytes.Count(a.body, []byte(`"operator_id"`)) == 2 })},
+		{koubeisim.CaseField, true, signed(func(a answer) bool {
+			return a.text("Operator_Id") == intruder && a.text("operator_id") == merchant.OperatorID
+		})},
+		{koubeisim.NumberCode, true, signed(func(a answer) bool { return a.fields["code"] == 10000.0 })},
+		{koubeisim.NoCode, true, signed(func(a answer) bool { return a.fields["code"] == nil && a.text("operator_id") != "" })},
+		{koubeisim.SuccessSubCode, true, signed(func(a answer) bool { return a.text("code") == "10000" && a.text("sub_code") != "" })},
+		{koubeisim.ArrayNode, true, signed(has(`_response":[{`))},
+
+		{koubeisim.GBK, true, signed(func(a answer) bool {
+			return a.header.Get("Content-Type") == "text/html;charset=GBK" && strings.Contains(a.text("diagnosis"), "口碑")
+		})},
+		{koubeisim.GBKUndeclared, true, func(a answer) bool {
+			return a.header.Get("Content-Type") == "text/html;charset=UTF-8" && bytes.Contains(a.body, []byte("\xd5\x5c"))
+		}},
+		{koubeisim.EscapedSlashes, true, func(a answer) bool {
+			return !a.verified && a.text("operator_id") == merchant.OperatorID && bytes.Contains(a.body, []byte(`\/`))
+		}},
+		{koubeisim.SignFirst, true, signed(has(`{"sign"`))},
+		{koubeisim.Spaced, true, signed(func(a answer) bool { return bytes.Count(a.body, []byte(" \n\t")) > 6 })},
+	} {
+		tried[row.fault] = true
+		t.Run(row.fault.String(), func(t *testing.T) {
+			w := plain.in(t)
+			code := w.koubei.Issue(merchant)
+			w.koubei.Next(row.fault)
+			if a := w.send(w.query(code)); !row.want(a) {
+				t.Errorf("got %v, %d, signed %t: %.600q", a.err, a.status, a.verified, a.body)
+			}
+			calls := w.koubei.Calls()
+			if last := calls[len(calls)-1]; w.koubei.CallsFor(code) != 1 || last.Fault != row.fault || last.Outcome == "" || last.Code != code {
+				t.Errorf("%d calls, the last %+v", w.koubei.CallsFor(code), last)
+			}
+			if again := w.send(w.query(code)); (again.text("code") == "10000") == row.spent {
+				t.Errorf("spent %t, but the next call got %s", row.spent, again.body)
+			}
+		})
+	}
+	for _, f := range []koubeisim.Fault{koubeisim.Slow, koubeisim.SpendThenSlow, koubeisim.Hold, koubeisim.SpendThenHold} {
+		tried[f] = true // below
+	}
+	for _, f := range koubeisim.Faults() {
+		if !tried[f] {
+			t.Errorf("%s is tried nowhere", f)
+		}
+		if f.About() == "" {
+			t.Errorf("%s says nothing about itself", f)
+		}
+	}
+}
+
+// The node's own slashes, as they were signed.
+func TestEscapedSlashesVerifyOncePlain(t *testing.T) {
+	w := newWorld(t, koubeisim.Options{})
+	w.koubei.Next(koubeisim.EscapedSlashes)
+	a := w.send(w.query(w.koubei.Issue(merchant)))
+	a.body = bytes.ReplaceAll(a.body, []byte(`\/`), []byte("/"))
+	if w.read(&a); !a.verified {
+		t.Errorf("got %s", a.body)
+	}
+}
+
+func TestFaultsComeInOrderOnePerCall(t *testing.T) {
+	w := newWorld(t, koubeisim.Options{})
+	w.koubei.Next(koubeisim.Busy, koubeisim.Limited)
+	w.koubei.Next(koubeisim.Busy)
+	code := w.koubei.Issue(merchant)
+	var got []string
+	for range 4 {
+		a := w.send(w.query(code))
+		got = append(got, a.text("sub_code"))
+	}
+	if want := []string{"isp.unknow-error", "isv.app-call-limited", "isp.unknow-error", ""}; !slices.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+}
+
+func TestWrongRequestsAreToldSoWhateverTheFault(t *testing.T) {
+	w := newWorld(t, koubeisim.Options{})
+	w.koubei.Next(koubeisim.Drop)
+	c := w.query("x")
+	c.query.Set("method", "nonsense")
+	if a := w.send(c); a.text("sub_code") != "isv.invalid-method" {
+		t.Errorf("got %v %s", a.err, a.body)
+	}
+	if queued := w.koubei.Queued(); len(queued) != 0 {
+		t.Errorf("the call left %v in the queue", queued)
+	}
+}
+
+func TestClearFaults(t *testing.T) {
+	w := newWorld(t, koubeisim.Options{})
+	w.koubei.Next(koubeisim.Drop, koubeisim.Busy)
+	w.koubei.ClearFaults()
+	if a := w.send(w.query(w.koubei.Issue(merchant))); a.text("code") != "10000" {
+		t.Errorf("got %v %s", a.err, a.body)
+	}
+}
+
+func TestParseFault(t *testing.T) {
+	for _, f := range append(koubeisim.Faults(), koubeisim.SlowBy(1500*time.Millisecond)) {
+		if got, err := koubeisim.ParseFault(f.String()); err != nil || got != f {
+			t.Errorf("%s: got %v, %v", f, got, err)
+		}
+	}
+	for _, name := range []string{"", "Busy", "bus", "slow:", "slow:x", "slow:-1s"} {
+		if f, err := koubeisim.ParseFault(name); err == nil {
+			t.Errorf("%q is read as %v", name, f)
+		}
+	}
+	defer func() {
+		if recover() == nil {
+			t.Error("Next takes a fault that there isn't")
+		}
+	}()
+	newWorld(t, koubeisim.Options{}).koubei.Next("no-such-fault")
+}
+
+func TestHold(t *testing.T) {
+	for _, row := range []struct {
+		fault  koubeisim.Fault
+		during string // what a second call gets meanwhile
+		held   string
+	}{
+		{koubeisim.Hold, "", "AUTH_CODE_NOT_EXIST"},
+		{koubeisim.SpendThenHold, "AUTH_CODE_NOT_EXIST", ""},
+	} {
+		t.Run(row.fault.String(), func(t *testing.T) {
+			w := newWorld(t, koubeisim.Options{})
+			code := w.koubei.Issue(merchant)
+			w.koubei.Next(row.fault)
+			c := w.query(code)
+			answers := make(chan answer, 1)
+			go func() { answers <- w.send(c) }()
+			if err := w.koubei.AwaitHeld(t.Context(), 1); err != nil {
+				t.Fatal(err)
+			}
+			if a := w.send(w.query(code)); a.text("sub_code") != row.during {
+				t.Errorf("meanwhile got %s, want %q", a.body, row.during)
+			}
+			if n := w.koubei.Release(); n != 1 {
+				t.Errorf("released %d, want 1", n)
+			}
+			if a := <-answers; !a.verified || a.text("sub_code") != row.held {
+				t.Errorf("held call got %s, want %q", a.body, row.held)
+			}
+		})
+	}
+}
+
+// A client that leaves while nothing was done has not spent its code.
+func TestLeavingWhileHeld(t *testing.T) {
+	w := newWorld(t, koubeisim.Options{})
+	for _, f := range []koubeisim.Fault{koubeisim.Hold, koubeisim.Slow} {
+		code := w.koubei.Issue(merchant)
+		w.koubei.Next(f)
+		ctx, leave := context.WithCancel(t.Context())
+		c := w.query(code)
+		left := make(chan answer, 1)
+		go func() { left <- w.sendAs(ctx, c) }()
+		if f == koubeisim.Hold {
+			if err := w.koubei.AwaitHeld(t.Context(), 1); err != nil {
+				t.Fatal(err)
+			}
+		}
+		leave()
+		if a := <-left; a.err == nil {
+			t.Errorf("%s: got %s", f, a.body)
+		}
+		w.koubei.ClearFaults() // should it have left before it arrived
+		if a := w.send(w.query(code)); a.text("code") != "10000" {
+			t.Errorf("%s: then got %s", f, a.body)
+		}
+	}
+}
+
+func TestAwaitHeldGivesUp(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := newWorld(t, koubeisim.Options{}).koubei.AwaitHeld(ctx, 1); err == nil {
+		t.Error("nothing is held")
+	}
+}
+
+// Slow answers on a clock that only moves when everybody waits.
+func TestSlow(t *testing.T) {
+	for _, row := range []struct {
+		fault koubeisim.Fault
+		want  time.Duration
+	}{
+		{koubeisim.Slow, 5 * time.Second},
+		{koubeisim.SpendThenSlow, 5 * time.Second},
+		{koubeisim.SlowBy(90 * time.Second), 90 * time.Second},
+	} {
+		t.Run(row.fault.String(), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newOffline(t, koubeisim.Options{SlowFor: 5 * time.Second})
+				w.koubei.Next(row.fault)
+				r := w.request(w.query(w.koubei.Issue(merchant)))
+				began := time.Now()
+				a := recordAnswer(w, r)
+				if took := time.Since(began); took != row.want || a.text("code") != "10000" {
+					t.Errorf("took %v, want %v: %s", took, row.want, a.body)
+				}
+			})
+		})
+	}
+}
