@@ -1,0 +1,204 @@
+package session
+
+import (
+	"crypto/rand"
+	"encoding/base64"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/alexedwards/scs/v2"
+)
+
+// maxTokens is how many cookies of the session's name are looked at: a browser has one, or two where a setting has
+// changed; more were tossed in.
+const maxTokens = 16
+
+// Cookies are the names and attributes of our cookies.
+type Cookies struct{ scs.SessionCookie }
+
+// CookieOptions say how our cookies are to be sent.
+type CookieOptions struct {
+	Name     string // without a prefix
+	Secure   bool
+	SameSite http.SameSite // Lax or None; None is sent Partitioned too
+	Domain   string
+}
+
+// NewCookies returns the cookies for these options. The name gets the prefix __Host- where a browser is to hold the
+// cookie to this host alone, __Secure- where it is shared with siblings: a neighbour can't set either over http.
+func NewCookies(o CookieOptions) Cookies {
+	name := o.Name
+	switch {
+	case o.Secure && o.Domain == "":
+		name = "__Host-" + name
+	case o.Secure:
+		name = "__Secure-" + name
+	}
+	return Cookies{scs.SessionCookie{
+		Name: name, Domain: o.Domain, Path: "/", HttpOnly: true, Secure: o.Secure,
+		SameSite: o.SameSite, Partitioned: o.SameSite == http.SameSiteNoneMode,
+	}}
+}
+
+func (c Cookies) cookie(name, value string) *http.Cookie {
+	return &http.Cookie{
+		Name: name, Value: value, Domain: c.Domain, Path: c.Path, HttpOnly: c.HttpOnly, Secure: c.Secure,
+		SameSite: c.SameSite, Partitioned: c.Partitioned,
+	}
+}
+
+// Session returns the cookie of a session that has so long to live.
+func (c Cookies) Session(token Token, life time.Duration) *http.Cookie {
+	cookie := c.cookie(c.Name, string(token))
+	cookie.MaxAge = max(int(life.Round(time.Second)/time.Second), 1)
+	return cookie
+}
+
+// EndSession returns the cookies that take the session's away: as it is set now, and as another setting of SameSite
+// would have left it, since a browser keeps partitioned cookies in a jar of their own.
+func (c Cookies) EndSession() []*http.Cookie { return c.end(c.Name) }
+
+func (c Cookies) end(name string) []*http.Cookie {
+	gone := c.cookie(name, "")
+	gone.MaxAge = -1
+	if !c.Secure {
+		return []*http.Cookie{gone}
+	}
+	other := *gone
+	other.Partitioned = !gone.Partitioned
+	if other.Partitioned {
+		other.SameSite = http.SameSiteNoneMode
+	}
+	return []*http.Cookie{gone, &other}
+}
+
+// Tokens returns the well-formed tokens that came with a request, each once.
+func (c Cookies) Tokens(r *http.Request) []Token {
+	var tokens []Token
+	for _, cookie := range r.CookiesNamed(c.Name) {
+		token := Token(cookie.Value)
+		if token.WellFormed() && !slices.Contains(tokens, token) && len(tokens) < maxTokens {
+			tokens = append(tokens, token)
+		}
+	}
+	return tokens
+}
+
+const (
+	pendingInfix = "_pending"
+	pendingLife  = 5 * time.Minute
+	// maxPending bounds what is unsealed: a grant is a few hundred bytes.
+	maxPending = 3072
+)
+
+// Pending returns the cookie that carries a grant which Redis could not keep.
+func (c Cookies) Pending(sealed string) *http.Cookie {
+	cookie := c.cookie(c.Name+pendingInfix, sealed)
+	cookie.Domain = ""
+	cookie.MaxAge = int(pendingLife / time.Second)
+	return cookie
+}
+
+// EndPending returns the cookies that take a pending grant away.
+func (c Cookies) EndPending() []*http.Cookie {
+	host := c
+	host.Domain = ""
+	return host.end(c.Name + pendingInfix)
+}
+
+// PendingOf returns the pending grants that came with a request.
+func (c Cookies) PendingOf(r *http.Request) []string {
+	var sealed []string
+	for _, cookie := range r.CookiesNamed(c.Name + pendingInfix) {
+		if cookie.Value != "" && len(cookie.Value) <= maxPending && len(sealed) < maxTokens {
+			sealed = append(sealed, cookie.Value)
+		}
+	}
+	return sealed
+}
+
+const (
+	arrivalInfix = "_arrival_"
+	arrivalLife  = 30 * 24 * time.Hour
+
+	// MaxArrivals is how many arrival cookies a browser keeps, and how many a claim is bound to.
+	MaxArrivals = 4
+)
+
+// Mark is an arrival cookie: it says which browser brought a code, before there is a session that could. Its value
+// begins with the time it was made, so that the newest can be told.
+type Mark struct {
+	Name  string
+	Value string
+	made  int64
+}
+
+// NewMark returns an arrival for a browser that has none. Each has a name of its own, because two tabs that are opened
+// at once each get one, and neither may take the other's away.
+func (c Cookies) NewMark(now time.Time) Mark {
+	made := now.Unix()
+	return Mark{
+		Name:  c.Name + arrivalInfix + strings.ToLower(rand.Text()[:8]),
+		Value: strconv.FormatInt(made, 36) + "." + randomValue(),
+		made:  made,
+	}
+}
+
+// markRandom is the length of 16 random bytes in base64url.
+const markRandom = 22
+
+func randomValue() string {
+	var b [16]byte
+	_, _ = rand.Read(b[:]) // never fails: see crypto/rand
+	return base64.RawURLEncoding.EncodeToString(b[:])
+}
+
+// parseMark returns an arrival cookie, if it could be one of ours.
+func (c Cookies) parseMark(cookie *http.Cookie) (Mark, bool) {
+	suffix, ok := strings.CutPrefix(cookie.Name, c.Name+arrivalInfix)
+	if !ok || len(suffix) != 8 {
+		return Mark{}, false
+	}
+	made, random, ok := strings.Cut(cookie.Value, ".")
+	if !ok || len(random) != markRandom || strings.ContainsFunc(random, func(r rune) bool { return r > 0x7f || !base64URL(byte(r)) }) {
+		return Mark{}, false
+	}
+	unix, err := strconv.ParseInt(made, 36, 64)
+	if err != nil || unix <= 0 {
+		return Mark{}, false
+	}
+	return Mark{Name: cookie.Name, Value: cookie.Value, made: unix}, true
+}
+
+// Marks returns the arrivals that came with a request, the newest first: those to keep, at most MaxArrivals, and those
+// to take away.
+func (c Cookies) Marks(r *http.Request) (keep, drop []Mark) {
+	for _, cookie := range r.Cookies() {
+		if m, ok := c.parseMark(cookie); ok {
+			keep = append(keep, m)
+		}
+	}
+	slices.SortStableFunc(keep, func(a, b Mark) int { return int(min(max(b.made-a.made, -1), 1)) })
+	if len(keep) > MaxArrivals {
+		keep, drop = keep[:MaxArrivals], keep[MaxArrivals:]
+	}
+	return keep, drop
+}
+
+// Keep returns the cookie that makes or renews an arrival.
+func (c Cookies) Keep(m Mark) *http.Cookie {
+	cookie := c.cookie(m.Name, m.Value)
+	cookie.Domain = ""
+	cookie.MaxAge = int(arrivalLife / time.Second)
+	return cookie
+}
+
+// Drop returns the cookie that takes an arrival away.
+func (c Cookies) Drop(m Mark) *http.Cookie {
+	cookie := c.Keep(Mark{Name: m.Name})
+	cookie.MaxAge = -1
+	return cookie
+}

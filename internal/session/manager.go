@@ -1,0 +1,192 @@
+package session
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/alexedwards/scs/v2"
+
+	"koubei-landing/internal/operator"
+	"koubei-landing/internal/store"
+)
+
+// The ways in which there is no session. Redis being out of reach is store.ErrUnavailable, and never one of these.
+var (
+	// ErrNone says that there is no such session, or none any more.
+	ErrNone = errors.New("session: none")
+
+	// ErrRevoked says that the operator's sessions were revoked after the grant was earned: it is worth nothing now.
+	ErrRevoked = errors.New("session: revoked since the code was exchanged")
+)
+
+// Options is what a Manager is made of.
+type Options struct {
+	Store    *store.Store
+	Sealer   *Sealer
+	Lifetime time.Duration // of an entry, since its own landing
+	Idle     time.Duration // since the last read; 0 turns it off
+	Now      func() time.Time
+}
+
+// Manager starts, reads, changes and ends sessions.
+type Manager struct {
+	scs      *scs.SessionManager
+	records  *records
+	sealer   *Sealer
+	lifetime time.Duration
+	idle     time.Duration
+	now      func() time.Time
+}
+
+// New returns a Manager.
+func New(o Options) *Manager {
+	records := &records{store: o.Store, idle: o.Idle, lifetime: o.Lifetime, now: o.Now}
+	sessions := scs.New()
+	sessions.Store = records
+	sessions.Codec = codec{}
+	sessions.HashTokenInStore = true
+	sessions.Lifetime = o.Lifetime
+	return &Manager{scs: sessions, records: records, sealer: o.Sealer, lifetime: o.Lifetime, idle: o.Idle, now: o.Now}
+}
+
+// Start begins a session for a grant, under a fresh token. It fails with ErrRevoked; with ErrNone when the grant is so
+// old that its session would have ended; and with store.ErrUnavailable: then nobody knows the token, and what may have
+// been written ends by itself.
+func (m *Manager) Start(ctx context.Context, grant operator.Grant, code string) (Token, Session, error) {
+	r := record{
+		Version:    recordVersion,
+		AppID:      grant.AppID,
+		OperatorID: grant.Operator.ID,
+		LastReadAt: m.now().UTC(),
+		Entries:    []entryRecord{m.entry(grant, code)},
+	}
+	ctx, err := m.scs.Load(ctx, "")
+	if err != nil {
+		return "", Session{}, err
+	}
+	m.scs.Put(ctx, recordKey, r)
+	token, _, err := m.scs.Commit(ctx)
+	if err != nil {
+		return "", Session{}, err
+	}
+	return Token(token), r.session(Token(token).Hash()), nil
+}
+
+// entry is what a grant earns. Its time runs from the exchange: that is when Koubei vouched for the operator, also
+// where a question or an outage came between.
+func (m *Manager) entry(grant operator.Grant, code string) entryRecord {
+	exchanged := grant.ExchangedAt.UTC().Truncate(time.Microsecond)
+	hash := operator.HashCode(grant.AppID, code)
+	e := entryRecord{
+		OperatorType:    string(grant.Operator.Type),
+		ShopIDs:         grant.ShopIDs,
+		AuthenticatedAt: exchanged,
+		ExpiresAt:       exchanged.Add(m.lifetime),
+		CodeHash:        hash,
+		Code:            m.sealer.Seal(SealCode, hash, []byte(code)),
+	}
+	if grant.PartnerID != "" {
+		e.PartnerID = &grant.PartnerID
+	}
+	return e
+}
+
+// Find returns the session of a token and begins its idle time anew, by a write at most once in a tenth of it. It
+// fails with ErrNone or store.ErrUnavailable.
+func (m *Manager) Find(ctx context.Context, token Token) (Session, error) {
+	if !token.WellFormed() {
+		return Session{}, ErrNone
+	}
+	hash := token.Hash()
+	r, raw, err := m.read(ctx, hash)
+	if err != nil {
+		return Session{}, err
+	}
+	if m.idle > 0 && m.now().Sub(r.LastReadAt) >= m.idle/10 {
+		r.LastReadAt = m.now().UTC()
+		// A renewal that fails costs the session a tenth of its idle time; the read itself has succeeded.
+		_ = m.records.renew(ctx, hash, raw, r)
+	}
+	return r.session(hash), nil
+}
+
+// read returns what of a stored session is still in force: Redis's own expiry is not taken on trust.
+func (m *Manager) read(ctx context.Context, hash string) (record, []byte, error) {
+	raw, err := m.records.get(ctx, hash)
+	if err != nil {
+		return record{}, nil, err
+	}
+	if raw == nil {
+		return record{}, nil, ErrNone
+	}
+	r, err := decode(raw)
+	if err != nil {
+		return record{}, nil, fmt.Errorf("%w: %w", ErrNone, err)
+	}
+	now := m.now()
+	r = r.live(now)
+	if len(r.Entries) == 0 || m.idle > 0 && now.Sub(r.LastReadAt) >= m.idle {
+		return record{}, nil, ErrNone
+	}
+	return r, raw, nil
+}
+
+// Code returns the authorisation code that an entry was earned with, for later calls of Koubei's. It fails with ErrSeal
+// when the keys have changed since.
+func (m *Manager) Code(e Entry) (string, error) {
+	code, err := m.sealer.Open(SealCode, e.codeHash, e.sealedCode)
+	return string(code), err
+}
+
+// AddPartner puts a grant's entry first in the session of its own operator, in the place of that partner's older one.
+// Landings at once lose nothing. It fails with ErrNone when the session is gone or another operator's, with ErrRevoked
+// and with store.ErrUnavailable.
+func (m *Manager) AddPartner(ctx context.Context, token Token, grant operator.Grant, code string) (Session, error) {
+	hash := token.Hash()
+	e := m.entry(grant, code)
+	for {
+		r, raw, err := m.read(ctx, hash)
+		if err != nil {
+			return Session{}, err
+		}
+		if r.OperatorID != grant.Operator.ID || r.AppID != grant.AppID {
+			return Session{}, fmt.Errorf("%w of this operator", ErrNone)
+		}
+		r.LastReadAt = m.now().UTC()
+		r = r.with(e)
+		done, err := m.records.change(ctx, hash, raw, r)
+		if err != nil {
+			return Session{}, err
+		}
+		if done {
+			return r.session(hash), nil
+		}
+	}
+}
+
+// End ends a session for good and returns it as it was. It fails with ErrNone when there was none, and with
+// store.ErrUnavailable.
+func (m *Manager) End(ctx context.Context, token Token) (Session, error) {
+	if !token.WellFormed() {
+		return Session{}, ErrNone
+	}
+	return m.EndByHash(ctx, token.Hash())
+}
+
+// EndByHash is End for a session that is known by its hash alone.
+func (m *Manager) EndByHash(ctx context.Context, hash string) (Session, error) {
+	raw, err := m.records.remove(ctx, hash)
+	if err != nil {
+		return Session{}, err
+	}
+	if raw == nil {
+		return Session{}, ErrNone
+	}
+	r, err := decode(raw)
+	if err != nil {
+		return Session{}, fmt.Errorf("%w: %w", ErrNone, err)
+	}
+	return r.session(hash), m.records.forget(ctx, r.OperatorID, hash)
+}

@@ -1,0 +1,126 @@
+package session
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"koubei-landing/internal/operator"
+)
+
+// recordVersion is raised when an older replica would misread what a newer one writes.
+const recordVersion = 1
+
+// maxEntries is how many partners one session holds: the oldest leaves.
+const maxEntries = 32
+
+// record is a session as it stands in Redis. Times are RFC 3339 in UTC.
+type record struct {
+	Version    int           `json:"v"`
+	AppID      string        `json:"app_id"`
+	OperatorID string        `json:"operator_id"`
+	LastReadAt time.Time     `json:"last_read_at"`
+	Entries    []entryRecord `json:"entries"`
+}
+
+type entryRecord struct {
+	PartnerID       *string   `json:"partner_id"` // null where the gateway named none
+	OperatorType    string    `json:"operator_type"`
+	ShopIDs         string    `json:"shop_ids,omitempty"`
+	AuthenticatedAt time.Time `json:"authenticated_at"`
+	ExpiresAt       time.Time `json:"expires_at"`
+	CodeHash        string    `json:"code_hash"`
+	Code            string    `json:"code"` // sealed
+}
+
+func (e entryRecord) partner() string {
+	if e.PartnerID == nil {
+		return ""
+	}
+	return *e.PartnerID
+}
+
+// errVersion says that another version of the service wrote the record.
+var errVersion = errors.New("session: a record of another version")
+
+func decode(raw []byte) (record, error) {
+	var r record
+	if err := json.Unmarshal(raw, &r); err != nil {
+		return record{}, fmt.Errorf("session: record: %w", err)
+	}
+	if r.Version != recordVersion {
+		return record{}, errVersion
+	}
+	return r, nil
+}
+
+func (r record) encode() ([]byte, error) { return json.Marshal(r) }
+
+// with returns the record with an entry put first, in the place of the partner's older one.
+func (r record) with(e entryRecord) record {
+	rest := slices.DeleteFunc(slices.Clone(r.Entries), func(old entryRecord) bool { return old.partner() == e.partner() })
+	r.Entries = append([]entryRecord{e}, rest...)
+	r.Entries = r.Entries[:min(len(r.Entries), maxEntries)]
+	return r
+}
+
+// live returns the record without the entries that have ended.
+func (r record) live(now time.Time) record {
+	ended := func(e entryRecord) bool { return !e.ExpiresAt.After(now) }
+	if slices.ContainsFunc(r.Entries, ended) {
+		r.Entries = slices.DeleteFunc(slices.Clone(r.Entries), ended)
+	}
+	return r
+}
+
+// ends is when the last entry ends; the zero time when there is none.
+func (r record) ends() time.Time {
+	var end time.Time
+	for _, e := range r.Entries {
+		if e.ExpiresAt.After(end) {
+			end = e.ExpiresAt
+		}
+	}
+	return end
+}
+
+func (r record) session(hash string) Session {
+	s := Session{AppID: r.AppID, OperatorID: r.OperatorID, LastRead: r.LastReadAt, hash: hash}
+	s.Entries = make([]Entry, len(r.Entries))
+	for i, e := range r.Entries {
+		s.Entries[i] = Entry{
+			PartnerID:       e.partner(),
+			OperatorType:    operator.Type(e.OperatorType),
+			ShopIDs:         e.ShopIDs,
+			AuthenticatedAt: e.AuthenticatedAt,
+			ExpiresAt:       e.ExpiresAt,
+			codeHash:        e.CodeHash,
+			sealedCode:      e.Code,
+		}
+	}
+	return s
+}
+
+// codec is how scs reads and writes a session: the record alone, in JSON, in place of gob.
+type codec struct{}
+
+// recordKey is the one value that a session of scs's holds.
+const recordKey = "record"
+
+func (codec) Encode(_ time.Time, values map[string]any) ([]byte, error) {
+	r, ok := values[recordKey].(record)
+	if !ok {
+		return nil, errors.New("session: no record to encode")
+	}
+	return r.encode()
+}
+
+func (codec) Decode(raw []byte) (time.Time, map[string]any, error) {
+	r, err := decode(raw)
+	if err != nil {
+		return time.Time{}, nil, err
+	}
+	return r.ends(), map[string]any{recordKey: r}, nil
+}

@@ -1,0 +1,163 @@
+package session
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"koubei-landing/internal/store"
+)
+
+// The kinds of keys. See the contract's section on Redis.
+const (
+	sessionKind  = "session"
+	operatorKind = "operator"
+	revokedKind  = "revoked"
+)
+
+// revokedFor is how long a revocation is remembered: longer than a grant can wait, in a landing, a cookie or a
+// question, before it is turned into a session.
+const revokedFor = 15 * time.Minute
+
+// records are the sessions in Redis. They are scs's store, for what scs writes: a session's beginning.
+type records struct {
+	store    *store.Store
+	idle     time.Duration
+	lifetime time.Duration
+	now      func() time.Time
+}
+
+// ttl is how long Redis keeps a record: the idle time, at most until its end.
+func (s *records) ttl(r record) time.Duration {
+	ttl := r.ends().Sub(s.now())
+	if s.idle > 0 {
+		ttl = min(ttl, s.idle)
+	}
+	return ttl
+}
+
+func (s *records) get(ctx context.Context, hash string) ([]byte, error) {
+	return s.store.Get(ctx, s.store.Key(sessionKind, hash))
+}
+
+// renew begins the idle time anew, unless the record has changed or gone.
+func (s *records) renew(ctx context.Context, hash string, before []byte, after record) error {
+	raw, err := after.encode()
+	if err != nil {
+		return err
+	}
+	swap := store.NewSwap(ctx, s.store.Key(sessionKind, hash), before, raw, s.ttl(after))
+	return s.store.Do(ctx, swap.SliceCmd)
+}
+
+// change replaces a record that is still the one read, and reports whether it did.
+func (s *records) change(ctx context.Context, hash string, before []byte, after record) (bool, error) {
+	raw, err := after.encode()
+	if err != nil {
+		return false, err
+	}
+	swap := store.NewSwap(ctx, s.store.Key(sessionKind, hash), before, raw, s.ttl(after))
+	if err := s.commit(ctx, hash, after, swap.SliceCmd); err != nil {
+		return false, err
+	}
+	done, current, err := swap.Swapped()
+	if err == nil && current == nil {
+		// Ended meanwhile: what the index was just told is wrong.
+		return false, errors.Join(ErrNone, s.forget(ctx, after.OperatorID, hash))
+	}
+	return done, err
+}
+
+// commit writes the index, then the session, then reads the mark of a revocation, and takes the session back where the
+// exchange of its newest entry is not younger than that.
+func (s *records) commit(ctx context.Context, hash string, r record, write redis.Cmder) error {
+	if s.ttl(r) <= 0 {
+		return ErrNone
+	}
+	index := s.store.Key(operatorKind, r.OperatorID)
+	now := s.now()
+	mark := redis.NewStringCmd(ctx, "get", s.store.Key(revokedKind, r.OperatorID))
+	err := s.store.Write(ctx,
+		redis.NewIntCmd(ctx, "zadd", index, r.ends().UnixMilli(), hash),
+		redis.NewIntCmd(ctx, "zremrangebyscore", index, "-inf", now.UnixMilli()),
+		// The newest landing's entry ends last, so the index needs no longer life than that.
+		redis.NewBoolCmd(ctx, "pexpire", index, s.lifetime.Milliseconds()),
+		write,
+		mark,
+	)
+	if err != nil {
+		return err
+	}
+	revoked, err := revokedAt(mark)
+	if err != nil || revoked.IsZero() || r.Entries[0].AuthenticatedAt.After(revoked) {
+		return err
+	}
+	if _, err := s.remove(ctx, hash); err != nil {
+		return err
+	}
+	return errors.Join(ErrRevoked, s.forget(ctx, r.OperatorID, hash))
+}
+
+func revokedAt(mark *redis.StringCmd) (time.Time, error) {
+	raw, err := store.Bytes(mark)
+	if err != nil || raw == nil {
+		return time.Time{}, err
+	}
+	micros, err := strconv.ParseInt(string(raw), 10, 64)
+	if err != nil {
+		return time.Time{}, fmt.Errorf("session: the mark of a revocation: %w", err)
+	}
+	return time.UnixMicro(micros), nil
+}
+
+// remove deletes a session and returns what it was, nil when there was none.
+func (s *records) remove(ctx context.Context, hash string) ([]byte, error) {
+	cmd := redis.NewStringCmd(ctx, "getdel", s.store.Key(sessionKind, hash))
+	if err := s.store.Write(ctx, cmd); err != nil {
+		return nil, err
+	}
+	return store.Bytes(cmd)
+}
+
+// forget takes a session out of its operator's index.
+func (s *records) forget(ctx context.Context, operatorID, hash string) error {
+	return s.store.Do(ctx, redis.NewIntCmd(ctx, "zrem", s.store.Key(operatorKind, operatorID), hash))
+}
+
+// CommitCtx writes a new session for scs; the end that scs has measured by its own clock is not used.
+func (s *records) CommitCtx(ctx context.Context, hash string, raw []byte, _ time.Time) error {
+	r, err := decode(raw)
+	if err != nil {
+		return err
+	}
+	set := redis.NewStatusCmd(ctx, "set", s.store.Key(sessionKind, hash), raw, "px", s.ttl(r).Milliseconds())
+	return s.commit(ctx, hash, r, set)
+}
+
+// FindCtx reads a session for scs.
+func (s *records) FindCtx(ctx context.Context, hash string) ([]byte, bool, error) {
+	raw, err := s.get(ctx, hash)
+	return raw, raw != nil, err
+}
+
+// DeleteCtx ends a session for scs.
+func (s *records) DeleteCtx(ctx context.Context, hash string) error {
+	_, err := s.remove(ctx, hash)
+	return err
+}
+
+// errContext answers the methods that scs's Store interface demands beside those with a context, which it prefers.
+var errContext = errors.New("session: the store needs a context")
+
+// Find is never called: see FindCtx.
+func (s *records) Find(string) ([]byte, bool, error) { return nil, false, errContext }
+
+// Commit is never called: see CommitCtx.
+func (s *records) Commit(string, []byte, time.Time) error { return errContext }
+
+// Delete is never called: see DeleteCtx.
+func (s *records) Delete(string) error { return errContext }

@@ -1,0 +1,46 @@
+package session
+
+import (
+	"crypto/sha256"
+	"encoding/base64"
+	"log/slog"
+)
+
+// Token is the session cookie's value: whoever shows it is the operator. It prints as redacted.
+type Token string
+
+// String hides the token from whatever prints it.
+func (Token) String() string { return "redacted" }
+
+// GoString hides the token from %#v.
+func (Token) GoString() string { return "redacted" }
+
+// LogValue hides the token from slog.
+func (Token) LogValue() slog.Value { return slog.StringValue("redacted") }
+
+// tokenLength is that of 32 random bytes in base64url, as scs makes them.
+const tokenLength = 43
+
+// WellFormed reports whether the token could be one of ours: anything else is not worth a question to Redis.
+func (t Token) WellFormed() bool {
+	if len(t) != tokenLength {
+		return false
+	}
+	for i := range len(t) {
+		if !base64URL(t[i]) {
+			return false
+		}
+	}
+	return true
+}
+
+func base64URL(c byte) bool {
+	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '-' || c == '_'
+}
+
+// Hash is the name under which the session is stored: base64url of the token's SHA-256, as scs's HashTokenInStore
+// makes it. Who can read Redis can't sign in with what stands there.
+func (t Token) Hash() string {
+	sum := sha256.Sum256([]byte(t))
+	return base64.RawURLEncoding.EncodeToString(sum[:])
+}
