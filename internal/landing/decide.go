@@ -1,0 +1,141 @@
+package landing
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"koubei-landing/internal/operator"
+	"koubei-landing/internal/session"
+)
+
+// heldGrant is what waits sealed for an answer: the grant, and the code that the session will keep.
+type heldGrant struct {
+	Grant operator.Grant
+	Code  string
+}
+
+// ask puts the grant by and asks whether the live session shall be replaced. Koubei's redirect carries no state that
+// ties it to this browser, so a link from a stranger looks like one's own: only the person can tell.
+func (l *Lander) ask(ctx context.Context, v visit, e entry, grant operator.Grant) (Outcome, error) {
+	plain, err := json.Marshal(heldGrant{grant, v.Code})
+	if err != nil {
+		return Outcome{}, err
+	}
+	current := v.others(grant.Operator.ID)[0].Session
+	now, ours, err := l.ledger.settle(ctx, e, entry{
+		State:   held,
+		Session: current.Hash(),
+		Grant:   l.sealer.Seal(session.SealHeld, v.hash, plain),
+		Until:   l.now().Add(heldFor),
+	})
+	if err != nil {
+		return Outcome{Pending: l.sealPending(v, e, grant)}, err
+	}
+	if !ours {
+		return l.known(ctx, v, now)
+	}
+	return question(v, current, grant), nil
+}
+
+func question(v visit, current session.Session, grant operator.Grant) Outcome {
+	return Outcome{Result: Asked, Question: Question{
+		Landing: v.hash, Current: current, Arriving: grant.Operator, PartnerID: grant.PartnerID,
+	}}
+}
+
+// resume answers a browser that comes again while its question is open: it is asked again, about the session that is
+// live now; with none left to replace, it lands.
+func (l *Lander) resume(ctx context.Context, v visit, e entry) (Outcome, error) {
+	if !v.asked(e) || !l.now().Before(e.Until) {
+		return Outcome{}, ErrCodeUsed
+	}
+	h, err := l.openHeld(v.hash, e)
+	if err != nil {
+		return Outcome{}, err
+	}
+	v.Code = h.Code
+	if others := v.others(h.Grant.Operator.ID); len(others) > 0 {
+		return question(v, others[0].Session, h.Grant), nil
+	}
+	return l.save(context.WithoutCancel(ctx), v, e, h.Grant)
+}
+
+func (l *Lander) openHeld(hash string, e entry) (heldGrant, error) {
+	plain, err := l.sealer.Open(session.SealHeld, hash, e.Grant)
+	if err != nil {
+		return heldGrant{}, errors.Join(ErrCodeUsed, err)
+	}
+	var h heldGrant
+	if err := json.Unmarshal(plain, &h); err != nil {
+		return heldGrant{}, fmt.Errorf("landing: held grant: %w", err)
+	}
+	return h, nil
+}
+
+// Decision is a person's answer to a question.
+type Decision struct {
+	Landing string // Question.Landing
+	Session string // the hash of Question.Current
+	Yes     bool
+	Arrival Arrival // without a code
+}
+
+// Decide carries out a person's answer. It fails with ErrSwitchStale when another session than the one asked about is
+// live now, with ErrSwitchExpired when there is nothing to decide any more, and with store.ErrUnavailable: then nothing
+// is consumed.
+func (l *Lander) Decide(ctx context.Context, d Decision) (Outcome, error) {
+	live, err := l.sessions.Live(ctx, d.Arrival.Tokens)
+	if err != nil {
+		return Outcome{}, err
+	}
+	e, err := l.ledger.look(ctx, d.Landing)
+	if err != nil {
+		return Outcome{}, err
+	}
+	v := l.visit(d.Arrival, live)
+	v.hash = d.Landing
+	if e.State == landed && d.Yes && v.brought(e) {
+		return l.replay(ctx, v, e) // the button was pressed twice
+	}
+	if e.State != held || !v.asked(e) || !l.now().Before(e.Until) {
+		return Outcome{}, ErrSwitchExpired
+	}
+	h, err := l.openHeld(v.hash, e)
+	if err != nil {
+		return Outcome{}, errors.Join(ErrSwitchExpired, err)
+	}
+	for _, other := range v.others(h.Grant.Operator.ID) {
+		if other.Session.Hash() != d.Session {
+			return Outcome{}, ErrSwitchStale
+		}
+	}
+	ctx = context.WithoutCancel(ctx)
+	if !d.Yes {
+		return l.decline(ctx, v, e, d)
+	}
+	v.Code = h.Code
+	out, err := l.save(ctx, v, e, h.Grant)
+	if errors.Is(err, ErrCodeUsed) {
+		return Outcome{}, errors.Join(ErrSwitchExpired, err)
+	}
+	return out, err
+}
+
+// decline gives the grant up; the browser keeps the session it has.
+func (l *Lander) decline(ctx context.Context, v visit, e entry, d Decision) (Outcome, error) {
+	_, ours, err := l.ledger.settle(ctx, e, entry{State: declined})
+	if err != nil {
+		return Outcome{}, err
+	}
+	if !ours {
+		return Outcome{}, ErrSwitchExpired
+	}
+	for _, h := range v.live {
+		if h.Session.Hash() == d.Session {
+			return Outcome{Result: Kept, Token: h.Token, Session: h.Session, Entry: h.Session.Newest()}, nil
+		}
+	}
+	return Outcome{Result: Kept}, nil
+}

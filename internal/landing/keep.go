@@ -1,0 +1,104 @@
+package landing
+
+import (
+	"context"
+	"errors"
+
+	"koubei-landing/internal/operator"
+	"koubei-landing/internal/session"
+	"koubei-landing/internal/store"
+)
+
+// keep makes a session of a grant and settles the code, or asks first. What Redis can't keep, the browser does.
+func (l *Lander) keep(ctx context.Context, v visit, e entry, grant operator.Grant) (Outcome, error) {
+	if l.confirm && v.foreign(grant.Operator.ID) {
+		return l.ask(ctx, v, e, grant)
+	}
+	out, err := l.save(ctx, v, e, grant)
+	if errors.Is(err, store.ErrUnavailable) {
+		return Outcome{Pending: l.sealPending(v, e, grant)}, err
+	}
+	return out, err
+}
+
+// save writes the session and settles the code. A live session of the grant's own operator is added to, in all other
+// cases a new one begins, and those of other operators end.
+func (l *Lander) save(ctx context.Context, v visit, e entry, grant operator.Grant) (Outcome, error) {
+	h, fresh, err := l.write(ctx, v, grant)
+	if errors.Is(err, session.ErrRevoked) || errors.Is(err, session.ErrNone) {
+		return Outcome{}, l.void(ctx, e, err)
+	}
+	if err != nil {
+		return Outcome{}, err
+	}
+	if err := l.endOthers(ctx, v, grant.Operator.ID); err != nil {
+		return Outcome{}, errors.Join(err, l.undo(ctx, h, fresh))
+	}
+	now, ours, err := l.ledger.settle(ctx, e, l.landedEntry(v, h, grant.PartnerID))
+	if err != nil {
+		// The session stands and holds the code: that is a replay by itself, and the claim runs out.
+		l.log.WarnContext(ctx, "landed, but not in the ledger", "error", err)
+	}
+	if err == nil && !ours && (now.State == landed || now.State == declined) {
+		// The same browser's other request was first: one code, one session, one answer to a question.
+		v.live = nil
+		return l.overtaken(ctx, v, now, h, fresh)
+	}
+	if fresh {
+		l.onStarted(grant.Operator.Type)
+	}
+	partner, _ := h.Session.Partner(grant.PartnerID)
+	return Outcome{Result: Landed, Token: h.Token, Session: h.Session, Entry: partner}, nil
+}
+
+// overtaken takes back what was written and answers as the request that was first has decided.
+func (l *Lander) overtaken(ctx context.Context, v visit, now entry, h session.Held, fresh bool) (Outcome, error) {
+	if err := l.undo(ctx, h, fresh); err != nil {
+		return Outcome{}, err
+	}
+	return l.known(ctx, v, now)
+}
+
+// write adds to the operator's own session or begins a new one.
+func (l *Lander) write(ctx context.Context, v visit, grant operator.Grant) (h session.Held, fresh bool, err error) {
+	if own, ok := v.own(grant.Operator.ID); ok {
+		s, err := l.sessions.AddPartner(ctx, own.Token, grant, v.Code)
+		if !errors.Is(err, session.ErrNone) {
+			return session.Held{Token: own.Token, Session: s}, false, err
+		}
+		// Signed out meanwhile: this landing is a sign-in of its own.
+	}
+	token, s, err := l.sessions.Start(ctx, grant, v.Code)
+	return session.Held{Token: token, Session: s}, true, err
+}
+
+// endOthers ends the sessions that a new operator replaces.
+func (l *Lander) endOthers(ctx context.Context, v visit, operatorID string) error {
+	for _, h := range v.others(operatorID) {
+		if _, err := l.sessions.End(ctx, h.Token); err != nil && !errors.Is(err, session.ErrNone) {
+			return err
+		}
+		l.onReplaced()
+	}
+	return nil
+}
+
+// undo takes back a session that nobody was told of.
+func (l *Lander) undo(ctx context.Context, h session.Held, fresh bool) error {
+	if !fresh {
+		return nil
+	}
+	_, err := l.sessions.End(ctx, h.Token)
+	if errors.Is(err, session.ErrNone) {
+		return nil
+	}
+	return err
+}
+
+// void settles a code whose grant is worth nothing any more.
+func (l *Lander) void(ctx context.Context, e entry, cause error) error {
+	if _, _, err := l.ledger.settle(ctx, e, entry{State: declined}); err != nil {
+		return err
+	}
+	return errors.Join(ErrCodeUsed, cause)
+}

@@ -1,0 +1,250 @@
+package landing
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+
+	"koubei-landing/internal/alipay"
+	"koubei-landing/internal/operator"
+	"koubei-landing/internal/session"
+	"koubei-landing/internal/store"
+)
+
+// Errors of a landing. Those of the gateway are package alipay's, and Redis out of reach is store.ErrUnavailable.
+var (
+	// ErrCodeUsed says that another browser has used the code, or that the session it made has ended.
+	ErrCodeUsed = errors.New("landing: code used")
+
+	// ErrInProgress says that the code's first landing was still under way when this one's patience ended.
+	ErrInProgress = errors.New("landing: the code's first landing is under way")
+
+	// ErrOverloaded says that too many landings wait already. The code was not sent.
+	ErrOverloaded = errors.New("landing: too many are waiting")
+
+	// ErrRateLimited says that the client has claimed too many codes of late. The code was not sent.
+	ErrRateLimited = errors.New("landing: too many codes from one client")
+
+	// ErrSwitchStale says that the question was asked about another session than the one that is live now.
+	ErrSwitchStale = errors.New("landing: the question is about another session")
+
+	// ErrSwitchExpired says that the grant is no longer waiting for an answer.
+	ErrSwitchExpired = errors.New("landing: the question is no longer open")
+)
+
+// Arrival is a browser with a code.
+type Arrival struct {
+	Code     string
+	Tokens   []session.Token // of the session cookies that came along
+	Browsers []string        // the arrival cookies that came along, newest first
+	Pending  []string        // the pending grants that came along
+	Client   string          // whom the rate limit counts
+}
+
+// Result is how a landing ended well.
+type Result string
+
+// The results.
+const (
+	Landed   Result = "landed"
+	Replayed Result = "replayed"
+	Asked    Result = "asked"
+	Kept     Result = "kept" // the person said no
+)
+
+// Outcome is what a landing led to.
+type Outcome struct {
+	Result  Result
+	Token   session.Token
+	Session session.Session
+	Entry   session.Entry // of this code, so that a replay goes to the same place
+
+	// Pending is to be given to the browser as a cookie, also beside an error: it is what the spent code was worth.
+	Pending string
+
+	// Question is what to ask, when Result is Asked.
+	Question Question
+}
+
+// Question is a landing that waits for the person to say whether the live session shall be replaced.
+type Question struct {
+	Landing   string // names the landing, in the form: the code's hash
+	Current   session.Session
+	Arriving  operator.Operator
+	PartnerID string
+}
+
+// Options is what a Lander is made of.
+type Options struct {
+	AppID    string
+	Gateway  *alipay.Client
+	Sessions *session.Manager
+	Store    *store.Store
+	Sealer   *session.Sealer
+	Limit    Limit
+
+	// Confirm asks before a live session of another operator is replaced.
+	Confirm bool
+
+	// ExchangeTimeout is the gateway client's budget for one exchange.
+	ExchangeTimeout time.Duration
+
+	// Concurrency is how many exchanges are under way at once.
+	Concurrency int
+
+	// OnStarted and OnReplaced are told of sessions that began, and that ended for another operator's.
+	OnStarted  func(operator.Type)
+	OnReplaced func()
+
+	Log *slog.Logger
+	Now func() time.Time
+}
+
+// Limit bounds how many codes one client claims. Both functions are always set.
+type Limit struct {
+	Allows func(client string) bool // whether one more would be within it
+	Count  func(client string)      // counts one
+}
+
+// Lander turns codes into sessions.
+type Lander struct {
+	appID    string
+	gateway  *alipay.Client
+	sessions *session.Manager
+	sealer   *session.Sealer
+	limit    Limit
+	confirm  bool
+	ledger   *ledger
+	queue    *queue
+	patience time.Duration
+	lease    time.Duration
+	saving   time.Duration
+	log      *slog.Logger
+	now      func() time.Time
+
+	onStarted  func(operator.Type)
+	onReplaced func()
+}
+
+// New returns a Lander.
+func New(o Options) *Lander {
+	// After the exchange: the session, and once more where two tabs meet, ending an old one, and the ledger.
+	saving := 5 * o.Store.Timeout()
+	return &Lander{
+		appID: o.AppID, gateway: o.Gateway, sessions: o.Sessions, sealer: o.Sealer, limit: o.Limit, confirm: o.Confirm,
+		ledger:   &ledger{store: o.Store},
+		queue:    newQueue(o.Concurrency),
+		patience: o.ExchangeTimeout,
+		lease:    o.Store.Timeout() + o.ExchangeTimeout + saving + time.Second,
+		saving:   saving,
+		log:      o.Log,
+		now:      o.Now,
+
+		onStarted: o.OnStarted, onReplaced: o.OnReplaced,
+	}
+}
+
+// Patience is the longest that a landing takes: waiting for another, its own exchange, and keeping what came of it.
+func (l *Lander) Patience() time.Duration { return l.patience + l.lease }
+
+// Land turns a code into a session, or says what has become of the code. Once the code is claimed, the work goes on
+// though ctx ends: a browser that leaves doesn't burn a code.
+//
+// It fails with an error of this package, one of package alipay's, or store.ErrUnavailable.
+func (l *Lander) Land(ctx context.Context, a Arrival) (Outcome, error) {
+	live, err := l.sessions.Live(ctx, a.Tokens)
+	if err != nil {
+		return Outcome{}, err
+	}
+	v := l.visit(a, live)
+	if out, ok := v.replayOwn(); ok {
+		return out, nil
+	}
+	claim, err := l.claim(ctx, v)
+	if err != nil {
+		return Outcome{}, err
+	}
+	defer claim.done()
+	if !claim.ours {
+		return l.known(ctx, v, claim.entry)
+	}
+	work, cancel := context.WithDeadline(context.WithoutCancel(ctx), claim.until)
+	defer cancel()
+	grant, err := l.grant(work, v, claim)
+	if err != nil {
+		return Outcome{}, l.refuse(work, claim, err)
+	}
+	return l.keep(work, v, claim.entry, grant)
+}
+
+// grant returns what the code is worth: from a pending grant, where it was exchanged before, or from the gateway.
+func (l *Lander) grant(ctx context.Context, v visit, c claim) (operator.Grant, error) {
+	if v.pending != nil {
+		return v.pending.Grant, nil
+	}
+	ctx, cancel := context.WithDeadline(ctx, c.until.Add(-l.saving))
+	defer cancel()
+	return l.gateway.Exchange(ctx, v.Code)
+}
+
+// refuse settles a definitive verdict and releases the code after any other failure. That this can't be written down
+// is logged alone: the claim runs out by itself, and the visitor is told what happened to the code.
+func (l *Lander) refuse(ctx context.Context, c claim, err error) error {
+	if e := l.ledger.refuse(ctx, c.entry, verdictOf(err)); e != nil {
+		l.log.WarnContext(ctx, "the ledger keeps a claim until its lease ends", "error", e)
+	}
+	return err
+}
+
+// known answers for a code whose state is settled.
+func (l *Lander) known(ctx context.Context, v visit, e entry) (Outcome, error) {
+	switch e.State {
+	case refused:
+		return Outcome{}, e.Verdict.err()
+	case landed:
+		return l.replay(ctx, v, e)
+	case held:
+		return l.resume(ctx, v, e)
+	}
+	return Outcome{}, ErrCodeUsed
+}
+
+// replay gives the same session again to the browser that made it, and to nobody else.
+func (l *Lander) replay(ctx context.Context, v visit, e entry) (Outcome, error) {
+	token, err := l.tokenFor(v, e)
+	if err != nil {
+		return Outcome{}, err
+	}
+	// Read anew: what this landing has seen of the session may be older than the entry that it is about.
+	s, err := l.sessions.Find(ctx, token)
+	if errors.Is(err, session.ErrNone) {
+		return Outcome{}, ErrCodeUsed
+	}
+	if err != nil {
+		return Outcome{}, err
+	}
+	partner, ok := s.Partner(e.Partner)
+	if !ok {
+		return Outcome{}, ErrCodeUsed
+	}
+	return Outcome{Result: Replayed, Token: token, Session: s, Entry: partner}, nil
+}
+
+// tokenFor returns the token of the session that the code has made, if this browser may have it: its own, or the sealed
+// one where it shows an arrival of the claim. Nobody is replaced without a question, so not beside another operator.
+func (l *Lander) tokenFor(v visit, e entry) (session.Token, error) {
+	for _, h := range v.live {
+		if h.Session.Hash() == e.Session {
+			return h.Token, nil
+		}
+	}
+	if !v.brought(e) || v.foreign(e.Operator) {
+		return "", ErrCodeUsed
+	}
+	token, err := l.sealer.Open(session.SealToken, v.hash, e.Token)
+	if err != nil {
+		return "", errors.Join(ErrCodeUsed, err)
+	}
+	return session.Token(token), nil
+}

@@ -1,0 +1,156 @@
+package landing
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"koubei-landing/internal/alipay"
+	"koubei-landing/internal/session"
+	"koubei-landing/internal/store"
+)
+
+// codeKind is the kind of key under which the ledger stands.
+const codeKind = "code"
+
+// How long the ledger remembers.
+const (
+	// settledFor is the longest life of a code.
+	settledFor = 24 * time.Hour
+
+	// refusedFor is how long a verdict is repeated without a call.
+	refusedFor = 10 * time.Minute
+
+	// unknownFor is the same for a code that doesn't exist: it might be about to.
+	unknownFor = time.Minute
+
+	// heldFor is how long a grant waits for an answer.
+	heldFor = 15 * time.Minute
+)
+
+type state string
+
+const (
+	open     state = "open"
+	landed   state = "landed"
+	held     state = "held"
+	declined state = "declined"
+	refused  state = "refused"
+)
+
+// entry is what the ledger says of one code.
+type entry struct {
+	State    state     `json:"state"`
+	Owner    string    `json:"owner"`              // whose work it is: random, and new with every claim
+	Browsers []string  `json:"browsers,omitempty"` // hashes of the arrivals that brought the code
+	Session  string    `json:"session,omitempty"`  // landed: the session made; held: the session asked about
+	Operator string    `json:"operator,omitempty"` // landed: whose
+	Partner  string    `json:"partner,omitempty"`  // landed: for whom
+	Token    string    `json:"token,omitempty"`    // landed: sealed
+	Grant    string    `json:"grant,omitempty"`    // held: sealed
+	Until    time.Time `json:"until,omitzero"`     // held: when the question closes
+	Verdict  verdict   `json:"verdict,omitempty"`  // refused
+
+	key string
+	raw []byte
+}
+
+// ledger is the codes in Redis.
+type ledger struct{ store *store.Store }
+
+func (l *ledger) key(hash string) string { return l.store.Key(codeKind, hash) }
+
+func parseEntry(key string, raw []byte) (entry, error) {
+	e := entry{key: key, raw: raw}
+	if raw == nil {
+		return e, nil
+	}
+	if err := json.Unmarshal(raw, &e); err != nil {
+		return entry{}, fmt.Errorf("%w: the ledger: %w", store.ErrUnavailable, err)
+	}
+	return e, nil
+}
+
+// look returns what stands in the ledger; its state is empty where nothing does.
+func (l *ledger) look(ctx context.Context, hash string) (entry, error) {
+	raw, err := l.store.Get(ctx, l.key(hash))
+	if err != nil {
+		return entry{}, err
+	}
+	return parseEntry(l.key(hash), raw)
+}
+
+// swap writes next in the place of e and returns what stands there now, and whether that is our work.
+func (l *ledger) swap(ctx context.Context, e, next entry, ttl time.Duration) (entry, bool, error) {
+	raw, err := json.Marshal(next)
+	if err != nil {
+		return entry{}, false, err
+	}
+	done, current, err := l.store.Swap(ctx, e.key, e.raw, raw, ttl)
+	if err != nil {
+		return entry{}, false, err
+	}
+	now, err := parseEntry(e.key, current)
+	return now, done, err
+}
+
+// claim takes a code on lease, where the ledger still says e.
+func (l *ledger) claim(ctx context.Context, e entry, owner string, browsers []string, lease time.Duration) (entry, bool, error) {
+	return l.swap(ctx, e, entry{State: open, Owner: owner, Browsers: browsers}, lease)
+}
+
+// settle replaces e, which this landing owns, by its outcome.
+func (l *ledger) settle(ctx context.Context, e, outcome entry) (entry, bool, error) {
+	outcome.Owner = e.Owner
+	if outcome.Browsers == nil {
+		outcome.Browsers = e.Browsers
+	}
+	return l.swap(ctx, e, outcome, settledFor)
+}
+
+// refuse writes down a verdict, or, for the empty verdict, gives the code free.
+func (l *ledger) refuse(ctx context.Context, e entry, v verdict) error {
+	if v == "" {
+		_, _, err := l.store.Swap(ctx, e.key, e.raw, nil, 0)
+		return err
+	}
+	_, _, err := l.swap(ctx, e, entry{State: refused, Owner: e.Owner, Verdict: v}, v.life())
+	return err
+}
+
+// verdict is a definitive refusal of a code, as it stands in the ledger.
+type verdict string
+
+// verdicts are the refusals that stay true: those of package alipay that only a verified answer can bring about.
+var verdicts = map[verdict]error{
+	"invalid_parameter":  alipay.ErrInvalidParameter,
+	"code_not_exist":     alipay.ErrCodeNotExist,
+	"code_expired":       alipay.ErrCodeExpired,
+	"access_not_allowed": alipay.ErrAccessNotAllowed,
+}
+
+func (v verdict) life() time.Duration {
+	if verdicts[v] == alipay.ErrCodeNotExist {
+		return unknownFor
+	}
+	return refusedFor
+}
+
+func (v verdict) err() error {
+	if err, ok := verdicts[v]; ok {
+		return fmt.Errorf("landing: refused before: %w", err)
+	}
+	return ErrCodeUsed
+}
+
+// landedEntry says that a session stands; the token is sealed for the browser that comes again.
+func (l *Lander) landedEntry(v visit, h session.Held, partner string) entry {
+	return entry{
+		State:    landed,
+		Session:  h.Session.Hash(),
+		Operator: h.Session.OperatorID,
+		Partner:  partner,
+		Token:    l.sealer.Seal(session.SealToken, v.hash, []byte(h.Token)),
+	}
+}

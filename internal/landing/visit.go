@@ -1,0 +1,70 @@
+package landing
+
+import (
+	"crypto/sha256"
+	"encoding/base64"
+	"slices"
+
+	"koubei-landing/internal/operator"
+	"koubei-landing/internal/session"
+)
+
+// visit is an arrival, with what is known of it.
+type visit struct {
+	Arrival
+	hash     string   // of the code
+	browsers []string // hashes of the arrival cookies
+	live     []session.Held
+	pending  *pendingGrant
+}
+
+func (l *Lander) visit(a Arrival, live []session.Held) visit {
+	v := visit{Arrival: a, hash: operator.HashCode(l.appID, a.Code), live: live}
+	for _, b := range a.Browsers[:min(len(a.Browsers), session.MaxArrivals)] {
+		v.browsers = append(v.browsers, hashBrowser(b))
+	}
+	v.pending = l.openPending(v)
+	return v
+}
+
+func hashBrowser(arrival string) string {
+	sum := sha256.Sum256([]byte(arrival))
+	return base64.RawURLEncoding.EncodeToString(sum[:])
+}
+
+// replayOwn finds the code in a session of this browser: a replay, whatever the ledger says.
+func (v visit) replayOwn() (Outcome, bool) {
+	for _, h := range v.live {
+		if e, ok := h.Session.OfCode(v.hash); ok {
+			return Outcome{Result: Replayed, Token: h.Token, Session: h.Session, Entry: e}, true
+		}
+	}
+	return Outcome{}, false
+}
+
+// brought reports whether this browser brought the code that the entry is about. No arrival is equal to none.
+func (v visit) brought(e entry) bool {
+	return slices.ContainsFunc(v.browsers, func(b string) bool { return slices.Contains(e.Browsers, b) })
+}
+
+// asked reports whether the question that the entry holds was put to this browser.
+func (v visit) asked(e entry) bool {
+	return v.brought(e) || slices.ContainsFunc(v.live, func(h session.Held) bool { return h.Session.Hash() == e.Session })
+}
+
+// own returns the live session of an operator.
+func (v visit) own(operatorID string) (session.Held, bool) {
+	i := slices.IndexFunc(v.live, func(h session.Held) bool { return h.Session.OperatorID == operatorID })
+	if i < 0 {
+		return session.Held{}, false
+	}
+	return v.live[i], true
+}
+
+// others returns the live sessions of operators other than one.
+func (v visit) others(operatorID string) []session.Held {
+	return slices.DeleteFunc(slices.Clone(v.live), func(h session.Held) bool { return h.Session.OperatorID == operatorID })
+}
+
+// foreign reports whether another operator is signed in here.
+func (v visit) foreign(operatorID string) bool { return len(v.others(operatorID)) > 0 }
