@@ -1,0 +1,97 @@
+package app
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"koubei-landing/internal/alipay"
+	"koubei-landing/internal/handler"
+	"koubei-landing/internal/landing"
+	"koubei-landing/internal/metrics"
+	"koubei-landing/internal/session"
+	"koubei-landing/internal/store"
+)
+
+// exchanges is how many may be under way at once: each is a second of the gateway's and a millisecond of ours.
+const exchanges = 64
+
+// service is everything, put together.
+type service struct {
+	redis    redis.UniversalClient
+	handler  *handler.Handler
+	sessions *session.Manager
+	store    *store.Store
+	gateway  *alipay.Client
+	patience time.Duration
+}
+
+// build puts the service together; nothing is asked of anyone yet.
+func build(c Config) (*service, error) {
+	m := metrics.New()
+	c.Alipay.MaxConns = exchanges
+	c.Alipay.Now = c.Now
+	c.Alipay.OnAttempt = func(a alipay.Attempt) {
+		m.Attempt(string(a.Outcome), a.Duration, a.Retry)
+		c.Log.Debug("exchange attempt", slog.String("outcome", string(a.Outcome)),
+			slog.Duration("took", a.Duration), slog.String("trace_id", a.TraceID), slog.Bool("retry", a.Retry))
+	}
+	gateway, err := alipay.New(c.Alipay)
+	if err != nil {
+		return nil, err
+	}
+	for _, w := range gateway.Warnings() {
+		c.Log.Warn(w)
+	}
+	sealer, err := session.NewSealer(c.SealKeys...)
+	if err != nil {
+		return nil, err
+	}
+	rdb, err := OpenRedis(c.Redis)
+	if err != nil {
+		return nil, fmt.Errorf("REDIS_URL: %w", err)
+	}
+	m.WatchPool(rdb.PoolStats)
+	s := &service{redis: rdb, gateway: gateway}
+	s.store = store.New(store.Options{Redis: rdb, Prefix: c.Redis.Prefix, Timeout: c.Redis.Timeout, Replicas: c.Redis.Replicas})
+	s.sessions = session.New(session.Options{
+		Store: s.store, Sealer: sealer, Lifetime: c.SessionLifetime, Idle: c.SessionIdle, Now: c.Now,
+	})
+	lander := landing.New(landing.Options{
+		AppID: c.Alipay.AppID, Gateway: gateway, Sessions: s.sessions, Store: s.store, Sealer: sealer,
+		Limit: rateLimit(c.CallbackRate), Confirm: c.ConfirmSwitch,
+		ExchangeTimeout: c.Alipay.Timeout, Concurrency: exchanges,
+		OnStarted: m.SessionStarted, OnReplaced: func() { m.SessionsEnded(metrics.Replaced, 1) },
+		Log: c.Log, Now: c.Now,
+	})
+	s.patience = lander.Patience()
+	s.handler, err = handler.New(handler.Options{
+		AppID: c.Alipay.AppID, PublicURL: c.PublicURL, CallbackPath: c.CallbackPath, EntryURL: c.EntryURL,
+		Targets: c.Targets, FrameAncestors: c.FrameAncestors, CORSOrigins: c.CORSOrigins,
+		ArrivalCheck: c.ArrivalCheck, ForwardCode: c.ForwardCode, AdminToken: c.AdminToken,
+		MaxRequests: c.MaxRequests, TrustedProxies: c.TrustedProxies,
+		Landing: lander, Sessions: s.sessions, Cookies: session.NewCookies(c.Cookie), Store: s.store, Metrics: m,
+		Log: c.Log, Now: c.Now,
+	})
+	if err != nil {
+		return nil, errors.Join(err, rdb.Close())
+	}
+	return s, nil
+}
+
+// serverFor bounds what a client may take its time over; patience is how long an answer may be in the making.
+func serverFor(h http.Handler, patience time.Duration, log *slog.Logger) *http.Server {
+	return &http.Server{
+		Handler:           h,
+		ReadHeaderTimeout: 10 * time.Second,
+		ReadTimeout:       20 * time.Second,
+		WriteTimeout:      patience + 20*time.Second,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    handler.MaxHeaderBytes,
+		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+	}
+}

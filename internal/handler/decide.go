@@ -1,0 +1,63 @@
+package handler
+
+import (
+	"net/http"
+
+	"koubei-landing/internal/landing"
+	"koubei-landing/internal/session"
+)
+
+// decide carries out the answer to the question of the operator switch.
+func (h *Handler) decide(w http.ResponseWriter, r *http.Request) error {
+	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
+	if err := r.ParseForm(); err != nil {
+		return badForm(err)
+	}
+	decision, place := r.PostForm["decision"], r.PostForm.Get("landing")
+	if len(decision) != 1 || decision[0] != "yes" && decision[0] != "no" {
+		return errBadRequest
+	}
+	returnTo := ""
+	if to := r.PostForm.Get("return_to"); to != "" {
+		address, err := h.returnTo([]string{to})
+		if err != nil {
+			return err
+		}
+		returnTo = address
+	}
+	if !session.Token(place).WellFormed() { // a hash has a token's form
+		return landing.ErrSwitchExpired
+	}
+	marks := h.renewMarks(w, r)
+	a, _ := h.arrival(r, arriving{}, marks)
+	out, err := h.Landing.Decide(r.Context(), landing.Decision{
+		Landing: place, Session: r.PostForm.Get("session"), Yes: decision[0] == "yes", Arrival: a,
+	})
+	if err != nil {
+		return err
+	}
+	h.logLanding(r, out)
+	if out.Result == landing.Kept {
+		goTo(w, h.keptHome(out))
+		return nil
+	}
+	h.setSession(w, out)
+	goTo(w, h.destination(out, returnTo))
+	return nil
+}
+
+// keptHome is where a browser goes that keeps its session: the home of its operator, or, where that session has ended
+// meanwhile, the page that says so.
+func (h *Handler) keptHome(out landing.Outcome) string {
+	if out.Session.OperatorID == "" {
+		return h.base + "/"
+	}
+	return h.Targets.HomeOf(out.Session, out.Entry)
+}
+
+func badForm(err error) error {
+	if p := problemFor(err); p.kind == errTooLarge {
+		return err
+	}
+	return errBadRequest
+}

@@ -1,0 +1,87 @@
+package handler
+
+import (
+	"net/http"
+	"strconv"
+	"strings"
+)
+
+// prefersJSON reports whether a request would rather have JSON than a page. Where it doesn't care, it gets a page.
+func prefersJSON(r *http.Request) bool {
+	accept := strings.Join(r.Header.Values("Accept"), ",")
+	json := max(quality(accept, "application", "json"), quality(accept, "application", "problem+json"))
+	return json > quality(accept, "text", "html")
+}
+
+// quality returns how much an Accept header wants a type, from 0 to 1: the most specific range decides (RFC 9110,
+// section 12.5.1).
+func quality(accept, typ, subtype string) float64 {
+	best, specificity := 0.0, 0
+	for r := range strings.SplitSeq(accept, ",") {
+		media, params, _ := strings.Cut(r, ";")
+		t, s, _ := strings.Cut(strings.ToLower(strings.TrimSpace(media)), "/")
+		if at := specific(t, s, typ, subtype); at > specificity {
+			best, specificity = weight(params), at
+		}
+	}
+	return best
+}
+
+// specific returns how exactly a media range names a type: 0 when it doesn't.
+func specific(t, s, typ, subtype string) int {
+	switch {
+	case t == typ && s == subtype:
+		return 3
+	case t == typ && s == "*":
+		return 2
+	case t == "*" && s == "*":
+		return 1
+	}
+	return 0
+}
+
+func weight(params string) float64 {
+	for p := range strings.SplitSeq(params, ";") {
+		name, value, _ := strings.Cut(strings.TrimSpace(p), "=")
+		if strings.EqualFold(name, "q") {
+			q, err := strconv.ParseFloat(value, 64)
+			if err != nil || q < 0 || q > 1 {
+				return 0
+			}
+			return q
+		}
+	}
+	return 1
+}
+
+// isNavigation reports whether a person's browser is going somewhere: by Fetch Metadata, or, in older web views, by what
+// they have always sent.
+func isNavigation(r *http.Request) bool {
+	if mode := r.Header.Get("Sec-Fetch-Mode"); mode != "" {
+		return mode == "navigate"
+	}
+	return strings.Contains(strings.ToLower(r.Header.Get("Accept")), "text/html") &&
+		strings.HasPrefix(r.UserAgent(), "Mozilla/")
+}
+
+// isSpeculative reports whether a browser is only guessing that somebody will come: nothing may be spent on that.
+func isSpeculative(r *http.Request) bool {
+	for _, name := range []string{"Sec-Purpose", "Purpose", "X-Moz"} {
+		for _, value := range r.Header.Values(name) {
+			value = strings.ToLower(value)
+			if strings.Contains(value, "prefetch") || strings.Contains(value, "prerender") || strings.Contains(value, "preview") {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// isFramed reports whether a page is loaded into another.
+func isFramed(r *http.Request) bool {
+	switch r.Header.Get("Sec-Fetch-Dest") {
+	case "iframe", "frame", "fencedframe", "embed", "object":
+		return true
+	}
+	return false
+}

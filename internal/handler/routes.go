@@ -1,0 +1,85 @@
+package handler
+
+import (
+	"net/http"
+	"net/http/pprof"
+
+	"github.com/go-chi/chi/v5"
+)
+
+// Public answers browsers.
+func (h *Handler) Public() http.Handler {
+	r := chi.NewRouter()
+	r.Use(h.observe(chiRoute), h.policy.headers, h.limits, h.admit)
+	r.NotFound(h.page(h.notFound))
+	r.MethodNotAllowed(h.page(h.methodNotAllowed))
+
+	r.Get(h.CallbackPath, h.landed(h.callback))
+	r.Head(h.CallbackPath, noContent) // a link preview must not spend a code
+	r.Post(h.CallbackPath+"/switch", h.landed(h.sameOrigin(h.forms, h.decide)))
+
+	get(r, h.base+"/session", h.api(h.session))
+	get(r, h.base+"/", h.page(h.identity))
+	get(r, h.base+"/signin", h.page(h.signIn))
+	get(r, h.base+"/signed-out", h.page(h.signedOut))
+	r.Post(h.base+"/logout", h.page(h.sameOrigin(h.leaving, h.logout)))
+	get(r, h.base+"/static/*", h.page(h.static))
+	return r
+}
+
+// get routes HEAD like GET: net/http leaves the body out.
+func get(r chi.Router, pattern string, handler http.HandlerFunc) {
+	r.Get(pattern, handler)
+	r.Head(pattern, handler)
+}
+
+// Internal answers proxies and operators. It is a ServeMux: chi refuses methods that it doesn't know, and /auth/verify
+// takes every method.
+func (h *Handler) Internal() http.Handler {
+	m := http.NewServeMux()
+	m.HandleFunc("/auth/verify", h.api(h.verify))
+	m.HandleFunc("GET /healthz", h.health)
+	m.HandleFunc("GET /readyz", h.ready)
+	m.Handle("GET /metrics", h.Metrics.Handler())
+	m.HandleFunc("GET /admin/operators/{operator_id}/sessions", h.admin(h.listSessions))
+	m.HandleFunc("DELETE /admin/operators/{operator_id}/sessions", h.admin(h.revokeSessions))
+	m.HandleFunc("/debug/pprof/", h.profiles(pprof.Index))
+	m.HandleFunc("/debug/pprof/profile", h.profiles(pprof.Profile))
+	m.HandleFunc("/debug/pprof/symbol", h.profiles(pprof.Symbol))
+	m.HandleFunc("/debug/pprof/trace", h.profiles(pprof.Trace))
+	m.HandleFunc("/", h.api(h.notFound))
+	return h.observe(muxRoute)(h.limits(m))
+}
+
+func chiRoute(r *http.Request) string { return named(chi.RouteContext(r.Context()).RoutePattern()) }
+
+func muxRoute(r *http.Request) string { return named(r.Pattern) }
+
+// named is a route as a metric's label: what matched nothing is one.
+func named(pattern string) string {
+	if pattern == "" || pattern == "/*" {
+		return "other"
+	}
+	return pattern
+}
+
+func noContent(w http.ResponseWriter, _ *http.Request) {
+	noStore(w)
+	w.WriteHeader(http.StatusNoContent)
+}
+
+func (h *Handler) notFound(http.ResponseWriter, *http.Request) error { return errNotFound }
+
+// methodNotAllowed names the methods that are, which chi does for its own answer only.
+func (h *Handler) methodNotAllowed(w http.ResponseWriter, r *http.Request) error {
+	routes := chi.RouteContext(r.Context()).Routes
+	for _, method := range []string{http.MethodGet, http.MethodHead, http.MethodPost} {
+		if routes.Match(chi.NewRouteContext(), method, r.URL.Path) {
+			w.Header().Add("Allow", method)
+		}
+	}
+	if w.Header().Get("Allow") == "" {
+		return errNotFound
+	}
+	return errMethod
+}

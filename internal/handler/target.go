@@ -1,0 +1,193 @@
+package handler
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"path"
+	"slices"
+	"strings"
+
+	"koubei-landing/internal/operator"
+	"koubei-landing/internal/session"
+)
+
+// Targets are the addresses that a landing may lead to. They are rebuilt from parsed parts and written to Location as
+// they are: http.Redirect cleans "/./\evil.example" into an address that a browser follows abroad.
+type Targets struct {
+	Public   *url.URL   // PUBLIC_URL
+	Origins  []string   // RETURN_TO_ORIGINS
+	Callback string     // CALLBACK_PATH: going back there would spend another code
+	Home     Home       // HOME_URL
+	Homes    TypedHomes // HOME_URLS
+}
+
+// TypedHomes are homes by operator type.
+type TypedHomes map[operator.Type]Home
+
+// maxTarget bounds an address that was handed in.
+const maxTarget = 2048
+
+var errTarget = errors.New("not an address that may be gone to")
+
+// Parse returns an address as it may be written to Location. It fails where the address leads elsewhere than to the
+// service's own origin or an allowed one, back into the callback, or can be read in more than one way.
+func (t Targets) Parse(raw string) (string, error) {
+	if raw == "" || len(raw) > maxTarget || strings.ContainsFunc(raw, misread) {
+		return "", errTarget
+	}
+	u, err := url.Parse(raw)
+	if err != nil || u.Opaque != "" || u.User != nil {
+		return "", errTarget
+	}
+	switch {
+	case u.Scheme == "" && u.Host == "":
+		if !strings.HasPrefix(u.Path, "/") {
+			return "", errTarget
+		}
+	case !t.allows(u):
+		return "", errTarget
+	}
+	if !plainPath(u) || t.isCallback(u) {
+		return "", errTarget
+	}
+	return rebuild(u), nil
+}
+
+// misread reports characters that browsers drop, or take for others, before they read an address.
+func misread(r rune) bool {
+	return r <= ' ' || r == 0x7f || r == '\\' || r == '\u2028' || r == '\u2029' || r == 0xfffd
+}
+
+func (t Targets) allows(u *url.URL) bool {
+	origin := Origin(u)
+	return origin != "" && (origin == Origin(t.Public) || slices.Contains(t.Origins, origin))
+}
+
+// plainPath reports whether everybody agrees where a path leads: no empty segment at its start, which is another host's
+// name to some, and no dots to be resolved.
+func plainPath(u *url.URL) bool {
+	if strings.HasPrefix(u.Path, "//") || strings.Contains(u.Path, "\\") {
+		return false
+	}
+	return !slices.ContainsFunc(strings.Split(u.Path, "/"), func(s string) bool { return s == "." || s == ".." })
+}
+
+func (t Targets) isCallback(u *url.URL) bool {
+	p := path.Clean("/" + u.Path)
+	return (u.Host == "" || Origin(u) == Origin(t.Public)) && (p == t.Callback || strings.HasPrefix(p, t.Callback+"/"))
+}
+
+// rebuild writes an address anew, with everything escaped that has to be.
+func rebuild(u *url.URL) string {
+	var b strings.Builder
+	if u.Host != "" {
+		b.WriteString(Origin(u))
+	}
+	b.WriteString((&url.URL{Path: u.Path, RawPath: u.RawPath}).EscapedPath())
+	if u.RawQuery != "" || u.ForceQuery {
+		b.WriteString("?" + escapeRest(u.RawQuery))
+	}
+	if u.Fragment != "" {
+		b.WriteString("#" + escapeRest(u.EscapedFragment()))
+	}
+	return b.String()
+}
+
+// escapeRest escapes what must not stand in a header or a query as it is, and leaves what is escaped already.
+func escapeRest(s string) string {
+	var b strings.Builder
+	for i := range len(s) {
+		if c := s[i]; c <= ' ' || c >= 0x7f || strings.IndexByte(`"<>\^`+"`{|}", c) >= 0 {
+			fmt.Fprintf(&b, "%%%02X", c)
+		} else {
+			b.WriteByte(c)
+		}
+	}
+	return b.String()
+}
+
+// Origin returns the origin of an http or https address as browsers write it, without a default port; empty for any
+// other.
+func Origin(u *url.URL) string {
+	if u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" {
+		return ""
+	}
+	host := strings.ToLower(u.Hostname())
+	if strings.Contains(host, ":") {
+		host = "[" + host + "]"
+	}
+	port := u.Port()
+	if port == "" || u.Scheme == "http" && port == "80" || u.Scheme == "https" && port == "443" {
+		return u.Scheme + "://" + host
+	}
+	return u.Scheme + "://" + host + ":" + port
+}
+
+// HomeOf returns where a browser goes for an entry of a session.
+func (t Targets) HomeOf(s session.Session, e session.Entry) string {
+	home, ok := t.Homes[e.OperatorType]
+	if !ok {
+		home = t.Home
+	}
+	return home.fill(e.PartnerID, s.OperatorID, string(e.OperatorType))
+}
+
+// Home is the template of a home address.
+type Home struct{ template string }
+
+// The placeholders of a home address.
+var placeholders = []string{"{partner_id}", "{operator_id}", "{operator_type}"}
+
+// ParseHome returns a home address. It fails where t would not allow the address, and where a placeholder could
+// decide more than the rest of a path or a query: what fills it comes from elsewhere.
+func (t Targets) ParseHome(raw string) (Home, error) {
+	const filler = "0"
+	plain := raw
+	for _, p := range placeholders {
+		plain = strings.ReplaceAll(plain, p, filler)
+	}
+	if strings.ContainsAny(plain, "{}") {
+		return Home{}, fmt.Errorf("%q has an unknown placeholder: there are %s", raw, strings.Join(placeholders, ", "))
+	}
+	clean, err := t.Parse(plain)
+	if err != nil {
+		return Home{}, fmt.Errorf("%q is neither a path nor an address of an allowed origin", raw)
+	}
+	if clean != plain {
+		return Home{}, fmt.Errorf("%q has characters that must be escaped: write %q", raw, clean)
+	}
+	if at := strings.IndexByte(raw, '{'); at >= 0 && !fixedBefore(raw[:at]) {
+		return Home{}, fmt.Errorf("%q has a placeholder before its first fixed segment ends", raw)
+	}
+	return Home{raw}, nil
+}
+
+// fixedBefore reports whether what stands before a placeholder holds a whole first segment, or the start of a query.
+func fixedBefore(s string) bool {
+	if _, rest, ok := strings.Cut(s, "://"); ok {
+		_, s, ok = strings.Cut(rest, "/")
+		if !ok {
+			return strings.Contains(rest, "?")
+		}
+		s = "/" + s
+	}
+	first, _, ok := strings.Cut(strings.TrimPrefix(s, "/"), "/")
+	return strings.Contains(s, "?") || ok && first != ""
+}
+
+func (h Home) fill(partnerID, operatorID, operatorType string) string {
+	return strings.NewReplacer(
+		"{partner_id}", escapeSegment(partnerID),
+		"{operator_id}", escapeSegment(operatorID),
+		"{operator_type}", escapeSegment(operatorType),
+	).Replace(h.template)
+}
+
+// escapeSegment escapes a value for one segment of a path or one value of a query. Dots alone would climb.
+func escapeSegment(s string) string {
+	if strings.Trim(s, ".") == "" {
+		return ""
+	}
+	return strings.ReplaceAll(url.QueryEscape(s), "+", "%20")
+}

@@ -1,0 +1,175 @@
+package handler
+
+import (
+	"errors"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"koubei-landing/internal/operator"
+	"koubei-landing/internal/session"
+)
+
+// The headers by which an identity is told to the application behind a proxy. Every 200 carries all of them, empty
+// where there is nothing: where one of ours is missing, some proxies pass the client's own on.
+const (
+	headerAppID      = "X-Koubei-App-Id"
+	headerOperatorID = "X-Koubei-Operator-Id"
+	headerType       = "X-Koubei-Operator-Type"
+	headerPartnerID  = "X-Koubei-Partner-Id"
+	headerShopIDs    = "X-Koubei-Shop-Ids"
+	headerExpires    = "X-Koubei-Session-Expires"
+	headerAssertion  = "X-Koubei-Assertion"
+	headerCode       = "X-Koubei-Auth-Code"
+
+	// headerSelect is the request's: whose entry is asked for.
+	headerSelect = "X-Koubei-Select-Partner"
+)
+
+const (
+	maxShopIDs = 2 << 10
+	overflow   = "overflow"
+)
+
+// verify tells a proxy whether a request may pass, and as whom. The body is never read.
+func (h *Handler) verify(w http.ResponseWriter, r *http.Request) error {
+	noStore(w)
+	s, e, err := h.allowed(r)
+	if err != nil {
+		h.Metrics.Verified(verifyResult(err))
+		if errors.Is(err, session.ErrNone) && r.URL.Query().Get("redirect") == "1" && isNavigation(r) {
+			goTo(w, strings.TrimSuffix(h.PublicURL.String(), "/")+"/signin")
+			return nil
+		}
+		return err
+	}
+	h.Metrics.Verified("allowed")
+	header := w.Header()
+	header.Set(headerAppID, s.AppID)
+	header.Set(headerOperatorID, s.OperatorID)
+	header.Set(headerType, string(e.OperatorType))
+	header.Set(headerPartnerID, e.PartnerID)
+	header.Set(headerShopIDs, shopsHeader(e.ShopIDs))
+	header.Set(headerExpires, e.ExpiresAt.UTC().Format(time.RFC3339))
+	header.Set(headerAssertion, "")
+	header.Set(headerCode, h.forwarded(r, e))
+	w.WriteHeader(http.StatusOK)
+	return nil
+}
+
+// forwarded returns the code for the application behind, where the settings hand it over.
+func (h *Handler) forwarded(r *http.Request, e session.Entry) string {
+	if !h.ForwardCode {
+		return ""
+	}
+	code, err := h.Sessions.Code(e)
+	if err != nil {
+		// Sealed with a key that is gone; the identity stands all the same.
+		annotate(r.Context(), slog.LevelWarn, slog.String("forward_code", err.Error()))
+		return ""
+	}
+	return code
+}
+
+// shopsHeader returns the shops as a header can carry them.
+func shopsHeader(shops string) string {
+	if len(shops) > maxShopIDs || strings.ContainsFunc(shops, func(r rune) bool { return r < ' ' || r > '~' }) {
+		return overflow
+	}
+	return shops
+}
+
+// allowed returns the session and the entry that a request may act with.
+func (h *Handler) allowed(r *http.Request) (session.Session, session.Entry, error) {
+	types, err := typesOf(r.URL.RawQuery)
+	if err != nil {
+		return session.Session{}, session.Entry{}, err
+	}
+	selectors, err := partnersOf(r.URL.RawQuery)
+	if err != nil {
+		return session.Session{}, session.Entry{}, err
+	}
+	s, err := h.Sessions.Choose(r.Context(), h.Cookies.Tokens(r))
+	if err != nil {
+		return session.Session{}, session.Entry{}, err
+	}
+	e, err := entryFor(s, append(selectors, r.Header.Values(headerSelect)...))
+	if err == nil && !slices.Contains(types, e.OperatorType) {
+		err = errForbiddenType
+	}
+	return s, e, err
+}
+
+// typesOf returns the operator types that a check allows: the documented five, or those of them that it names.
+func typesOf(rawQuery string) ([]operator.Type, error) {
+	values, err := valuesOf(rawQuery, "type")
+	if err != nil {
+		return nil, errForbiddenType
+	}
+	if len(values) == 0 {
+		return operator.Types(), nil
+	}
+	if len(values) > 1 {
+		return nil, errForbiddenType
+	}
+	var types []operator.Type
+	for name := range strings.SplitSeq(values[0], ",") {
+		t := operator.Type(name)
+		if !t.Known() {
+			return nil, errForbiddenType
+		}
+		types = append(types, t)
+	}
+	return types, nil
+}
+
+// partnersOf returns the partners that a query asks for.
+func partnersOf(rawQuery string) ([]string, error) {
+	values, err := valuesOf(rawQuery, "partner_id")
+	if err != nil {
+		return nil, errUnknownPartner
+	}
+	return values, nil
+}
+
+// valuesOf returns the values of a parameter. A query that can't be read fails: a selector that is dropped would select
+// something else.
+func valuesOf(rawQuery, name string) ([]string, error) {
+	if rawQuery == "" {
+		return nil, nil
+	}
+	q, err := url.ParseQuery(rawQuery)
+	return q[name], err
+}
+
+// entryFor returns the entry that the selectors agree on; without one, the newest. An empty selector asks for the entry
+// without a partner: it must never fall back to whatever tab landed last.
+func entryFor(s session.Session, selectors []string) (session.Entry, error) {
+	if len(selectors) == 0 {
+		return s.Newest(), nil
+	}
+	for _, id := range selectors[1:] {
+		if id != selectors[0] {
+			return session.Entry{}, errUnknownPartner
+		}
+	}
+	e, ok := s.Partner(selectors[0])
+	if !ok {
+		return session.Entry{}, errUnknownPartner
+	}
+	return e, nil
+}
+
+// verifyResult is the metric's label for a refusal.
+func verifyResult(err error) string {
+	switch problemFor(err).status {
+	case http.StatusUnauthorized:
+		return "no_session"
+	case http.StatusForbidden:
+		return "forbidden"
+	}
+	return "unavailable"
+}

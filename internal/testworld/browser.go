@@ -1,0 +1,185 @@
+package testworld
+
+import (
+	"encoding/json"
+	"io"
+	"net/http"
+	"net/http/cookiejar"
+	"net/url"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+// Browser behaves as a browser does: it keeps cookies and says that it navigates. It follows redirects when told to.
+type Browser struct {
+	t      testing.TB
+	log    *Log
+	Client *http.Client
+	Header http.Header // sent with every request
+}
+
+// Answer is an answer with its body read.
+type Answer struct {
+	*http.Response
+	Body string
+}
+
+// Browser opens a fresh browser.
+func (w *World) Browser() *Browser {
+	jar, err := cookiejar.New(nil)
+	must(w.T, err)
+	b := &Browser{t: w.T, log: w.Log, Header: http.Header{
+		"Accept":          {"text/html,application/xhtml+xml,*/*;q=0.8"},
+		"User-Agent":      {"Mozilla/5.0 (test)"},
+		"Sec-Fetch-Mode":  {"navigate"},
+		"Sec-Fetch-Dest":  {"document"},
+		"Accept-Language": {"zh-CN"},
+	}}
+	transport := &http.Transport{}
+	w.T.Cleanup(transport.CloseIdleConnections)
+	b.Client = &http.Client{Jar: jar, Transport: transport, Timeout: 60 * time.Second,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	return b
+}
+
+// Program opens a client that is no browser: it keeps cookies and wants JSON.
+func (w *World) Program() *Browser {
+	b := w.Browser()
+	b.Header = http.Header{"Accept": {"application/json"}, "User-Agent": {"curl/8"}}
+	return b
+}
+
+// Do sends a request and returns the answer; it fails the test when there is none.
+func (b *Browser) Do(r *http.Request) Answer {
+	b.t.Helper()
+	a, err := b.Try(r)
+	if err != nil {
+		b.t.Fatalf("%s %s: %v", r.Method, r.URL.Path, err)
+	}
+	return a
+}
+
+// Try sends a request and returns the answer.
+func (b *Browser) Try(r *http.Request) (Answer, error) {
+	for name, values := range b.Header {
+		if _, ok := r.Header[name]; !ok {
+			r.Header[name] = values
+		}
+	}
+	res, err := b.Client.Do(r)
+	if err != nil {
+		return Answer{}, err
+	}
+	defer res.Body.Close()
+	body, err := io.ReadAll(res.Body)
+	if err != nil {
+		return Answer{}, err
+	}
+	for _, c := range res.Cookies() {
+		b.log.keepOut(c.Value)
+	}
+	return Answer{res, string(body)}, nil
+}
+
+// Get navigates to an address, without following a redirect.
+func (b *Browser) Get(address string) Answer {
+	b.t.Helper()
+	r, err := http.NewRequest(http.MethodGet, address, nil)
+	must(b.t, err)
+	return b.Do(r)
+}
+
+// Post sends a form, as from a page of the same origin.
+func (b *Browser) Post(address string, form url.Values) Answer {
+	b.t.Helper()
+	r, err := http.NewRequest(http.MethodPost, address, strings.NewReader(form.Encode()))
+	must(b.t, err)
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	r.Header.Set("Origin", r.URL.Scheme+"://"+r.URL.Host)
+	r.Header.Set("Sec-Fetch-Site", "same-origin")
+	return b.Do(r)
+}
+
+// Land opens a landing's link and goes round the arrival hop, but no further.
+func (b *Browser) Land(link string) Answer {
+	b.t.Helper()
+	a := b.Get(link)
+	if location := a.Header.Get("Location"); a.StatusCode == http.StatusSeeOther && strings.Contains(location, "arrived=") {
+		next, err := a.Request.URL.Parse(location)
+		must(b.t, err)
+		return b.Get(next.String())
+	}
+	return a
+}
+
+// Cookie returns the value of a cookie for an address; empty when there is none.
+func (b *Browser) Cookie(address, name string) string {
+	u, err := url.Parse(address)
+	must(b.t, err)
+	for _, c := range b.Client.Jar.Cookies(u) {
+		if c.Name == name {
+			return c.Value
+		}
+	}
+	return ""
+}
+
+// SetCookie puts a cookie into the jar.
+func (b *Browser) SetCookie(address string, c *http.Cookie) {
+	u, err := url.Parse(address)
+	must(b.t, err)
+	b.Client.Jar.SetCookies(u, []*http.Cookie{c})
+}
+
+// Identity is what /session answers.
+type Identity struct {
+	AppID           string  `json:"app_id"`
+	OperatorID      string  `json:"operator_id"`
+	OperatorType    string  `json:"operator_type"`
+	PartnerID       *string `json:"partner_id"`
+	ShopIDs         string  `json:"shop_ids"`
+	AuthenticatedAt string  `json:"authenticated_at"`
+	ExpiresAt       string  `json:"expires_at"`
+	Partners        []struct {
+		PartnerID    string `json:"partner_id"`
+		OperatorType string `json:"operator_type"`
+	} `json:"partners"`
+}
+
+// PartnerIDs are the partners in their order.
+func (i Identity) PartnerIDs() []string {
+	var ids []string
+	for _, p := range i.Partners {
+		ids = append(ids, p.PartnerID)
+	}
+	return ids
+}
+
+// Session asks a replica who is signed in; the query may select a partner.
+func (b *Browser) Session(s *Service, query string) (Answer, Identity) {
+	b.t.Helper()
+	a := b.Get(s.Public + "/session" + query)
+	var id Identity
+	if a.StatusCode == http.StatusOK {
+		must(b.t, json.Unmarshal([]byte(a.Body), &id))
+	}
+	return a, id
+}
+
+// Problem returns the code member of problem+json; empty for anything else.
+func (a Answer) Problem() string {
+	var p struct {
+		Code string `json:"code"`
+	}
+	if !strings.HasPrefix(a.Header.Get("Content-Type"), "application/problem+json") || json.Unmarshal([]byte(a.Body), &p) != nil {
+		return ""
+	}
+	return p.Code
+}
+
+// SetsCookie reports whether the answer sets a cookie whose name begins so to a value.
+func (a Answer) SetsCookie(prefix string) bool {
+	return slices.ContainsFunc(a.Cookies(), func(c *http.Cookie) bool { return strings.HasPrefix(c.Name, prefix) && c.MaxAge >= 0 })
+}

@@ -1,0 +1,244 @@
+// Package testworld starts what the tests run against: a real redis-server, koubeisim, and the service itself, all on
+// loopback and over real HTTP. It is linked into tests only.
+package testworld
+
+import (
+	"bytes"
+	"context"
+	"crypto/x509"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"koubei-landing/internal/alipay"
+	"koubei-landing/internal/app"
+	"koubei-landing/internal/handler"
+	"koubei-landing/internal/koubeisim"
+	"koubei-landing/internal/session"
+)
+
+// The people of the tests.
+var (
+	Provider      = koubeisim.Person{OperatorID: "2088102150477652", OperatorType: "PROVIDER", PartnerID: "2088102150477653"}
+	ProviderStaff = koubeisim.Person{OperatorID: "2088102150477660", OperatorType: "PROVIDER_STAFF", PartnerID: "2088102150477653", ShopIDs: "2015060900077000000000152345"}
+	Merchant      = koubeisim.Person{OperatorID: "2088102150477653", OperatorType: "MER", PartnerID: "2088102150477653"}
+	MerchantStaff = koubeisim.Person{OperatorID: "2088102150477670", OperatorType: "MER_STAFF", PartnerID: "2088102150477653", ShopIDs: "2015060900077000000000152345"}
+	Sales         = koubeisim.Person{OperatorID: "2088102150477680", OperatorType: "SALES"}
+)
+
+// World is one service with all it needs.
+type World struct {
+	T      testing.TB
+	Koubei *koubeisim.Koubei
+	Redis  *Redis
+	Clock  *Clock
+	Log    *Log
+
+	// Config is what the service was started with; a replica may be started with another.
+	Config app.Config
+
+	*Service
+}
+
+// Service is one running replica.
+type Service struct {
+	Public   string // its address, with the scheme
+	Internal string
+	stop     context.CancelFunc
+	ended    chan error
+}
+
+// New starts a world; each change is made to the settings before the service starts.
+func New(t testing.TB, changes ...func(*app.Config)) *World {
+	t.Helper()
+	w := &World{T: t, Redis: StartRedis(t), Clock: &Clock{}, Log: &Log{}}
+	w.begin(changes)
+	return w
+}
+
+func (w *World) begin(changes []func(*app.Config)) {
+	t := w.T
+	t.Helper()
+	k, err := koubeisim.New(koubeisim.Options{Now: w.Clock.Now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.Koubei = k
+	gateway := httptest.NewServer(k.Gateway())
+	t.Cleanup(gateway.Close)
+	w.Config = w.settings(gateway.URL)
+	for _, change := range changes {
+		change(&w.Config)
+	}
+	t.Cleanup(w.checkLog)
+	w.Service = w.Replica()
+	if err := k.SetLandingURL(w.Public + w.Config.CallbackPath); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// settings are the defaults of the contract, with the addresses of this world.
+func (w *World) settings(gateway string) app.Config {
+	private, err := alipay.ParsePrivateKey(w.Koubei.AppPrivateKey())
+	must(w.T, err)
+	public, err := alipay.ParsePublicKey(w.Koubei.AlipayPublicKey())
+	must(w.T, err)
+	seal, err := session.DeriveSealKey(x509.MarshalPKCS1PrivateKey(private))
+	must(w.T, err)
+	port := FreePort(w.T)
+	here := mustURL(w.T, fmt.Sprintf("http://127.0.0.1:%d", port))
+	targets := handler.Targets{Public: here, Callback: "/koubei/callback"}
+	targets.Home, err = targets.ParseHome("/")
+	must(w.T, err)
+	return app.Config{
+		PublicListen: here.Host, InternalListen: "127.0.0.1:0",
+		PublicURL: here, CallbackPath: targets.Callback,
+		Alipay: alipay.Config{
+			AppID: w.Koubei.AppID(), GatewayURL: mustURL(w.T, gateway), PrivateKey: private, PublicKey: public,
+			Timeout: 10 * time.Second, AttemptTimeout: 6 * time.Second,
+		},
+		Redis:           app.Redis{URL: w.Redis.URL(), Mode: app.Single, Timeout: 500 * time.Millisecond, Prefix: "koubei:" + w.Koubei.AppID() + ":"},
+		SealKeys:        [][]byte{seal},
+		SessionLifetime: 12 * time.Hour, SessionIdle: 2 * time.Hour,
+		Cookie:       session.CookieOptions{Name: "koubei_session", SameSite: http.SameSiteLaxMode},
+		Targets:      targets,
+		ArrivalCheck: true, ConfirmSwitch: true,
+		MaxRequests: 1000, ShutdownTimeout: 15 * time.Second,
+		Log: w.Log.Logger(), Now: w.Clock.Now,
+	}
+}
+
+// Replica starts one more service with the world's settings, changed.
+func (w *World) Replica(changes ...func(*app.Config)) *Service {
+	w.T.Helper()
+	c := w.Config
+	if w.Service != nil {
+		c.PublicListen = "127.0.0.1:0"
+	}
+	for _, change := range changes {
+		change(&c)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	s := &Service{stop: stop, ended: make(chan error, 1)}
+	listening := make(chan struct{})
+	c.Listening = func(public, internal string) {
+		s.Public, s.Internal = "http://"+public, "http://"+internal
+		close(listening)
+	}
+	go func() { s.ended <- app.Run(ctx, c) }()
+	select {
+	case <-listening:
+	case err := <-s.ended:
+		w.T.Fatalf("the service did not start: %v", err)
+	}
+	w.T.Cleanup(func() { s.Stop() })
+	return s
+}
+
+// Signal tells the service to shut down, as SIGTERM does.
+func (s *Service) Signal() { s.stop() }
+
+// Stop tells the service to shut down and returns how it ended.
+func (s *Service) Stop() error {
+	s.stop()
+	err := <-s.ended
+	s.ended <- err
+	return err
+}
+
+// Landing is where Koubei would send a browser with a code.
+func (w *World) Landing(code string) string { return w.Koubei.LandingURL(code, koubeisim.Observed) }
+
+// On is the same link at another replica.
+func On(s *Service, link string) string {
+	u, err := url.Parse(link)
+	if err != nil {
+		panic(err)
+	}
+	return s.Public + u.RequestURI()
+}
+
+// checkLog holds every world's log to what must never be in one.
+func (w *World) checkLog() {
+	text := w.Log.String()
+	secrets := []string{w.Koubei.AppPrivateKey()[:64], w.Koubei.AlipayPublicKey()[40:104]}
+	for _, call := range w.Koubei.Calls() {
+		if call.Code != "" {
+			secrets = append(secrets, call.Code)
+		}
+	}
+	secrets = append(secrets, w.Log.secrets...)
+	for _, s := range secrets {
+		if strings.Contains(text, s) {
+			w.T.Errorf("the log holds a code, a token or a key: …%s…", around(text, s))
+		}
+	}
+}
+
+func around(text, s string) string {
+	at := strings.Index(text, s)
+	return text[max(0, at-80):min(len(text), at+len(s)+20)]
+}
+
+// Clock is the service's clock: real time, and as much more as it was turned.
+type Clock struct{ ahead atomic.Int64 }
+
+// Now is the time.
+func (c *Clock) Now() time.Time { return time.Now().Add(time.Duration(c.ahead.Load())) }
+
+// Turn sets the clock ahead.
+func (c *Clock) Turn(d time.Duration) { c.ahead.Add(int64(d)) }
+
+// Log is a log at debug level, and what must not be in it.
+type Log struct {
+	mu      sync.Mutex
+	buf     bytes.Buffer
+	secrets []string
+}
+
+// Logger writes to the log.
+func (l *Log) Logger() *slog.Logger {
+	return slog.New(slog.NewJSONHandler(l, &slog.HandlerOptions{Level: slog.LevelDebug}))
+}
+
+func (l *Log) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.buf.Write(b)
+}
+
+func (l *Log) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.buf.String()
+}
+
+// keepOut adds what must not be in the log.
+func (l *Log) keepOut(secret string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(secret) >= 16 {
+		l.secrets = append(l.secrets, secret)
+	}
+}
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func mustURL(t testing.TB, raw string) *url.URL {
+	t.Helper()
+	u, err := url.Parse(raw)
+	must(t, err)
+	return u
+}

@@ -1,0 +1,38 @@
+package web
+
+import "golang.org/x/text/language"
+
+// A Lang is one of the languages that the pages speak. The zero value is Simplified Chinese.
+type Lang int
+
+const (
+	Chinese Lang = iota
+	English
+)
+
+// langs lists every language, in the order of the constants above.
+var langs = [...]struct{ tag, file string }{
+	Chinese: {"zh-CN", "zh"},
+	English: {"en", "en"},
+}
+
+// The first tag is what the matcher answers when in doubt. Traditional Chinese is named because the matcher
+// thinks English closer to it than Simplified Chinese, and its readers do not.
+var matcher = language.NewMatcher([]language.Tag{language.SimplifiedChinese, language.English, language.TraditionalChinese})
+
+// Tag is the language as the lang attribute and the Content-Language header name it.
+func (l Lang) Tag() string { return langs[l].tag }
+
+// Negotiate picks the language for an Accept-Language header: Chinese when the header is missing,
+// malformed, or names neither language.
+func Negotiate(acceptLanguage string) Lang {
+	tags, _, err := language.ParseAcceptLanguage(acceptLanguage)
+	if err != nil || len(tags) == 0 {
+		return Chinese
+	}
+	_, i, confidence := matcher.Match(tags...)
+	if confidence == language.No || i != int(English) {
+		return Chinese
+	}
+	return English
+}

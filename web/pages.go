@@ -1,0 +1,117 @@
+package web
+
+import "time"
+
+// The pages that Render knows. Each has a template of this name and a struct of data.
+const (
+	PageError     = "error"     // ErrorPage
+	PageIdentity  = "identity"  // IdentityPage
+	PageSignIn    = "signin"    // SignInPage
+	PageSignedOut = "signedout" // SignedOutPage
+	PageSwitch    = "switch"    // SwitchPage
+)
+
+// blanks has an empty value of every page's data: New renders each once, because html/template finds
+// some mistakes only when it executes.
+var blanks = map[string]any{
+	PageError:     ErrorPage{},
+	PageIdentity:  IdentityPage{},
+	PageSignIn:    SignInPage{},
+	PageSignedOut: SignedOutPage{},
+	PageSwitch:    SwitchPage{},
+}
+
+// Common is what every page shows or needs.
+type Common struct {
+	RequestID string // what the log knows this answer by; left out when empty
+	EntryURL  string // the page at Koubei that leads here; without it the pages describe the way in words
+}
+
+// ErrorPage says what happened and what to do next. Its words are the texts error.<Code>.title, .what and .do.
+type ErrorPage struct {
+	Common
+	Status  int
+	Code    string
+	Retry   *Retry // the page asks again by itself; nil where that helps nobody, and after a POST
+	OpenURL string // cookies_blocked: the landing, to be opened in a window of its own
+	BackURL string // after a POST that failed: the page with its form
+	// LogoutURL is where a form to sign out posts to, for ambiguous_session.
+	LogoutURL string
+}
+
+// Retry is a link worth asking for again.
+type Retry struct {
+	URL   string // the same link, relative to the host
+	After int    // seconds before the first try, as in Retry-After
+}
+
+// IdentityPage tells people who is signed in, for which merchants, and until when. What it shows when
+// SignedIn is false is the way to Koubei, and the rest is ignored.
+type IdentityPage struct {
+	Common
+	SignedIn     bool
+	AppID        string
+	OperatorID   string
+	OperatorType string    // as the gateway spells it
+	Partners     []Partner // newest first
+	NoPartner    *Partner  // the entry of a landing that named no merchant, if there is one
+	LogoutURL    string    // where the sign-out form posts to
+}
+
+// Partner is one entry of a session: what the operator may do for one merchant.
+type Partner struct {
+	ID           string // empty in NoPartner
+	Type         string // the operator's type in this entry
+	HomeURL      string // the merchant's pages; without it the entry is no link
+	Since, Until time.Time
+	Current      bool // the entry that is answered by default
+}
+
+// SignInPage says why one is here and how to get in.
+type SignInPage struct{ Common }
+
+// SignedOutPage is where signing out ends.
+type SignedOutPage struct{ Common }
+
+// SwitchPage asks whether the live session of one operator may be replaced by another's. Its form posts
+// decision=yes or decision=no with Fields to Action.
+type SwitchPage struct {
+	Common
+	Action            string
+	Fields            []Field
+	Current, Arriving Party
+}
+
+// Field is a hidden field of a form.
+type Field struct{ Name, Value string }
+
+// Party is one side of a switch. PartnerID is empty where Koubei named no merchant.
+type Party struct{ OperatorID, OperatorType, PartnerID string }
+
+// leadsElsewhere names the errors that entering again from Koubei does not mend.
+var leadsElsewhere = map[string]bool{
+	"cross_origin":     true,
+	"operator_differs": true,
+	"too_large":        true,
+	"unauthorized":     true,
+}
+
+// Enter reports whether the page shows the way to Koubei.
+func (p ErrorPage) Enter() bool { return !leadsElsewhere[p.Code] }
+
+// Main names the page's main action: open, retry, back, leave, enter or home.
+func (p ErrorPage) Main() string {
+	switch {
+	case p.OpenURL != "":
+		return "open"
+	case p.Retry != nil:
+		return "retry"
+	case p.BackURL != "":
+		return "back"
+	case p.LogoutURL != "":
+		return "leave"
+	case p.Enter():
+		return "enter"
+	}
+	return "home"
+}

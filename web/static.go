@@ -1,0 +1,77 @@
+package web
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"io/fs"
+	"net/http"
+	"path"
+	"strconv"
+	"strings"
+)
+
+// An asset is a static file in memory.
+type asset struct {
+	content     []byte
+	contentType string
+}
+
+// contentTypes are the kinds of files that static may hold: the system's own table differs from machine
+// to machine.
+var contentTypes = map[string]string{
+	".css": "text/css; charset=utf-8",
+	".js":  "text/javascript; charset=utf-8",
+	".svg": "image/svg+xml",
+}
+
+// readAssets maps addresses to files, and file names to addresses. An address names its content by a hash,
+// so that it may be kept for good.
+func readAssets(base string) (map[string]asset, map[string]string, error) {
+	assets, addresses := make(map[string]asset), make(map[string]string)
+	entries, err := fs.ReadDir(files, "static")
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, entry := range entries {
+		name := entry.Name()
+		content, err := files.ReadFile("static/" + name)
+		if err != nil {
+			return nil, nil, err
+		}
+		ext := path.Ext(name)
+		contentType, ok := contentTypes[ext]
+		if !ok {
+			return nil, nil, fmt.Errorf("web: static/%s: no content type for %q", name, ext)
+		}
+		sum := sha256.Sum256(content)
+		address := base + "/static/" + strings.TrimSuffix(name, ext) + "." + hex.EncodeToString(sum[:6]) + ext
+		assets[address] = asset{content, contentType}
+		addresses[name] = address
+	}
+	return assets, addresses, nil
+}
+
+// Asset is the static file at a request's path, base included; ok is false where there is none.
+func (p *Pages) Asset(path string) (content []byte, contentType string, ok bool) {
+	a, ok := p.assets[path]
+	return a.content, a.contentType, ok
+}
+
+// Static serves the files under {base}/static/, to be kept for good. What is not there is a plain 404;
+// a caller with a page for that asks Asset first.
+func (p *Pages) Static() http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		content, contentType, ok := p.Asset(r.URL.Path)
+		if !ok {
+			http.NotFound(w, r)
+			return
+		}
+		h := w.Header()
+		h.Set("Cache-Control", "public, max-age=31536000, immutable")
+		h.Set("Content-Type", contentType)
+		h.Set("Content-Length", strconv.Itoa(len(content)))
+		h.Set("X-Content-Type-Options", "nosniff")
+		w.Write(content)
+	})
+}

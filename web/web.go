@@ -1,0 +1,147 @@
+// Package web holds what people see: the pages, their words in Chinese and English, the stylesheet and the
+// one script.
+//
+// The people are merchants, service providers and their staff who clicked an application at Koubei and
+// expect to be in; most of them look at these pages only when something went wrong. So each page says what
+// happened and what to do next, in words that name nothing of our insides, and works without the script.
+//
+// Pages carry no inline script, style or event attribute and load nothing from another host: they are sent
+// with a Content-Security-Policy that allows neither, and a page's address may hold a code.
+package web
+
+import (
+	"bytes"
+	"embed"
+	"fmt"
+	"html/template"
+	"io"
+	"net/http"
+	"strings"
+	"time"
+)
+
+//go:embed templates/*.html text/*.json static/*
+var files embed.FS
+
+// Pages renders pages and serves static files. It is safe for concurrent use.
+type Pages struct {
+	texts     [len(langs)]texts
+	templates [len(langs)]map[string]*template.Template
+	assets    map[string]asset  // by address
+	addresses map[string]string // by file name
+}
+
+// New reads everything that is embedded, for public routes that lie under base: "" or a path such as
+// "/koubei", without a slash at its end. A broken template, a text that a template asks for and a language
+// lacks, or languages that say different things, is an error here rather than on somebody's screen.
+func New(base string) (*Pages, error) {
+	p := &Pages{}
+	var err error
+	if p.texts, err = readTexts(); err != nil {
+		return nil, err
+	}
+	if p.assets, p.addresses, err = readAssets(base); err != nil {
+		return nil, err
+	}
+	for l := range langs {
+		lang := Lang(l)
+		p.templates[lang] = make(map[string]*template.Template)
+		for page, blank := range blanks {
+			tmpl, err := template.New("base.html").Funcs(p.funcs(base, lang)).
+				ParseFS(files, "templates/base.html", "templates/"+page+".html")
+			if err == nil {
+				err = checkTexts(tmpl, p.texts[lang])
+			}
+			if err == nil {
+				p.templates[lang][page] = tmpl
+				err = p.Render(io.Discard, lang, page, blank)
+			}
+			if err != nil {
+				return nil, fmt.Errorf("web: page %s in %s: %w", page, lang.Tag(), err)
+			}
+		}
+	}
+	return p, nil
+}
+
+// Render writes a page whole, or writes nothing and returns an error.
+func (p *Pages) Render(w io.Writer, lang Lang, page string, data any) error {
+	tmpl, ok := p.templates[lang][page]
+	if !ok {
+		return fmt.Errorf("web: no page %q", page)
+	}
+	var buf bytes.Buffer
+	if err := tmpl.Execute(&buf, data); err != nil {
+		return err
+	}
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+// Text is the text of a key, with args in the place of its verbs. An unknown key is a programming error
+// and its own text; HasText lets a test find it.
+func (p *Pages) Text(lang Lang, key string, args ...any) string {
+	return p.texts[lang].format(key, args...)
+}
+
+// HasText reports whether there is a text of that key, in every language.
+func (p *Pages) HasText(key string) bool {
+	_, ok := p.texts[Chinese][key]
+	return ok
+}
+
+// funcs are what templates may call.
+func (p *Pages) funcs(base string, lang Lang) template.FuncMap {
+	words := p.texts[lang]
+	return template.FuncMap{
+		"t":    words.format,
+		"lang": lang.Tag,
+		"path": func(path string) string { return base + path },
+		"asset": func(name string) (string, error) {
+			address, ok := p.addresses[name]
+			if !ok {
+				return "", fmt.Errorf("no static file %q", name)
+			}
+			return address, nil
+		},
+		"when":         func(t time.Time) template.HTML { return when(words, t) },
+		"operatorType": func(name string) string { return operatorType(words, name) },
+		"problem":      func(page ErrorPage, part string) string { return problem(words, page, part) },
+	}
+}
+
+// koubeiTime is GMT+8 by a fixed offset: the time of everybody who uses Koubei, without a time-zone table.
+var koubeiTime = time.FixedZone("GMT+8", 8*60*60)
+
+// when is a moment as a person reads it, without the zone, which the page names once. A session ends
+// within a day, so the year is not said.
+func when(words texts, t time.Time) template.HTML {
+	if t.IsZero() {
+		return ""
+	}
+	t = t.In(koubeiTime)
+	return template.HTML(fmt.Sprintf(`<time datetime="%s">%s</time>`, t.Format(time.RFC3339),
+		template.HTMLEscapeString(t.Format(words.format("time.layout")))))
+}
+
+// operatorType is an operator type in words. One that we don't know is shown as it came.
+func operatorType(words texts, name string) string {
+	if name == "" {
+		return words.format("type.none")
+	}
+	if text, ok := words["type."+name]; ok && name == strings.ToUpper(name) {
+		return text
+	}
+	return words.format("type.other", name)
+}
+
+// problem is one of an error's three texts. An error without texts of its own is spoken of by its status.
+func problem(words texts, page ErrorPage, part string) string {
+	if text, ok := words["error."+page.Code+"."+part]; ok {
+		return text
+	}
+	if page.Status >= http.StatusBadRequest && page.Status < http.StatusInternalServerError {
+		return words.format("error.bad_request." + part)
+	}
+	return words.format("error.internal." + part)
+}

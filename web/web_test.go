@@ -1,0 +1,445 @@
+package web_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"koubei-landing/web"
+)
+
+// codes are the errors that the service can answer with.
+var codes = strings.Fields(`
+	method_not_allowed not_a_navigation not_a_landing invalid_code wrong_app invalid_return_to cookies_blocked
+	store_unavailable code_used rate_limited landing_in_progress overloaded invalid_parameter code_not_exist
+	code_expired access_not_allowed gateway_unavailable gateway_untrusted gateway_rejected operator_differs
+	switch_stale switch_expired not_found cross_origin too_large uri_too_long headers_too_large bad_request
+	internal draining no_session ambiguous_session unknown_partner forbidden unauthorized`)
+
+var languages = []web.Lang{web.Chinese, web.English}
+
+const evil = `<script>alert(1)</script>" onmouseover="alert(2)' style='x`
+
+func pages(t *testing.T, base string) *web.Pages {
+	t.Helper()
+	p, err := web.New(base)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+func render(t *testing.T, p *web.Pages, lang web.Lang, page string, data any) string {
+	t.Helper()
+	var buf bytes.Buffer
+	if err := p.Render(&buf, lang, page, data); err != nil {
+		t.Fatalf("%s in %s: %v", page, lang.Tag(), err)
+	}
+	return buf.String()
+}
+
+// samples fills every page with what: an id, a name, anything that is shown. Links lead to link.
+func samples(what, link string) map[string][]any {
+	common := web.Common{RequestID: what, EntryURL: link}
+	since := time.Date(2026, 11, 22, 7, 4, 5, 0, time.UTC)
+	partner := web.Partner{ID: what, Type: what, HomeURL: link, Since: since, Until: since.Add(12 * time.Hour), Current: true}
+	nobody := partner
+	nobody.ID, nobody.Current = "", false
+	party := web.Party{OperatorID: what, OperatorType: what, PartnerID: what}
+	all := map[string][]any{
+		web.PageIdentity: {
+			web.IdentityPage{Common: common, SignedIn: true, AppID: what, OperatorID: what, OperatorType: what,
+				Partners: []web.Partner{partner}, NoPartner: &nobody, LogoutURL: link},
+			web.IdentityPage{Common: common, SignedIn: true, AppID: what, OperatorID: what, LogoutURL: link},
+			web.IdentityPage{Common: common},
+			web.IdentityPage{},
+		},
+		web.PageSignIn:    {web.SignInPage{Common: common}, web.SignInPage{}},
+		web.PageSignedOut: {web.SignedOutPage{Common: common}, web.SignedOutPage{}},
+		web.PageSwitch: {
+			web.SwitchPage{Common: common, Action: link, Fields: []web.Field{{Name: what, Value: what}}, Current: party, Arriving: party},
+			web.SwitchPage{},
+		},
+		web.PageError: {
+			web.ErrorPage{Common: common, Status: 503, Code: what, Retry: &web.Retry{URL: link, After: 2}},
+			web.ErrorPage{Common: common, Status: 403, Code: what, OpenURL: link},
+			web.ErrorPage{Common: common, Status: 503, Code: what, BackURL: link},
+			web.ErrorPage{Common: common, Status: 401, Code: what, LogoutURL: link},
+			web.ErrorPage{Common: common, Status: 400, Code: what},
+			web.ErrorPage{},
+		},
+	}
+	for _, code := range codes {
+		all[web.PageError] = append(all[web.PageError], web.ErrorPage{Common: common, Status: 400, Code: code})
+	}
+	return all
+}
+
+// everyPage visits every sample in every language.
+func everyPage(t *testing.T, p *web.Pages, what, link string, visit func(t *testing.T, lang web.Lang, html string)) {
+	t.Helper()
+	for page, data := range samples(what, link) {
+		for _, d := range data {
+			for _, lang := range languages {
+				visit(t, lang, render(t, p, lang, page, d))
+			}
+		}
+	}
+}
+
+var (
+	tag        = regexp.MustCompile(`<[a-zA-Z][^>]*>`)
+	inline     = regexp.MustCompile(`(?i)\s(on\w+|style|srcdoc)\s*=`)
+	quoted     = regexp.MustCompile(`"[^"]*"`)
+	scriptBody = regexp.MustCompile(`(?s)<script[^>]*>[^<]`)
+)
+
+// Nothing on a page may need unsafe-inline or another host, whatever the data.
+func TestPagesStandAlone(t *testing.T) {
+	p := pages(t, "/koubei")
+	for _, what := range []string{"2088102150477652", strings.Repeat("9", 4000), evil, "{{.}}", "%s%d", "", "商户\x00\u202e"} {
+		everyPage(t, p, what, "/somewhere", func(t *testing.T, lang web.Lang, html string) {
+			t.Helper()
+			for _, part := range tag.FindAllString(html, -1) {
+				if bare := quoted.ReplaceAllString(part, `""`); inline.MatchString(bare) {
+					t.Errorf("inline attribute in %s", part)
+				}
+			}
+			for _, banned := range []string{"<style", "<script>", "http://", "https://", "javascript:", `"//`, "%!", "ZgotmplZ", "<no value>"} {
+				if strings.Contains(html, banned) {
+					t.Errorf("got %q on a page:\n%s", banned, html)
+				}
+			}
+			if scriptBody.MatchString(html) {
+				t.Errorf("script with a body:\n%s", html)
+			}
+			for _, wanted := range []string{`<html lang="` + lang.Tag() + `">`, `name="viewport"`, `name="color-scheme"`, `content="noindex"`, "<main", "<h1", "</html>"} {
+				if !strings.Contains(html, wanted) {
+					t.Errorf("%q is missing:\n%s", wanted, html)
+				}
+			}
+			if n := strings.Count(html, "<h1"); n != 1 {
+				t.Errorf("got %d h1, want 1", n)
+			}
+		})
+	}
+}
+
+func TestPagesHaveUniqueIDsAndTitles(t *testing.T) {
+	p := pages(t, "")
+	id, title := regexp.MustCompile(` id="([^"]+)"`), regexp.MustCompile(`<title>(.+)</title>`)
+	titles := map[string]bool{}
+	everyPage(t, p, "x", "/somewhere", func(t *testing.T, _ web.Lang, html string) {
+		t.Helper()
+		seen := map[string]bool{}
+		for _, m := range id.FindAllStringSubmatch(html, -1) {
+			if seen[m[1]] {
+				t.Errorf("id %q twice", m[1])
+			}
+			seen[m[1]] = true
+		}
+		m := title.FindStringSubmatch(html)
+		if m == nil || strings.HasPrefix(m[1], " ") {
+			t.Fatalf("no title:\n%s", html)
+		}
+		titles[m[1]] = true
+	})
+	if len(titles) < 60 {
+		t.Errorf("got %d titles, want about as many as there are pages", len(titles))
+	}
+}
+
+func TestForeignSchemesAreNeutralised(t *testing.T) {
+	p := pages(t, "")
+	for _, link := range []string{"javascript:alert(1)", "JaVaScRiPt:alert(1)", " javascript:alert(1)", "data:text/html,<script>", "vbscript:x"} {
+		everyPage(t, p, "x", link, func(t *testing.T, _ web.Lang, html string) {
+			t.Helper()
+			for _, m := range regexp.MustCompile(`(?:href|action|src)="([^"]*)"`).FindAllStringSubmatch(html, -1) {
+				if strings.Contains(strings.ToLower(m[1]), "script:") || strings.Contains(m[1], "data:") {
+					t.Errorf("got link %q for %q", m[1], link)
+				}
+			}
+		})
+	}
+}
+
+func TestPagesShow(t *testing.T) {
+	p := pages(t, "/koubei")
+	common := web.Common{RequestID: "req-1", EntryURL: "https://portal.example/apps?a=1&b=2"}
+	since := time.Date(2026, 11, 22, 7, 4, 5, 0, time.UTC)
+	const entry = `id="entry" href="https://portal.example/apps?a=1&amp;b=2"`
+	identity := web.IdentityPage{
+		Common: common, SignedIn: true, AppID: "app-1", OperatorID: "op-1", OperatorType: "PROVIDER_STAFF", LogoutURL: "/koubei/logout",
+		Partners: []web.Partner{
+			{ID: "p-1", Type: "PROVIDER_STAFF", HomeURL: "/p/p-1", Since: since, Until: since.Add(12 * time.Hour), Current: true},
+			{ID: "p-2", Type: "ROBOT"},
+		},
+	}
+	ask := web.SwitchPage{
+		Common: common, Action: "/koubei/callback/switch", Fields: []web.Field{{Name: "landing", Value: "l&1"}},
+		Current:  web.Party{OperatorID: "op-1", OperatorType: "MER", PartnerID: "p-1"},
+		Arriving: web.Party{OperatorID: "op-2", OperatorType: "SALES"},
+	}
+	for _, row := range []struct {
+		name    string
+		lang    web.Lang
+		page    string
+		data    any
+		want    []string
+		wantNot []string
+	}{
+		{"identity", web.Chinese, web.PageIdentity, identity, []string{
+			`id="operator-id">op-1<`, `id="operator-type" data-type="PROVIDER_STAFF">服务商员工<`, `id="app-id">app-1<`,
+			`data-partner="p-1" data-current>`, `href="/p/p-1">商户 p-1</a>`, `data-partner="p-2">`, `<span class="partner-name">商户 p-2</span>`,
+			"未知类型（ROBOT）", `<time datetime="2026-11-22T15:04:05+08:00">11月22日 15:04</time>`, "11月23日 03:04", "北京时间",
+			`method="post" action="/koubei/logout"`, `id="sign-out" type="submit"`, `id="request-id">req-1<`, entry,
+		}, []string{"未指定商户", "0001-01-01"}},
+		{"identity", web.English, web.PageIdentity, identity, []string{"Service provider’s staff", ">22 Nov 15:04</time>", "Unknown type (ROBOT)"}, []string{"服务商"}},
+		{"entry without a merchant", web.Chinese, web.PageIdentity,
+			web.IdentityPage{SignedIn: true, OperatorID: "op-1", NoPartner: &web.Partner{Type: "MER", HomeURL: "/h"}},
+			[]string{`data-partner=""`, `href="/h">未指定商户</a>`}, nil},
+		{"nobody", web.Chinese, web.PageIdentity, web.IdentityPage{Common: common, OperatorID: "op-1", LogoutURL: "/x"},
+			[]string{"您还没有登录", entry}, []string{"op-1", "sign-out"}},
+		{"sign in", web.Chinese, web.PageSignIn, web.SignInPage{Common: common}, []string{entry}, []string{"entry-words"}},
+		{"sign in, no entry", web.Chinese, web.PageSignIn, web.SignInPage{}, []string{`id="entry-words"`}, []string{`id="entry"`, "request-id"}},
+		{"signed out", web.English, web.PageSignedOut, web.SignedOutPage{Common: common}, []string{"You are signed out", entry}, nil},
+		{"switch", web.Chinese, web.PageSwitch, ask, []string{
+			`action="/koubei/callback/switch"`, `type="hidden" name="landing" value="l&amp;1"`, "op-1", "商户", "op-2", "阿里销售小二", "未指定",
+			"不是您自己刚从口碑点过来的，请保留", `id="decision-no" type="submit" name="decision" value="no"`, `id="decision-yes" type="submit" name="decision" value="yes"`,
+		}, nil},
+		{"error", web.Chinese, web.PageError, web.ErrorPage{Common: common, Status: 410, Code: "code_used"},
+			[]string{"登录链接已经用过了", entry, `id="request-id">req-1<`, `id="error-code">code_used<`}, []string{"<script", "retry-now", "http-equiv"}},
+		{"retry", web.Chinese, web.PageError, web.ErrorPage{Common: common, Status: 503, Code: "gateway_unavailable", Retry: &web.Retry{URL: "/cb?code=c&x=1", After: 7}},
+			[]string{`id="retry-now" href="/cb?code=c&amp;x=1"`, `data-after="7"`, `aria-live="polite"`, `/koubei/static/retry.`, " defer>", entry}, nil},
+		{"after a form", web.Chinese, web.PageError, web.ErrorPage{Common: common, Status: 503, Code: "store_unavailable", BackURL: "/koubei/"},
+			[]string{`id="back" href="/koubei/"`}, []string{"retry", "<script"}},
+		{"cookies", web.Chinese, web.PageError, web.ErrorPage{Common: common, Status: 403, Code: "cookies_blocked", OpenURL: "/cb?code=c"},
+			[]string{`class="button" id="open-window" href="/cb?code=c" target="_blank" rel="noopener"`}, nil},
+		{"two sessions", web.Chinese, web.PageError, web.ErrorPage{Status: 401, Code: "ambiguous_session", LogoutURL: "/koubei/logout"},
+			[]string{`method="post" action="/koubei/logout"`, `id="sign-out"`}, nil},
+		{"foreign form", web.Chinese, web.PageError, web.ErrorPage{Common: common, Status: 403, Code: "cross_origin"},
+			[]string{`id="home" href="/koubei/"`}, []string{"portal.example"}},
+		{"code without texts", web.English, web.PageError, web.ErrorPage{Status: 418, Code: "teapot"}, []string{"We could not read the request"}, nil},
+		{"nothing known", web.English, web.PageError, web.ErrorPage{}, []string{"Something went wrong"}, nil},
+	} {
+		t.Run(row.name+" "+row.lang.Tag(), func(t *testing.T) {
+			html := render(t, p, row.lang, row.page, row.data)
+			for _, want := range row.want {
+				if !strings.Contains(html, want) {
+					t.Errorf("%q is missing:\n%s", want, html)
+				}
+			}
+			for _, not := range row.wantNot {
+				if strings.Contains(html, not) {
+					t.Errorf("%q must not be there:\n%s", not, html)
+				}
+			}
+		})
+	}
+	if html := render(t, p, web.Chinese, web.PageSwitch, ask); strings.Index(html, "decision-no") > strings.Index(html, "decision-yes") {
+		t.Error("the keyboard reaches yes before no")
+	}
+	if html := render(t, p, web.Chinese, web.PageIdentity, identity); strings.Count(html, "北京时间") != 1 {
+		t.Error("the zone is not said exactly once")
+	}
+}
+
+func TestRenderWritesAllOrNothing(t *testing.T) {
+	p := pages(t, "")
+	for name, data := range map[string]any{"nosuch": nil, web.PageIdentity: web.SignInPage{}} {
+		var buf bytes.Buffer
+		if err := p.Render(&buf, web.Chinese, name, data); err == nil || buf.Len() > 0 {
+			t.Errorf("%s: got error %v and %d bytes, want an error and nothing", name, err, buf.Len())
+		}
+	}
+}
+
+func readTexts(t *testing.T, lang string) map[string]string {
+	t.Helper()
+	raw, err := os.ReadFile("text/" + lang + ".json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	words := map[string]string{}
+	dec := json.NewDecoder(bytes.NewReader(raw))
+	var key string
+	for n := 0; ; n++ {
+		token, err := dec.Token()
+		if err == io.EOF {
+			return words
+		}
+		if err != nil {
+			t.Fatalf("%s: %v", lang, err)
+		}
+		text, ok := token.(string)
+		if !ok {
+			continue // the braces; anything else would not have decoded in New
+		}
+		if n%2 == 1 {
+			if _, twice := words[text]; twice {
+				t.Errorf("%s: %s twice", lang, text)
+			}
+			key = text
+		}
+		words[key] = text
+	}
+}
+
+func TestTexts(t *testing.T) {
+	p := pages(t, "")
+	zh, en := readTexts(t, "zh"), readTexts(t, "en")
+	verb := regexp.MustCompile(`%[a-z]|\{\w+\}`)
+	for key, text := range zh {
+		other, ok := en[key]
+		if !ok {
+			t.Errorf("en lacks %s", key)
+		}
+		if strings.TrimSpace(text) == "" || strings.TrimSpace(other) == "" {
+			t.Errorf("%s is empty", key)
+		}
+		got, want := verb.FindAllString(other, -1), verb.FindAllString(text, -1)
+		slices.Sort(got)
+		slices.Sort(want)
+		if !slices.Equal(got, want) {
+			t.Errorf("%s: en has %q, zh has %q", key, got, want)
+		}
+		if regexp.MustCompile(`\p{Han}`).MatchString(other) {
+			t.Errorf("en speaks Chinese: %s", other)
+		}
+		if regexp.MustCompile(`[,;!?]|\.$`).MatchString(text) {
+			t.Errorf("zh has Western punctuation: %s", text)
+		}
+	}
+	for key := range en {
+		if _, ok := zh[key]; !ok {
+			t.Errorf("zh lacks %s", key)
+		}
+	}
+	for _, code := range codes {
+		for _, part := range []string{"title", "what", "do"} {
+			if key := "error." + code + "." + part; !p.HasText(key) {
+				t.Errorf("no text %s", key)
+			}
+		}
+	}
+	if got, want := p.Text(web.Chinese, "type.other", "X"), "未知类型（X）"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	if got := p.Text(web.English, "no.such"); got != "no.such" || p.HasText("no.such") {
+		t.Errorf("unknown key: got %q", got)
+	}
+}
+
+// A text that nothing shows is one that nobody keeps true.
+func TestEveryTextIsUsed(t *testing.T) {
+	var sources strings.Builder
+	for _, pattern := range []string{"templates/*.html", "web.go"} {
+		names, err := filepath.Glob(pattern)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range names {
+			raw, err := os.ReadFile(name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			sources.Write(raw)
+		}
+	}
+	for key := range readTexts(t, "zh") {
+		part := strings.Split(key, ".")
+		if len(part) == 3 && part[0] == "error" {
+			if !slices.Contains(codes, part[1]) {
+				t.Errorf("%s is no error's", key)
+			}
+			continue
+		}
+		if part[0] == "type" && part[1] == strings.ToUpper(part[1]) {
+			continue
+		}
+		if !strings.Contains(sources.String(), `"`+key+`"`) {
+			t.Errorf("%s is not used", key)
+		}
+	}
+}
+
+func TestStatic(t *testing.T) {
+	for _, base := range []string{"", "/koubei"} {
+		p := pages(t, base)
+		html := render(t, p, web.Chinese, web.PageError, web.ErrorPage{Retry: &web.Retry{URL: "/", After: 1}})
+		addresses := regexp.MustCompile(`"([^"]*/static/[^"]+)"`).FindAllStringSubmatch(html, -1)
+		if len(addresses) < 4 {
+			t.Fatalf("got %d assets on a page", len(addresses))
+		}
+		get := func(path string) *http.Response {
+			w := httptest.NewRecorder()
+			p.Static().ServeHTTP(w, httptest.NewRequest(http.MethodGet, path, nil))
+			return w.Result()
+		}
+		types := map[string]string{".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".svg": "image/svg+xml"}
+		for _, m := range addresses {
+			path := m[1]
+			if !regexp.MustCompile(`^` + base + `/static/\w+\.[0-9a-f]{12}\.(css|js|svg)$`).MatchString(path) {
+				t.Errorf("got address %s", path)
+			}
+			res := get(path)
+			body, _ := io.ReadAll(res.Body)
+			h := res.Header
+			if res.StatusCode != http.StatusOK || len(body) == 0 || h.Get("Cache-Control") != "public, max-age=31536000, immutable" ||
+				h.Get("X-Content-Type-Options") != "nosniff" || h.Get("Content-Type") != types[filepath.Ext(path)] {
+				t.Errorf("%s: got %d, %d bytes, %v", path, res.StatusCode, len(body), h)
+			}
+			if content, _, ok := p.Asset(path); !ok || !bytes.Equal(content, body) {
+				t.Errorf("%s: Asset and Static differ", path)
+			}
+			if strings.Contains(string(body), "http://") && !strings.Contains(string(body), "http://www.w3.org/2000/svg") {
+				t.Errorf("%s refers to another host", path)
+			}
+		}
+		for _, path := range []string{"/", "/static/", "/static/style.css", "/static/style.000000000000.css", "/static/../web.go", "/other" + addresses[0][1]} {
+			res := get(base + path)
+			if res.StatusCode != http.StatusNotFound || res.Header.Get("Cache-Control") != "" {
+				t.Errorf("%s: got %d, Cache-Control %q", path, res.StatusCode, res.Header.Get("Cache-Control"))
+			}
+			if _, _, ok := p.Asset(base + path); ok {
+				t.Errorf("%s is an asset", path)
+			}
+		}
+	}
+}
+
+func TestNegotiate(t *testing.T) {
+	for header, want := range map[string]web.Lang{
+		"":                                web.Chinese,
+		"zh":                              web.Chinese,
+		"zh-CN,zh;q=0.9,en;q=0.8":         web.Chinese,
+		"zh-TW":                           web.Chinese,
+		"zh-TW,en;q=0.5":                  web.Chinese,
+		"zh-Hant-HK":                      web.Chinese,
+		"en":                              web.English,
+		"en-US":                           web.English,
+		"en-US,en;q=0.9":                  web.English,
+		"en-GB;q=0.8,zh;q=0.9":            web.Chinese,
+		"en-GB;q=0.9,zh;q=0.8":            web.English,
+		"fr":                              web.Chinese,
+		"fr,en;q=0.5":                     web.English,
+		"*":                               web.Chinese,
+		"en;q=0":                          web.Chinese,
+		"garbage;;q=x,,":                  web.Chinese,
+		"<script>":                        web.Chinese,
+		strings.Repeat("en-US-x-y,", 500): web.Chinese,
+	} {
+		if got := web.Negotiate(header); got != want {
+			t.Errorf("%.40q: got %s, want %s", header, got.Tag(), want.Tag())
+		}
+	}
+}
