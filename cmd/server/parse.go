@@ -18,6 +18,7 @@ import (
 
 	"koubei-landing/internal/alipay"
 	"koubei-landing/internal/app"
+	"koubei-landing/internal/assertion"
 	"koubei-landing/internal/handler"
 	"koubei-landing/internal/operator"
 	"koubei-landing/internal/session"
@@ -59,6 +60,7 @@ func (s settings) config(getenv func(string) string) (app.Config, error) {
 	c.SealKeys = p.sealKeys(c.Alipay)
 	c.CORSOrigins = p.origins("CORS_ORIGINS", p.CorsOrigins)
 	c.AdminToken = p.adminToken()
+	c.Assertions = p.assertions(c.PublicURL)
 	if len(p.problems) > 0 {
 		return app.Config{}, p.problems
 	}
@@ -379,6 +381,27 @@ func (p *parser) redis() app.Redis {
 		p.add("REDIS_URL", "can't be used: %v", err)
 	}
 	return r
+}
+
+func (p *parser) assertions(public *url.URL) app.Assertions {
+	a := app.Assertions{
+		Audiences: list(p.AssertionAudience),
+		TTL:       p.duration("ASSERTION_TTL", p.AssertionTTL, time.Second, time.Hour),
+	}
+	if len(a.Audiences) == 0 {
+		a.Audiences = []string{public.String()}
+	}
+	if p.AssertionKeysFile == "" {
+		return a
+	}
+	file, err := os.ReadFile(p.AssertionKeysFile)
+	if err == nil {
+		a.Keys, err = assertion.ParseKeys(file)
+	}
+	if err != nil {
+		p.add("ASSERTION_KEYS_FILE", "can't be used: %v", err)
+	}
+	return a
 }
 
 // minAdminToken is the least that nobody guesses.

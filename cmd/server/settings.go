@@ -58,7 +58,10 @@ type settings struct {
 	ConfirmOperatorSwitch string `default:"true" help:"Ask before a live session of another operator is replaced."`
 	ForwardAuthCode       string `default:"false" help:"Let /auth/verify hand the code to the application behind."`
 
-	AdminToken string `kong:"-" secret:"ADMIN_TOKEN" help:"At least 32 characters: bearer token of /admin/* and /debug/pprof/*, which answer 404 without it."`
+	AssertionKeysFile string `help:"PEM file with EC P-256 or Ed25519 private keys: the first signs assertions, all are published."`
+	AssertionAudience string `help:"Comma-separated audiences; the first unless ?audience= names another of them. Default: PUBLIC_URL."`
+	AssertionTTL      string `name:"assertion-ttl" default:"60s" help:"How long an assertion is good for."`
+	AdminToken        string `kong:"-" secret:"ADMIN_TOKEN" help:"At least 32 characters: bearer token of /admin/* and /debug/pprof/*, which answer 404 without it."`
 
 	CorsOrigins     string `name:"cors-origins" help:"Exact origins, of the same site, whose pages may read /session with credentials and sign out, separated by commas."`
 	CallbackRate    string `default:"60" help:"Landings per minute per client address; 0 turns it off."`

@@ -3,6 +3,7 @@
 package app
 
 import (
+	"crypto"
 	"log/slog"
 	"net/netip"
 	"net/url"
@@ -38,6 +39,8 @@ type Config struct {
 	ForwardCode    bool
 	AdminToken     string
 
+	Assertions Assertions
+
 	CallbackRate   int // landings a minute and client; 0 turns the limit off
 	TrustedProxies []netip.Prefix
 	MaxRequests    int
@@ -50,6 +53,13 @@ type Config struct {
 
 	// Listening, when set, is told the addresses as soon as both listeners stand.
 	Listening func(public, internal string)
+}
+
+// Assertions say how identities are signed; without keys they are not.
+type Assertions struct {
+	Keys      []crypto.Signer
+	Audiences []string
+	TTL       time.Duration
 }
 
 // Redis says where sessions and the ledger are kept.

@@ -10,6 +10,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"koubei-landing/internal/alipay"
+	"koubei-landing/internal/assertion"
 	"koubei-landing/internal/handler"
 	"koubei-landing/internal/landing"
 	"koubei-landing/internal/metrics"
@@ -69,18 +70,32 @@ func build(c Config) (*service, error) {
 		Log: c.Log, Now: c.Now,
 	})
 	s.patience = lander.Patience()
+	assertions, err := newIssuer(c)
+	if err != nil {
+		return nil, errors.Join(err, rdb.Close())
+	}
 	s.handler, err = handler.New(handler.Options{
 		AppID: c.Alipay.AppID, PublicURL: c.PublicURL, CallbackPath: c.CallbackPath, EntryURL: c.EntryURL,
 		Targets: c.Targets, FrameAncestors: c.FrameAncestors, CORSOrigins: c.CORSOrigins,
 		ArrivalCheck: c.ArrivalCheck, ForwardCode: c.ForwardCode, AdminToken: c.AdminToken,
 		MaxRequests: c.MaxRequests, TrustedProxies: c.TrustedProxies,
-		Landing: lander, Sessions: s.sessions, Cookies: session.NewCookies(c.Cookie), Store: s.store, Metrics: m,
+		Landing: lander, Sessions: s.sessions, Cookies: session.NewCookies(c.Cookie), Store: s.store, Metrics: m, Assertions: assertions,
 		Log: c.Log, Now: c.Now,
 	})
 	if err != nil {
 		return nil, errors.Join(err, rdb.Close())
 	}
 	return s, nil
+}
+
+// newIssuer returns what signs assertions, nil without keys.
+func newIssuer(c Config) (*assertion.Issuer, error) {
+	if len(c.Assertions.Keys) == 0 {
+		return nil, nil
+	}
+	return assertion.New(assertion.Options{
+		Keys: c.Assertions.Keys, Issuer: c.PublicURL.String(), Audiences: c.Assertions.Audiences, TTL: c.Assertions.TTL, Now: c.Now,
+	})
 }
 
 // serverFor bounds what a client may take its time over; patience is how long an answer may be in the making.

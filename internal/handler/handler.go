@@ -17,6 +17,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"koubei-landing/internal/assertion"
 	"koubei-landing/internal/landing"
 	"koubei-landing/internal/metrics"
 	"koubei-landing/internal/session"
@@ -44,6 +45,9 @@ type Options struct {
 	Cookies  session.Cookies
 	Store    *store.Store
 	Metrics  *metrics.Metrics
+
+	// Assertions is nil where no keys are set.
+	Assertions *assertion.Issuer
 
 	Log *slog.Logger
 	Now func() time.Time

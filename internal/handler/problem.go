@@ -24,25 +24,26 @@ type problem struct {
 
 // The kinds that arise in this package: what a request itself gives away.
 var (
-	errMethod          = errors.New("method not allowed")
-	errNotNavigation   = errors.New("a landing that is no navigation")
-	errNotLanding      = errors.New("another of Koubei's returns")
-	errInvalidCode     = errors.New("no code, or none that could be one")
-	errWrongApp        = errors.New("meant for another application")
-	errInvalidReturnTo = errors.New("return_to is not allowed")
-	errCookiesBlocked  = errors.New("the browser keeps no cookies here")
-	errUnknownPartner  = errors.New("no entry for this partner")
-	errForbiddenType   = errors.New("this operator type is not allowed")
-	errNotFound        = errors.New("no such page")
-	errCrossOrigin     = errors.New("a form from a foreign page")
-	errTooLarge        = errors.New("request body too large")
-	errURITooLong      = errors.New("address too long")
-	errHeaders         = errors.New("request header fields too large")
-	errBadRequest      = errors.New("malformed request")
-	errBusy            = errors.New("too many requests in work")
-	errDraining        = errors.New("shutting down")
-	errUnauthorized    = errors.New("no admin token")
-	errOperatorDiffers = errors.New("another operator is signed in")
+	errMethod            = errors.New("method not allowed")
+	errNotNavigation     = errors.New("a landing that is no navigation")
+	errNotLanding        = errors.New("another of Koubei's returns")
+	errInvalidCode       = errors.New("no code, or none that could be one")
+	errWrongApp          = errors.New("meant for another application")
+	errInvalidReturnTo   = errors.New("return_to is not allowed")
+	errCookiesBlocked    = errors.New("the browser keeps no cookies here")
+	errUnknownPartner    = errors.New("no entry for this partner")
+	errForbiddenType     = errors.New("this operator type is not allowed")
+	errForbiddenAudience = errors.New("this audience is not allowed")
+	errNotFound          = errors.New("no such page")
+	errCrossOrigin       = errors.New("a form from a foreign page")
+	errTooLarge          = errors.New("request body too large")
+	errURITooLong        = errors.New("address too long")
+	errHeaders           = errors.New("request header fields too large")
+	errBadRequest        = errors.New("malformed request")
+	errBusy              = errors.New("too many requests in work")
+	errDraining          = errors.New("shutting down")
+	errUnauthorized      = errors.New("no admin token")
+	errOperatorDiffers   = errors.New("another operator is signed in")
 )
 
 // problems is the one table of errors. The first row whose kind an error is decides.
@@ -57,6 +58,7 @@ var problems = []problem{
 	{errOperatorDiffers, "operator_differs", http.StatusConflict, 0, slog.LevelInfo},
 	{errUnknownPartner, "unknown_partner", http.StatusForbidden, 0, slog.LevelInfo},
 	{errForbiddenType, "forbidden", http.StatusForbidden, 0, slog.LevelInfo},
+	{errForbiddenAudience, "forbidden", http.StatusForbidden, 0, slog.LevelInfo},
 	{errNotFound, "not_found", http.StatusNotFound, 0, slog.LevelInfo},
 	{errCrossOrigin, "cross_origin", http.StatusForbidden, 0, slog.LevelWarn},
 	{errTooLarge, "too_large", http.StatusRequestEntityTooLarge, 0, slog.LevelInfo},

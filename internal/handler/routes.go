@@ -10,7 +10,7 @@ import (
 // Public answers browsers.
 func (h *Handler) Public() http.Handler {
 	r := chi.NewRouter()
-	r.Use(h.observe(chiRoute), h.policy.headers, h.limits, h.admit)
+	r.Use(h.observe(chiRoute), h.policy.headers, h.share, h.limits, h.admit)
 	r.NotFound(h.page(h.notFound))
 	r.MethodNotAllowed(h.page(h.methodNotAllowed))
 
@@ -23,6 +23,7 @@ func (h *Handler) Public() http.Handler {
 	get(r, h.base+"/signin", h.page(h.signIn))
 	get(r, h.base+"/signed-out", h.page(h.signedOut))
 	r.Post(h.base+"/logout", h.page(h.sameOrigin(h.leaving, h.logout)))
+	get(r, h.base+"/.well-known/jwks.json", h.api(h.jwks))
 	get(r, h.base+"/static/*", h.page(h.static))
 	return r
 }

@@ -46,6 +46,11 @@ func (h *Handler) verify(w http.ResponseWriter, r *http.Request) error {
 		}
 		return err
 	}
+	asserted, err := h.assertion(r, s, e)
+	if err != nil {
+		h.Metrics.Verified(verifyResult(err))
+		return err
+	}
 	h.Metrics.Verified("allowed")
 	header := w.Header()
 	header.Set(headerAppID, s.AppID)
@@ -54,7 +59,7 @@ func (h *Handler) verify(w http.ResponseWriter, r *http.Request) error {
 	header.Set(headerPartnerID, e.PartnerID)
 	header.Set(headerShopIDs, shopsHeader(e.ShopIDs))
 	header.Set(headerExpires, e.ExpiresAt.UTC().Format(time.RFC3339))
-	header.Set(headerAssertion, "")
+	header.Set(headerAssertion, asserted)
 	header.Set(headerCode, h.forwarded(r, e))
 	w.WriteHeader(http.StatusOK)
 	return nil

@@ -6,6 +6,9 @@ import (
 	"koubei-landing/internal/operator"
 )
 
+// Version names the entry as it is: another landing for the same partner makes another version.
+func (e Entry) Version() string { return e.codeHash }
+
 // Session is one operator in one browser, as it was when it was read.
 type Session struct {
 	AppID      string

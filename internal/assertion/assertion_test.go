@@ -1,0 +1,164 @@
+package assertion_test
+
+import (
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
+	"encoding/json"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/go-jose/go-jose/v4"
+
+	"koubei-landing/internal/assertion"
+)
+
+func ecKey(t testing.TB, curve elliptic.Curve) *ecdsa.PrivateKey {
+	key, err := ecdsa.GenerateKey(curve, rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return key
+}
+
+func edKey(t testing.TB) ed25519.PrivateKey {
+	_, key, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return key
+}
+
+func pkcs8(t testing.TB, key any) []byte {
+	der, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})
+}
+
+func TestParseKeys(t *testing.T) {
+	ec := ecKey(t, elliptic.P256())
+	sec1, err := x509.MarshalECPrivateKey(ec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := append(pem.EncodeToMemory(&pem.Block{Type: "EC PARAMETERS", Bytes: []byte{6, 8}}), pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: sec1})...)
+	file = append(file, pkcs8(t, edKey(t))...)
+	if keys, err := assertion.ParseKeys(file); err != nil || len(keys) != 2 || !ec.Equal(keys[0]) {
+		t.Errorf("got %d keys, %v, want 2 in their order", len(keys), err)
+	}
+	big, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, bad := range map[string][]byte{"nothing": nil, "text": []byte("x"), "RSA": pkcs8(t, big), "P-384": pkcs8(t, ecKey(t, elliptic.P384())),
+		"junk": pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: []byte("junk")})} {
+		if _, err := assertion.ParseKeys(bad); err == nil {
+			t.Errorf("%s: got no error", name)
+		}
+	}
+}
+
+func TestAssertions(t *testing.T) {
+	for name, key := range map[string]crypto.Signer{"ES256": ecKey(t, elliptic.P256()), "EdDSA": edKey(t)} {
+		t.Run(name, func(t *testing.T) {
+			now := time.Date(2026, 11, 22, 3, 4, 5, 0, time.UTC)
+			issuer, err := assertion.New(assertion.Options{Keys: []crypto.Signer{key, edKey(t)}, Issuer: "https://isv.example",
+				Audiences: []string{"https://isv.example", "reports"}, TTL: time.Minute, Now: func() time.Time { return now }})
+			if err != nil {
+				t.Fatal(err)
+			}
+			subject := assertion.Subject{Version: "1", AppID: "app", OperatorID: "2088", OperatorType: "MER", PartnerID: "2089", ShopIDs: "1,2", Ends: now.Add(time.Hour)}
+			first := issue(t, issuer, subject, "")
+			got := verified(t, issuer, first, name)
+			want := map[string]any{"iss": "https://isv.example", "aud": "https://isv.example", "sub": "2088", "iat": float64(now.Unix()),
+				"exp": float64(now.Unix() + 60), "jti": got["jti"], "app_id": "app", "operator_type": "MER", "partner_id": "2089", "shop_ids": "1,2"}
+			if fmt.Sprint(got) != fmt.Sprint(want) || got["jti"] == "" {
+				t.Errorf("got %v, want %v", got, want)
+			}
+			now = now.Add(29 * time.Second)
+			if issue(t, issuer, subject, "") != first {
+				t.Error("signed anew before half its life")
+			}
+			if issue(t, issuer, subject, "reports") == first {
+				t.Error("another audience got the same")
+			}
+			now = now.Add(2 * time.Second)
+			if issue(t, issuer, subject, "") == first {
+				t.Error("not signed anew at half its life")
+			}
+			subject.Version, subject.PartnerID = "2", ""
+			if got := verified(t, issuer, issue(t, issuer, subject, ""), name); got["partner_id"] != nil {
+				t.Errorf("got partner %v, want null", got["partner_id"])
+			}
+			subject.Version, subject.Ends = "3", now.Add(10*time.Second)
+			if got := verified(t, issuer, issue(t, issuer, subject, ""), name); got["exp"] != float64(subject.Ends.Unix()) {
+				t.Errorf("got exp %v, want the entry's end", got["exp"])
+			}
+			if _, err := issuer.For(subject, "evil"); !errors.Is(err, assertion.ErrAudience) {
+				t.Errorf("got %v, want ErrAudience", err)
+			}
+		})
+	}
+}
+
+func issue(t *testing.T, i *assertion.Issuer, s assertion.Subject, audience string) string {
+	t.Helper()
+	text, err := i.For(s, audience)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
+}
+
+// verified checks an assertion against the published keys and returns its claims.
+func verified(t *testing.T, i *assertion.Issuer, text, algorithm string) map[string]any {
+	t.Helper()
+	var set jose.JSONWebKeySet
+	if err := json.Unmarshal(i.JWKS(), &set); err != nil {
+		t.Fatal(err)
+	}
+	if len(set.Keys) != 2 || !set.Keys[0].IsPublic() {
+		t.Fatalf("got %s, want two public keys", i.JWKS())
+	}
+	jws, err := jose.ParseSigned(text, []jose.SignatureAlgorithm{jose.SignatureAlgorithm(algorithm)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	keys := set.Key(jws.Signatures[0].Header.KeyID)
+	if len(keys) != 1 {
+		t.Fatalf("kid %q is not published", jws.Signatures[0].Header.KeyID)
+	}
+	payload, err := jws.Verify(keys[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	var claims map[string]any
+	if err := json.Unmarshal(payload, &claims); err != nil {
+		t.Fatal(err)
+	}
+	return claims
+}
+
+func TestTheCacheIsBoundedAndKeepsWhatIsUsed(t *testing.T) {
+	issuer, err := assertion.New(assertion.Options{Keys: []crypto.Signer{edKey(t)}, Issuer: "i", Audiences: []string{"a"}, TTL: time.Hour, Now: time.Now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	used := assertion.Subject{Version: "used", Ends: time.Now().Add(time.Hour)}
+	first := issue(t, issuer, used, "")
+	for n := range 20000 {
+		issue(t, issuer, assertion.Subject{Version: fmt.Sprint(n), Ends: time.Now().Add(time.Hour)}, "")
+		if n%5000 == 0 && issue(t, issuer, used, "") != first {
+			t.Fatal("what is in use was forgotten")
+		}
+	}
+}

@@ -1,0 +1,179 @@
+// Package assertion signs short-lived statements of who is operating, for applications that would rather verify a
+// signature than trust a header: JWTs, and the public keys to verify them with.
+package assertion
+
+import (
+	"crypto"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/go-jose/go-jose/v4"
+)
+
+// ErrAudience says that an audience was asked for that the settings don't name.
+var ErrAudience = errors.New("assertion: unknown audience")
+
+// Options is what an Issuer is made of.
+type Options struct {
+	Keys      []crypto.Signer // the first signs, all are published
+	Issuer    string
+	Audiences []string // the first unless another is asked for
+	TTL       time.Duration
+	Now       func() time.Time
+}
+
+// Subject is what an assertion says.
+type Subject struct {
+	// Version names what is said: equal versions say the same. It is never sent.
+	Version string
+
+	AppID        string
+	OperatorID   string
+	OperatorType string
+	PartnerID    string // empty: null
+	ShopIDs      string // empty: left out
+	Ends         time.Time
+}
+
+// Issuer signs assertions. It is safe for concurrent use.
+type Issuer struct {
+	Options
+	signer jose.Signer
+	jwks   []byte
+
+	mu    sync.Mutex
+	young map[cacheKey]signed
+	old   map[cacheKey]signed
+}
+
+// New returns an Issuer. It fails on keys that can't sign and without an audience.
+func New(o Options) (*Issuer, error) {
+	if len(o.Keys) == 0 || len(o.Audiences) == 0 {
+		return nil, errors.New("assertion: no key, or no audience")
+	}
+	set := jose.JSONWebKeySet{Keys: []jose.JSONWebKey{}}
+	for _, key := range o.Keys {
+		public, err := jwk(key)
+		if err != nil {
+			return nil, fmt.Errorf("assertion: %w", err)
+		}
+		set.Keys = append(set.Keys, public)
+	}
+	jwks, err := json.Marshal(set)
+	if err != nil {
+		return nil, fmt.Errorf("assertion: %w", err)
+	}
+	signer, err := jose.NewSigner(
+		jose.SigningKey{Algorithm: algorithm(o.Keys[0]), Key: jose.JSONWebKey{Key: o.Keys[0], KeyID: set.Keys[0].KeyID}},
+		(&jose.SignerOptions{}).WithType("JWT"))
+	if err != nil {
+		return nil, fmt.Errorf("assertion: %w", err)
+	}
+	return &Issuer{Options: o, signer: signer, jwks: jwks, young: map[cacheKey]signed{}}, nil
+}
+
+// JWKS returns the public keys as a JWK set (RFC 7517).
+func (i *Issuer) JWKS() []byte { return i.jwks }
+
+// claims are the members of an assertion.
+type claims struct {
+	Issuer       string  `json:"iss"`
+	Audience     string  `json:"aud"`
+	Subject      string  `json:"sub"`
+	IssuedAt     int64   `json:"iat"`
+	Expires      int64   `json:"exp"`
+	ID           string  `json:"jti"`
+	AppID        string  `json:"app_id"`
+	OperatorType string  `json:"operator_type"`
+	PartnerID    *string `json:"partner_id"`
+	ShopIDs      string  `json:"shop_ids,omitempty"`
+}
+
+// For returns an assertion about a subject, for the audience that was asked for, or the first when it is empty. The
+// same assertion is given again until half of its life is over, so that a check doesn't cost a signature. It fails with
+// ErrAudience.
+func (i *Issuer) For(s Subject, audience string) (string, error) {
+	if audience == "" {
+		audience = i.Audiences[0]
+	}
+	if !slices.Contains(i.Audiences, audience) {
+		return "", ErrAudience
+	}
+	now, key := i.Now(), cacheKey{s.Version, audience}
+	if text, ok := i.cached(key, now); ok {
+		return text, nil
+	}
+	ends := now.Add(i.TTL)
+	if s.Ends.Before(ends) {
+		ends = s.Ends
+	}
+	text, err := i.sign(s, audience, now, ends)
+	if err != nil {
+		return "", fmt.Errorf("assertion: %w", err)
+	}
+	i.keep(key, signed{text, now.Add(ends.Sub(now) / 2)})
+	return text, nil
+}
+
+func (i *Issuer) sign(s Subject, audience string, now, ends time.Time) (string, error) {
+	c := claims{
+		Issuer: i.Issuer, Audience: audience, Subject: s.OperatorID,
+		IssuedAt: now.Unix(), Expires: ends.Unix(), ID: rand.Text(),
+		AppID: s.AppID, OperatorType: s.OperatorType, ShopIDs: s.ShopIDs,
+	}
+	if s.PartnerID != "" {
+		c.PartnerID = &s.PartnerID
+	}
+	payload, err := json.Marshal(c)
+	if err != nil {
+		return "", err
+	}
+	jws, err := i.signer.Sign(payload)
+	if err != nil {
+		return "", err
+	}
+	return jws.CompactSerialize()
+}
+
+// maxCached bounds each of the two generations of assertions that are kept: about half a kilobyte each.
+const maxCached = 8192
+
+type cacheKey struct{ version, audience string }
+
+type signed struct {
+	text  string
+	renew time.Time
+}
+
+// cached returns an assertion that is younger than half its life.
+func (i *Issuer) cached(key cacheKey, now time.Time) (string, bool) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	s, ok := i.young[key]
+	if !ok {
+		if s, ok = i.old[key]; ok {
+			i.put(key, s)
+		}
+	}
+	return s.text, ok && now.Before(s.renew)
+}
+
+func (i *Issuer) keep(key cacheKey, s signed) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.put(key, s)
+}
+
+// put keeps an assertion. Once a generation is full, it is the old one, and the one before is forgotten: what is in use
+// is carried over when it is asked for.
+func (i *Issuer) put(key cacheKey, s signed) {
+	if len(i.young) >= maxCached {
+		i.old, i.young = i.young, make(map[cacheKey]signed, maxCached)
+	}
+	i.young[key] = s
+}

@@ -1,0 +1,30 @@
+package handler
+
+import (
+	"net/http"
+
+	"github.com/rs/cors"
+)
+
+// share lets pages of the allowed origins read /session with credentials, and sign out. It stands outside of what may
+// refuse a request, so that a page can read errors too.
+func (h *Handler) share(next http.Handler) http.Handler {
+	if len(h.CORSOrigins) == 0 {
+		return next
+	}
+	shared := cors.New(cors.Options{
+		AllowedOrigins:   h.CORSOrigins,
+		AllowedMethods:   []string{http.MethodGet, http.MethodHead, http.MethodPost},
+		AllowedHeaders:   []string{"Accept", "Accept-Language", "Content-Type"},
+		ExposedHeaders:   []string{"Retry-After", "X-Request-Id"},
+		AllowCredentials: true,
+		MaxAge:           600,
+	}).Handler(next)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == h.base+"/session" || r.URL.Path == h.base+"/logout" {
+			shared.ServeHTTP(w, r)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
