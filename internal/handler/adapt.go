@@ -27,8 +27,7 @@ func (h *Handler) page(f handlerFunc) http.HandlerFunc {
 func (h *Handler) api(f handlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		if err := f(w, r); err != nil {
-			p := h.note(w, r, err)
-			h.writeProblem(w, r, p, "")
+			h.failJSON(w, r, err)
 		}
 	}
 }
@@ -69,10 +68,18 @@ func (h *Handler) note(w http.ResponseWriter, r *http.Request, err error) proble
 	return p
 }
 
+// failFunc answers with an error.
+type failFunc func(w http.ResponseWriter, r *http.Request, err error)
+
+// failJSON answers with problem+json, whatever is preferred.
+func (h *Handler) failJSON(w http.ResponseWriter, r *http.Request, err error) {
+	h.writeProblem(w, r, h.note(w, r, err), "")
+}
+
 // fail answers with the page of an error, or its problem+json.
 func (h *Handler) fail(w http.ResponseWriter, r *http.Request, err error) {
 	p := h.note(w, r, err)
-	if prefersJSON(r) {
+	if prefersJSON(r) || r.URL.Path == h.base+"/session" {
 		h.writeProblem(w, r, p, h.questionPage(r, p))
 		return
 	}
@@ -104,7 +111,9 @@ func (h *Handler) questionPage(r *http.Request, p problem) string {
 
 // logLanding writes the one line of a landing that ended well.
 func (h *Handler) logLanding(r *http.Request, out landing.Outcome) {
-	h.Metrics.Landing(string(out.Result))
+	if out.Result != landing.Kept { // an answer, not an arrival
+		h.Metrics.Landing(string(out.Result))
+	}
 	attrs := []slog.Attr{slog.String("result", string(out.Result))}
 	if out.Result == landing.Asked {
 		attrs = append(attrs, slog.String("operator_id", out.Question.Arriving.ID), slog.String("current_operator_id", out.Question.Current.OperatorID))

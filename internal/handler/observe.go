@@ -60,7 +60,7 @@ func (r *recorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }
 
 // observe gives every answer a request id, and every request one log line and one observation: by its route, never by
 // its address, whose query may hold a code. A panic is a 500 and is logged with its stack.
-func (h *Handler) observe(route func(*http.Request) string) func(http.Handler) http.Handler {
+func (h *Handler) observe(route func(*http.Request) string, fail failFunc) func(http.Handler) http.Handler {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			start := time.Now()
@@ -69,7 +69,7 @@ func (h *Handler) observe(route func(*http.Request) string) func(http.Handler) h
 			rec := &recorder{ResponseWriter: w}
 			r = r.WithContext(context.WithValue(r.Context(), requestLogKey{}, line))
 			defer func() { h.record(r, rec, line, route(r), time.Since(start)) }()
-			defer h.recoverPanic(rec, r)
+			defer recoverPanic(rec, r, fail)
 			next.ServeHTTP(rec, r)
 		})
 	}
@@ -87,7 +87,7 @@ func (h *Handler) record(r *http.Request, rec *recorder, line *requestLog, route
 	h.Log.LogAttrs(r.Context(), line.level, "request", attrs...)
 }
 
-func (h *Handler) recoverPanic(rec *recorder, r *http.Request) {
+func recoverPanic(rec *recorder, r *http.Request, fail failFunc) {
 	switch cause := recover(); cause {
 	case nil:
 	case http.ErrAbortHandler:
@@ -95,7 +95,7 @@ func (h *Handler) recoverPanic(rec *recorder, r *http.Request) {
 	default:
 		annotate(r.Context(), slog.LevelError, slog.String("stack", string(debug.Stack())))
 		if rec.status == 0 {
-			h.fail(rec, r, fmt.Errorf("panic: %v", cause))
+			fail(rec, r, fmt.Errorf("panic: %v", cause))
 		}
 	}
 }

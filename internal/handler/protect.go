@@ -50,17 +50,19 @@ func (p policy) headers(next http.Handler) http.Handler {
 }
 
 // limits refuses what weighs too much.
-func (h *Handler) limits(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		switch {
-		case len(r.RequestURI) > maxURI:
-			h.fail(w, r, errURITooLong)
-		case headerSize(r.Header) > maxHeaders:
-			h.fail(w, r, errHeaders)
-		default:
-			next.ServeHTTP(w, r)
-		}
-	})
+func limits(fail failFunc) func(http.Handler) http.Handler {
+	return func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			switch {
+			case len(r.RequestURI) > maxURI:
+				fail(w, r, errURITooLong)
+			case headerSize(r.Header) > maxHeaders:
+				fail(w, r, errHeaders)
+			default:
+				next.ServeHTTP(w, r)
+			}
+		})
+	}
 }
 
 func headerSize(h http.Header) int {

@@ -10,7 +10,7 @@ import (
 // Public answers browsers.
 func (h *Handler) Public() http.Handler {
 	r := chi.NewRouter()
-	r.Use(h.observe(chiRoute), h.policy.headers, h.share, h.limits, h.admit)
+	r.Use(h.observe(chiRoute, h.fail), h.policy.headers, h.share, limits(h.fail), h.admit)
 	r.NotFound(h.page(h.notFound))
 	r.MethodNotAllowed(h.page(h.methodNotAllowed))
 
@@ -20,6 +20,9 @@ func (h *Handler) Public() http.Handler {
 
 	get(r, h.base+"/session", h.api(h.session))
 	get(r, h.base+"/", h.page(h.identity))
+	if h.base != "" {
+		get(r, h.base, h.page(h.identity))
+	}
 	get(r, h.base+"/signin", h.page(h.signIn))
 	get(r, h.base+"/signed-out", h.page(h.signedOut))
 	r.Post(h.base+"/logout", h.page(h.sameOrigin(h.leaving, h.logout)))
@@ -49,7 +52,7 @@ func (h *Handler) Internal() http.Handler {
 	m.HandleFunc("/debug/pprof/symbol", h.profiles(pprof.Symbol))
 	m.HandleFunc("/debug/pprof/trace", h.profiles(pprof.Trace))
 	m.HandleFunc("/", h.api(h.notFound))
-	return h.observe(muxRoute)(h.limits(m))
+	return h.observe(muxRoute, h.failJSON)(limits(h.failJSON)(m))
 }
 
 func chiRoute(r *http.Request) string { return named(chi.RouteContext(r.Context()).RoutePattern()) }
