@@ -9,6 +9,8 @@ import (
 	"runtime/debug"
 	"time"
 
+	"github.com/redis/go-redis/v9"
+
 	"koubei-landing/internal/app"
 )
 
@@ -19,6 +21,22 @@ func (c *serveCmd) Run(w *world) error {
 	config, err := c.load(w)
 	if err != nil {
 		return err
+	}
+	redis.SetLogger(redisLog{config.Log})
+	provider, err := tracing(w.ctx, w.getenv)
+	if err != nil {
+		return err
+	}
+	if provider != nil {
+		config.Tracing = provider
+		defer func() {
+			// What the last requests left behind gets a moment, not more: the process was told to end.
+			ctx, cancel := context.WithTimeout(context.WithoutCancel(w.ctx), 3*time.Second)
+			defer cancel()
+			if err := provider.Shutdown(ctx); err != nil {
+				config.Log.Warn("the last spans were not sent", "error", err)
+			}
+		}()
 	}
 	return app.Run(w.ctx, config)
 }

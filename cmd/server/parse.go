@@ -41,6 +41,7 @@ func (s settings) config(getenv func(string) string) (app.Config, error) {
 		EntryURL:        p.entryURL(),
 		SessionLifetime: p.duration("SESSION_LIFETIME", p.SessionLifetime, time.Second, 24*time.Hour),
 		SessionIdle:     p.duration("SESSION_IDLE_TIMEOUT", p.SessionIdleTimeout, 0, 24*time.Hour),
+		SessionCacheTTL: p.duration("SESSION_CACHE_TTL", p.SessionCacheTTL, 0, time.Hour),
 		ArrivalCheck:    p.oneOf("ARRIVAL_CHECK", p.ArrivalCheck, "auto", "off") == "auto",
 		ConfirmSwitch:   p.boolean("CONFIRM_OPERATOR_SWITCH", p.ConfirmOperatorSwitch),
 		ForwardCode:     p.boolean("FORWARD_AUTH_CODE", p.ForwardAuthCode),

@@ -44,6 +44,7 @@ type settings struct {
 	SealKeys              string `kong:"-" secret:"SEAL_KEYS" help:"Base64 32-byte keys, comma-separated: the first seals, all open. Default: derived from the application's private key."`
 	SessionLifetime       string `default:"12h" help:"Of a partner's entry, since its own landing; at most 24h."`
 	SessionIdleTimeout    string `default:"2h" help:"Since the last read; 0 turns it off."`
+	SessionCacheTTL       string `name:"session-cache-ttl" default:"0s" help:"Keep read sessions in the process for at most this long; changes on any replica take effect within 100 ms."`
 	SessionCookieName     string `default:"koubei_session" help:"Gets __Host- before it on https, __Secure- when there is a domain."`
 	SessionCookieSamesite string `default:"lax" help:"lax, or none for pages shown in Koubei's iframe (needs https)."`
 	SessionCookieDomain   string `help:"A parent domain of PUBLIC_URL's host, to share the session with sibling hosts."`

@@ -30,7 +30,7 @@ var adviceBySubCode = map[string]string{
 	"missing-app-id":                        "Report it as a defect of this service, or look for a proxy that changes requests: a parameter is missing.",
 	"missing-timestamp":                     "Report it as a defect of this service, or look for a proxy that changes requests: a parameter is missing.",
 	"missing-version":                       "Report it as a defect of this service, or look for a proxy that changes requests: a parameter is missing.",
-	"decryption-error-missing-encrypt-type": "Remove the encryption key from the settings, or look for a proxy that changes requests: the gateway didn't see encrypt_type.",
+	"decryption-error-missing-encrypt-type": "Configure the AES key that the application has in Alipay's console, or turn content encryption off there; where it is configured, look for a proxy that changes requests: the gateway didn't see encrypt_type.",
 
 	// 40002 and 40003
 	"invalid-signature":           "Upload the public key that belongs to the private key in the settings to Alipay's console, or configure the private key that fits; check the sign type, and that no proxy adds parameters.",

@@ -6,33 +6,46 @@ import (
 	"testing"
 )
 
-// The codes of the platform's error tables, each of which needs its sentence.
-const knownSubCodes = `
-INVALID_PARAMETER AUTH_CODE_NOT_EXIST AUTH_CODE_EXPIRES ACCESS_NOT_ALLOWED SYSTEM_ERROR
-isp.unknow-error aop.unknow-error isp.service-not-available aop.unsupport-operation
-aop.invalid-auth-token aop.auth-token-time-out aop.invalid-app-auth-token aop.app-auth-token-time-out
-aop.invalid-app-auth-token-no-api aop.no-product-reg-by-partner
-isv.missing-method isv.missing-signature isv.missing-signature-type isv.missing-signature-key isv.missing-app-id
-isv.missing-timestamp isv.missing-version isv.decryption-error-missing-encrypt-type
-isv.invalid-signature isv.invalid-app-id isv.invalid-timestamp isv.invalid-charset isv.invalid-parameter isv.invalid-method
-isv.invalid-format isv.invalid-signature-type isv.invalid-encrypt isv.invalid-encrypt-type isv.decryption-error-unknown
-isv.illegal-json isv.suspected-attack isv.not-support-app-auth isv.forbidden-api isv.app-cert-not-exist app-cert-expired
-not-online-app isv.code-invalid isv.missing-signature-config invalid-auth-relations isv.app-call-limited
-isv.method-call-limited isv.insufficient-isv-permissions isv.insufficient-user-permissions isv.route-no-permissions
-isv.access-forbidden isv.self-invoke-forbidden isv.missing-app-cert-sn isv.missing-alipay-root-cert-sn
-invalid-alipay-root-cert-sn isv.app-cert-expired`
+// knownSubCodes are those of the platform's error tables, by the code that carries them: each needs its sentence.
+var knownSubCodes = []struct{ code, subCodes string }{
+	{"20000", "isp.unknow-error aop.unknow-error isp.service-not-available aop.unsupport-operation"},
+	{"20001", `aop.invalid-auth-token aop.auth-token-time-out aop.invalid-app-auth-token aop.app-auth-token-time-out
+		aop.invalid-app-auth-token-no-api aop.no-product-reg-by-partner`},
+	{"40001", `isv.missing-method isv.missing-signature isv.missing-signature-type isv.missing-signature-key isv.missing-app-id
+		isv.missing-timestamp isv.missing-version isv.decryption-error-missing-encrypt-type isv.missing-app-cert-sn
+		isv.missing-alipay-root-cert-sn`},
+	{"40002", `isv.invalid-signature isv.invalid-app-id isv.invalid-timestamp isv.invalid-charset isv.invalid-parameter
+		isv.invalid-method isv.invalid-format isv.invalid-signature-type isv.invalid-encrypt isv.invalid-encrypt-type
+		isv.illegal-json isv.suspected-attack isv.not-support-app-auth isv.forbidden-api isv.app-cert-not-exist
+		isv.app-cert-expired invalid-alipay-root-cert-sn not-online-app isv.code-invalid`},
+	{"40003", "isv.missing-signature-config isv.decryption-error-unknown invalid-auth-relations"},
+	{"40004", "INVALID_PARAMETER AUTH_CODE_NOT_EXIST AUTH_CODE_EXPIRES ACCESS_NOT_ALLOWED SYSTEM_ERROR"},
+	{"40005", "isv.app-call-limited isv.method-call-limited"},
+	{"40006", `isv.insufficient-isv-permissions isv.insufficient-user-permissions isv.route-no-permissions isv.access-forbidden
+		isv.self-invoke-forbidden`},
+}
 
 func TestEveryKnownSubCodeHasItsAdvice(t *testing.T) {
-	for _, subCode := range strings.Fields(knownSubCodes) {
-		e := failure(message{code: "x", subCode: subCode}, true)
-		if a := e.Advice(); a == adviceByKind[e.kind] || !isSentence(a) {
-			t.Errorf("%s: got %q", subCode, a)
+	known := map[string]bool{}
+	for _, row := range knownSubCodes {
+		for _, subCode := range strings.Fields(row.subCodes) {
+			known[bareSubCode(subCode)] = true
+			e := failure(message{code: "x", subCode: subCode}, true)
+			if a := e.Advice(); a == adviceByKind[e.kind] || !isSentence(a) {
+				t.Errorf("%s: got %q", subCode, a)
+			}
+		}
+		if a := failure(message{code: row.code, subCode: "something-new"}, true).Advice(); a != adviceByCode[row.code] || !isSentence(a) {
+			t.Errorf("%s: got %q", row.code, a)
 		}
 	}
-	for code := range adviceByCode {
-		if a := failure(message{code: code, subCode: "something-new"}, true).Advice(); a != adviceByCode[code] || !isSentence(a) {
-			t.Errorf("%s: got %q", code, a)
+	for bare := range adviceBySubCode {
+		if !known[bare] {
+			t.Errorf("%s has advice, and is in no table of the platform's here", bare)
 		}
+	}
+	if len(adviceByCode) != len(knownSubCodes) {
+		t.Errorf("got advice for %d codes, want %d", len(adviceByCode), len(knownSubCodes))
 	}
 }
 

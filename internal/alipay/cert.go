@@ -144,7 +144,7 @@ func (c *Certificates) problems(own *rsa.PrivateKey, now time.Time) []error {
 		errs = append(errs, errors.New("alipay: the app certificate is not of the application's private key: use the key of the request that the certificate was made from"))
 	}
 	if now.After(c.app.NotAfter) {
-		errs = append(errs, fmt.Errorf("alipay: the app certificate expired on %s: renew it in Alipay's console", date(c.app.NotAfter)))
+		errs = append(errs, errors.New("alipay: "+describe("app", c.app).Warning(now)))
 	}
 	return errs
 }
@@ -154,16 +154,26 @@ func (c *Certificates) problems(own *rsa.PrivateKey, now time.Time) []error {
 func (c *Certificates) warnings(now time.Time) []string {
 	var ws []string
 	for _, cert := range c.List() {
-		switch {
-		case now.Before(cert.NotBefore):
-			ws = append(ws, fmt.Sprintf("the %s certificate is valid only from %s on: check this machine's clock", cert.Name, date(cert.NotBefore)))
-		case now.After(cert.NotAfter):
-			ws = append(ws, fmt.Sprintf("the %s certificate expired on %s: download the new one from Alipay's console", cert.Name, date(cert.NotAfter)))
-		case now.Add(soon).After(cert.NotAfter):
-			ws = append(ws, fmt.Sprintf("the %s certificate expires on %s: renew it in Alipay's console", cert.Name, date(cert.NotAfter)))
+		if w := cert.Warning(now); w != "" {
+			ws = append(ws, w)
 		}
 	}
 	return ws
+}
+
+// Warning says what is, or soon will be, wrong with the certificate's dates, with the cure; it is empty when all is well.
+func (c Certificate) Warning(now time.Time) string {
+	switch {
+	case now.Before(c.NotBefore):
+		return fmt.Sprintf("the %s certificate is valid only from %s on: check this machine's clock", c.Name, date(c.NotBefore))
+	case now.After(c.NotAfter) && c.Name == "app":
+		return fmt.Sprintf("the app certificate expired on %s: renew it in Alipay's console", date(c.NotAfter))
+	case now.After(c.NotAfter):
+		return fmt.Sprintf("the %s certificate expired on %s: download the new one from Alipay's console", c.Name, date(c.NotAfter))
+	case now.Add(soon).After(c.NotAfter):
+		return fmt.Sprintf("the %s certificate expires on %s: renew it in Alipay's console", c.Name, date(c.NotAfter))
+	}
+	return ""
 }
 
 func date(t time.Time) string { return t.UTC().Format(time.DateOnly) }

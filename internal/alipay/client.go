@@ -10,6 +10,9 @@ import (
 	"net/url"
 	"time"
 
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/trace"
+
 	"koubei-landing/internal/operator"
 )
 
@@ -33,6 +36,7 @@ type Client struct {
 	attemptTimeout time.Duration
 	now            func() time.Time
 	onAttempt      func(Attempt)
+	tracer         trace.Tracer
 	transport      http.RoundTripper
 	warnings       []string
 }
@@ -115,6 +119,8 @@ func (c *Client) fits(ctx context.Context, wait time.Duration) bool {
 
 // attempt asks once and reports it.
 func (c *Client) attempt(ctx context.Context, q question, hide secrets, retry bool) (operator.Grant, error) {
+	ctx, span := c.tracer.Start(ctx, queryMethod, trace.WithSpanKind(trace.SpanKindClient))
+	defer span.End()
 	began, sent := time.Now(), c.now()
 	a, err := c.ask(ctx, q, sent)
 	var grant operator.Grant
@@ -127,6 +133,8 @@ func (c *Client) attempt(ctx context.Context, q question, hide secrets, retry bo
 	} else {
 		err = finish(err, a, hide)
 	}
+	span.SetAttributes(attribute.String("alipay.outcome", string(outcomeOf(err))), attribute.String("alipay.trace_id", hide.strip(a.traceID)),
+		attribute.Bool("alipay.retry", retry))
 	if c.onAttempt != nil {
 		c.onAttempt(Attempt{Outcome: outcomeOf(err), Duration: time.Since(began), TraceID: hide.strip(a.traceID), Retry: retry, Err: err})
 	}

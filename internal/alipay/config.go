@@ -9,6 +9,9 @@ import (
 	"net/url"
 	"strings"
 	"time"
+
+	"go.opentelemetry.io/otel/trace"
+	"go.opentelemetry.io/otel/trace/noop"
 )
 
 const (
@@ -45,6 +48,9 @@ type Config struct {
 	// time.
 	Now func() time.Time
 
+	// Tracer makes a span of every attempt; nothing is traced when nil.
+	Tracer trace.Tracer
+
 	// OnAttempt is called after every attempt to exchange a code; nil is fine.
 	OnAttempt func(Attempt)
 }
@@ -67,6 +73,7 @@ func New(cfg Config) (*Client, error) {
 		attemptTimeout: cfg.AttemptTimeout,
 		now:            cfg.Now,
 		onAttempt:      cfg.OnAttempt,
+		tracer:         cfg.Tracer,
 		transport:      newTransport(cfg.MaxConns),
 		warnings:       cfg.warnings(),
 	}
@@ -99,6 +106,9 @@ func (cfg Config) withDefaults() Config {
 	}
 	if cfg.Now == nil {
 		cfg.Now = time.Now
+	}
+	if cfg.Tracer == nil {
+		cfg.Tracer = noop.NewTracerProvider().Tracer("")
 	}
 	return cfg
 }

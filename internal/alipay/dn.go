@@ -28,13 +28,13 @@ func parseTBS(der []byte) (tbs, error) {
 	return cert.TBS, nil
 }
 
-// attribute and rdnSET mirror RFC 5280's Name; the suffix SET tells encoding/asn1 the tag.
-type attribute struct {
+// rdnText and rdnSET mirror RFC 5280's Name; the suffix SET tells encoding/asn1 the tag.
+type rdnAttribute struct {
 	Type  asn1.ObjectIdentifier
 	Value asn1.RawValue
 }
 
-type rdnSET []attribute
+type rdnSET []rdnAttribute
 
 // keywords are the attribute types that Java's X500Principal.getName() spells by name; others are spelled as numbers.
 var keywords = map[string]string{
@@ -71,7 +71,7 @@ func distinguishedName(der []byte) (string, error) {
 	return b.String(), nil
 }
 
-func (a attribute) spell() string {
+func (a rdnAttribute) spell() string {
 	oid := a.Type.String()
 	keyword, known := keywords[oid]
 	value, readable := directoryString(a.Value)

@@ -1,13 +1,13 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
-
-	"github.com/redis/go-redis/v9"
 
 	"koubei-landing/internal/alipay"
 )
@@ -26,93 +26,181 @@ type Level string
 // The levels.
 const (
 	OK      Level = "ok"
+	Skipped Level = "skipped" // not looked at, because something else comes first
 	Warning Level = "warning"
 	Failure Level = "failure"
 )
 
-// maxSkew is how far our clock may be from the gateway's: its tolerance is not documented.
-const maxSkew = 2 * time.Minute
-
-// minRedis is the oldest Redis that has what we use.
-const minRedis = "6.2"
+// How far our clock may be from the gateway's before it is worth a word, and before it is wrong: the gateway's tolerance is
+// not documented.
+const (
+	noticedSkew = 30 * time.Second
+	maxSkew     = 2 * time.Minute
+)
 
 // Check tries what the service will need: the keys, the gateway with a code that can't exist, the clock, and Redis. It
-// changes nothing. It fails when the service can't be put together at all.
-func Check(ctx context.Context, c Config) ([]Finding, error) {
-	s, err := build(c)
-	if err != nil {
-		return nil, err
+// changes nothing, logs nothing, and looks at every part whatever is wrong with the others. Of c it reads Alipay, Redis and
+// Now; a part without a private key, or without an address, is skipped.
+func Check(ctx context.Context, c Config) []Finding {
+	now := time.Now
+	if c.Now != nil {
+		now = c.Now
 	}
-	defer s.redis.Close()
-	found := checkKeys(c, s.gateway)
-	found = append(found, checkGateway(ctx, s.gateway)...)
-	return append(found, checkRedis(ctx, c, s.redis)...), nil
+	c.Alipay.Now = now
+	return slices.Concat(checkAlipay(ctx, c.Alipay, now()), checkRedis(ctx, c.Redis))
 }
 
-func checkKeys(c Config, gateway *alipay.Client) []Finding {
-	mode := fmt.Sprintf("public-key mode; Alipay's key has %d bits", bits(c.Alipay))
-	if c.Alipay.Certificates != nil {
-		mode = "certificate mode"
+func checkAlipay(ctx context.Context, c alipay.Config, now time.Time) []Finding {
+	if c.PrivateKey == nil {
+		return []Finding{{"gateway", Skipped, "its settings come first", ""}}
 	}
-	found := []Finding{{"keys", OK, fmt.Sprintf("%s; the application's key has %d bits", mode, c.Alipay.PrivateKey.N.BitLen()), ""}}
-	for _, w := range gateway.Warnings() {
-		found = append(found, Finding{"keys", Warning, w, ""})
+	client, err := alipay.New(c)
+	found := slices.Concat(describeMode(c), describeCertificates(c.Certificates, now), keyProblems(c, client, err, now))
+	if err != nil {
+		return append(found, Finding{"gateway", Skipped, "the keys and settings come first", ""})
+	}
+	return append(found, checkGateway(ctx, client, c.GatewayURL.Host)...)
+}
+
+// describeMode says how the gateway is spoken to.
+func describeMode(c alipay.Config) []Finding {
+	mode := "public keys"
+	if c.Certificates != nil {
+		mode = "certificates"
+	}
+	if len(c.EncryptKey) > 0 {
+		mode += ", AES content encryption"
+	}
+	if c.AppAuthToken != "" {
+		mode += ", app auth token"
+	}
+	found := []Finding{
+		{"mode", OK, fmt.Sprintf("%s; %s, %s", mode, cmp.Or(c.SignType, alipay.RSA2), cmp.Or(c.Charset, alipay.UTF8)), ""},
+		{"app key", OK, fmt.Sprintf("RSA, %d bits", c.PrivateKey.N.BitLen()), ""},
+	}
+	if c.PublicKey != nil {
+		found = append(found, Finding{"alipay key", OK, fmt.Sprintf("RSA, %d bits", c.PublicKey.N.BitLen()), ""})
 	}
 	return found
 }
 
-func bits(c alipay.Config) int {
-	if c.PublicKey == nil {
-		return 0
+func describeCertificates(certs *alipay.Certificates, now time.Time) []Finding {
+	if certs == nil {
+		return nil
 	}
-	return c.PublicKey.N.BitLen()
+	found := []Finding{
+		{"app_cert_sn", OK, certs.AppSN(), ""},
+		{"alipay_cert_sn", OK, certs.AlipaySN(), ""},
+		{"alipay_root_cert_sn", OK, certs.RootSN(), ""},
+	}
+	for _, cert := range certs.List() {
+		found = append(found, describeCertificate(cert, now))
+	}
+	return found
+}
+
+func describeCertificate(cert alipay.Certificate, now time.Time) Finding {
+	days := int(cert.NotAfter.Sub(now).Hours() / 24)
+	f := Finding{cert.Name + " certificate", OK, fmt.Sprintf("until %s, %d days left; ", cert.NotAfter.UTC().Format(time.DateOnly), days), ""}
+	if w := cert.Warning(now); w != "" {
+		f.Level = Warning
+		f.Detail, f.Cure = splitCure(w)
+		f.Detail += fmt.Sprintf(", %d days left; ", max(0, days))
+		if cert.Name == "app" && now.After(cert.NotAfter) {
+			f.Level = Failure
+		}
+	}
+	if cert.KeyBits > 0 {
+		f.Detail += fmt.Sprintf("RSA, %d bits; ", cert.KeyBits)
+	}
+	f.Detail += cert.Subject
+	return f
+}
+
+// keyProblems says what New refused, or warned of. What concerns a certificate's dates stands beside the certificate.
+func keyProblems(c alipay.Config, client *alipay.Client, err error, now time.Time) []Finding {
+	var said []string
+	if c.Certificates != nil {
+		for _, cert := range c.Certificates.List() {
+			said = append(said, cert.Warning(now))
+		}
+	}
+	var found []Finding
+	add := func(level Level, text string) {
+		text = strings.TrimPrefix(text, "alipay: ")
+		if !slices.Contains(said, text) {
+			detail, cure := splitCure(text)
+			found = append(found, Finding{"keys", level, detail, cure})
+		}
+	}
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		for _, e := range joined.Unwrap() {
+			add(Failure, e.Error())
+		}
+		return found
+	}
+	if err != nil {
+		add(Failure, err.Error())
+		return found
+	}
+	for _, w := range client.Warnings() {
+		add(Warning, w)
+	}
+	return found
+}
+
+// splitCure takes a sentence of package alipay's apart: what is wrong, a colon, what to do.
+func splitCure(text string) (detail, cure string) {
+	detail, cure, _ = strings.Cut(text, ": ")
+	return detail, cure
 }
 
 // checkGateway asks about a code that can't exist. That the gateway says so proves keys, application and network.
-func checkGateway(ctx context.Context, gateway *alipay.Client) []Finding {
-	probe, err := gateway.Probe(ctx)
-	known := Finding{"gateway", OK, "knows the application and its signature", ""}
-	var e *alipay.Error
-	if !errors.Is(err, alipay.ErrCodeNotExist) && !errors.Is(err, alipay.ErrInvalidParameter) && errors.As(err, &e) {
-		known = Finding{"gateway", Failure, err.Error(), e.Advice()}
+func checkGateway(ctx context.Context, client *alipay.Client, host string) []Finding {
+	probe, err := client.Probe(ctx)
+	known := Finding{"gateway", OK, host + " knows the application and its signature, and signs its answers", ""}
+	if e, ok := errors.AsType[*alipay.Error](err); ok && !knowsUs(err) {
+		known = Finding{"gateway", Failure, host + " " + whatItSaid(e) + ": " + strings.TrimPrefix(e.Error(), "alipay: "), e.Advice()}
 	}
+	return []Finding{known, checkClock(probe)}
+}
+
+// knowsUs reports whether a signed verdict on the impossible code came back, of those that a code can be blamed for.
+func knowsUs(err error) bool {
+	return errors.Is(err, alipay.ErrCodeNotExist) || errors.Is(err, alipay.ErrCodeExpired) || errors.Is(err, alipay.ErrInvalidParameter)
+}
+
+func whatItSaid(e *alipay.Error) string {
+	switch {
+	case strings.HasSuffix(e.SubCode, "invalid-app-id"):
+		return "doesn't know the app id"
+	case strings.HasSuffix(e.SubCode, "invalid-signature"):
+		return "doesn't accept the application's signature"
+	case errors.Is(e, alipay.ErrUnavailable):
+		return "can't be asked"
+	case errors.Is(e, alipay.ErrUntrusted):
+		return "gave an answer that Alipay's key didn't sign, or that makes no sense"
+	}
+	return "refused the call"
+}
+
+func checkClock(probe alipay.Probe) Finding {
 	if probe.Date.IsZero() {
-		return []Finding{known, {"clock", Warning, "the gateway sent no Date to compare with", ""}}
+		return Finding{"clock", Skipped, "the gateway sent no Date to compare with", ""}
 	}
-	clock := Finding{"clock", OK, fmt.Sprintf("%s from the gateway's", probe.Skew.Round(time.Second)), ""}
+	f := Finding{"clock", OK, "agrees with the gateway's, to a second or so", ""}
+	if skew := probe.Skew.Round(time.Second); skew.Abs() > time.Second {
+		direction := "behind"
+		if skew < 0 {
+			direction = "ahead of"
+		}
+		f.Detail = fmt.Sprintf("%s %s the gateway's", skew.Abs(), direction)
+	}
+	if probe.Skew.Abs() > noticedSkew {
+		f.Level, f.Cure = Warning, "Set this machine's clock right, by NTP."
+	}
 	if probe.Skew.Abs() > maxSkew {
-		clock.Level, clock.Cure = Failure, "set this machine's clock, by NTP"
+		f.Level = Failure
 	}
-	return []Finding{known, clock}
-}
-
-func checkRedis(ctx context.Context, c Config, rdb redis.UniversalClient) []Finding {
-	ctx, cancel := context.WithTimeout(ctx, 10*c.Redis.Timeout)
-	defer cancel()
-	info, err := rdb.InfoMap(ctx, "server", "memory").Result()
-	if err != nil {
-		return []Finding{{"redis", Failure, err.Error(), "see that REDIS_URL and REDIS_MODE are right and Redis runs"}}
-	}
-	version := info["Server"]["redis_version"]
-	found := Finding{"redis", OK, "version " + version, ""}
-	if older(version, minRedis) {
-		found.Level, found.Cure = Failure, "use Redis "+minRedis+" or newer"
-	}
-	policy := Finding{"redis memory", OK, "maxmemory-policy noeviction", ""}
-	if got := info["Memory"]["maxmemory_policy"]; got != "noeviction" {
-		policy = Finding{"redis memory", Warning, "maxmemory-policy is " + got, "set maxmemory-policy noeviction: an evicted session is a person signed out, an evicted code could be claimed twice"}
-	}
-	return []Finding{found, policy}
-}
-
-// older reports whether a version is below another, by their first two numbers.
-func older(version, than string) bool {
-	var major, minor, wantMajor, wantMinor int
-	if _, err := fmt.Sscanf(version, "%d.%d", &major, &minor); err != nil {
-		return !strings.Contains(version, ".")
-	}
-	if _, err := fmt.Sscanf(than, "%d.%d", &wantMajor, &wantMinor); err != nil {
-		return false
-	}
-	return major < wantMajor || major == wantMajor && minor < wantMinor
+	return f
 }

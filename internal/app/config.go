@@ -9,6 +9,8 @@ import (
 	"net/url"
 	"time"
 
+	"go.opentelemetry.io/otel/trace"
+
 	"koubei-landing/internal/alipay"
 	"koubei-landing/internal/handler"
 	"koubei-landing/internal/session"
@@ -29,6 +31,7 @@ type Config struct {
 	SealKeys        [][]byte
 	SessionLifetime time.Duration
 	SessionIdle     time.Duration
+	SessionCacheTTL time.Duration
 	Cookie          session.CookieOptions
 
 	Targets        handler.Targets
@@ -47,6 +50,9 @@ type Config struct {
 
 	ShutdownDelay   time.Duration
 	ShutdownTimeout time.Duration
+
+	// Tracing makes spans of requests, Redis commands and exchanges; nil where nothing is traced.
+	Tracing trace.TracerProvider
 
 	Log *slog.Logger
 	Now func() time.Time

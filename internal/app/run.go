@@ -36,8 +36,11 @@ func Run(ctx context.Context, c Config) error {
 }
 
 func (s *service) serve(ctx context.Context, c Config, public, internal net.Listener) error {
-	browsers := serverFor(s.handler.Public(), s.patience, c.Log)
-	proxies := serverFor(s.handler.Internal(), s.patience, c.Log)
+	browsers := serverFor(traced(s.handler.Public(), c.Tracing, true), s.patience, c.Log)
+	proxies := serverFor(traced(s.handler.Internal(), c.Tracing, false), s.patience, c.Log)
+	watching, stop := context.WithCancel(context.Background())
+	defer stop()
+	go s.sessions.Watch(watching)
 	failed := make(chan error, 2)
 	go func() { failed <- browsers.Serve(public) }()
 	go func() { failed <- proxies.Serve(internal) }()

@@ -41,6 +41,9 @@ func build(c Config) (*service, error) {
 		c.Log.Debug("exchange attempt", slog.String("outcome", string(a.Outcome)),
 			slog.Duration("took", a.Duration), slog.String("trace_id", a.TraceID), slog.Bool("retry", a.Retry))
 	}
+	if c.Tracing != nil {
+		c.Alipay.Tracer = c.Tracing.Tracer(tracerName)
+	}
 	gateway, err := alipay.New(c.Alipay)
 	if err != nil {
 		return nil, err
@@ -48,6 +51,7 @@ func build(c Config) (*service, error) {
 	for _, w := range gateway.Warnings() {
 		c.Log.Warn(w)
 	}
+	watchCertificates(m, c.Alipay.Certificates)
 	sealer, err := session.NewSealer(c.SealKeys...)
 	if err != nil {
 		return nil, err
@@ -56,12 +60,18 @@ func build(c Config) (*service, error) {
 	if err != nil {
 		return nil, fmt.Errorf("REDIS_URL: %w", err)
 	}
+	if err := traceRedis(rdb, c.Tracing); err != nil {
+		return nil, errors.Join(err, rdb.Close())
+	}
 	m.WatchPool(rdb.PoolStats)
 	s := &service{redis: rdb, gateway: gateway}
 	s.store = store.New(store.Options{Redis: rdb, Prefix: c.Redis.Prefix, Timeout: c.Redis.Timeout, Replicas: c.Redis.Replicas})
-	s.sessions = session.New(session.Options{
-		Store: s.store, Sealer: sealer, Lifetime: c.SessionLifetime, Idle: c.SessionIdle, Now: c.Now,
+	s.sessions, err = session.New(session.Options{
+		Store: s.store, Sealer: sealer, Lifetime: c.SessionLifetime, Idle: c.SessionIdle, CacheTTL: c.SessionCacheTTL, Now: c.Now,
 	})
+	if err != nil {
+		return nil, errors.Join(err, rdb.Close())
+	}
 	lander := landing.New(landing.Options{
 		AppID: c.Alipay.AppID, Gateway: gateway, Sessions: s.sessions, Store: s.store, Sealer: sealer,
 		Limit: rateLimit(c.CallbackRate), Confirm: c.ConfirmSwitch,
@@ -96,6 +106,20 @@ func newIssuer(c Config) (*assertion.Issuer, error) {
 	return assertion.New(assertion.Options{
 		Keys: c.Assertions.Keys, Issuer: c.PublicURL.String(), Audiences: c.Assertions.Audiences, TTL: c.Assertions.TTL, Now: c.Now,
 	})
+}
+
+// watchCertificates exports when each certificate ends; of several of one name, as roots are, the first to end.
+func watchCertificates(m *metrics.Metrics, certs *alipay.Certificates) {
+	if certs == nil {
+		return
+	}
+	ends := map[string]time.Time{}
+	for _, cert := range certs.List() {
+		if end, ok := ends[cert.Name]; !ok || cert.NotAfter.Before(end) {
+			ends[cert.Name] = cert.NotAfter
+			m.CertificateExpiry(cert.Name, cert.NotAfter)
+		}
+	}
 }
 
 // serverFor bounds what a client may take its time over; patience is how long an answer may be in the making.

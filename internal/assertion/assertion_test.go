@@ -129,7 +129,7 @@ func verified(t *testing.T, i *assertion.Issuer, text, algorithm string) map[str
 	if len(set.Keys) != 2 || !set.Keys[0].IsPublic() {
 		t.Fatalf("got %s, want two public keys", i.JWKS())
 	}
-	jws, err := jose.ParseSigned(text, []jose.SignatureAlgorithm{jose.SignatureAlgorithm(algorithm)})
+	jws, err := jose.ParseSignedCompact(text, []jose.SignatureAlgorithm{jose.SignatureAlgorithm(algorithm)})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,10 +9,10 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
+	lru "github.com/hashicorp/golang-lru/v2"
 )
 
 // ErrAudience says that an audience was asked for that the settings don't name.
@@ -45,10 +45,7 @@ type Issuer struct {
 	Options
 	signer jose.Signer
 	jwks   []byte
-
-	mu    sync.Mutex
-	young map[cacheKey]signed
-	old   map[cacheKey]signed
+	cache  *lru.Cache[cacheKey, signed]
 }
 
 // New returns an Issuer. It fails on keys that can't sign and without an audience.
@@ -74,7 +71,11 @@ func New(o Options) (*Issuer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("assertion: %w", err)
 	}
-	return &Issuer{Options: o, signer: signer, jwks: jwks, young: map[cacheKey]signed{}}, nil
+	cache, err := lru.New[cacheKey, signed](maxCached)
+	if err != nil {
+		return nil, fmt.Errorf("assertion: %w", err)
+	}
+	return &Issuer{Options: o, signer: signer, jwks: jwks, cache: cache}, nil
 }
 
 // JWKS returns the public keys as a JWK set (RFC 7517).
@@ -105,8 +106,8 @@ func (i *Issuer) For(s Subject, audience string) (string, error) {
 		return "", ErrAudience
 	}
 	now, key := i.Now(), cacheKey{s.Version, audience}
-	if text, ok := i.cached(key, now); ok {
-		return text, nil
+	if s, ok := i.cache.Get(key); ok && now.Before(s.renew) {
+		return s.text, nil
 	}
 	ends := now.Add(i.TTL)
 	if s.Ends.Before(ends) {
@@ -116,7 +117,7 @@ func (i *Issuer) For(s Subject, audience string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("assertion: %w", err)
 	}
-	i.keep(key, signed{text, now.Add(ends.Sub(now) / 2)})
+	i.cache.Add(key, signed{text, now.Add(ends.Sub(now) / 2)})
 	return text, nil
 }
 
@@ -140,40 +141,12 @@ func (i *Issuer) sign(s Subject, audience string, now, ends time.Time) (string, 
 	return jws.CompactSerialize()
 }
 
-// maxCached bounds each of the two generations of assertions that are kept: about half a kilobyte each.
-const maxCached = 8192
+// maxCached bounds the assertions that are kept: about half a kilobyte each.
+const maxCached = 16384
 
 type cacheKey struct{ version, audience string }
 
 type signed struct {
 	text  string
-	renew time.Time
-}
-
-// cached returns an assertion that is younger than half its life.
-func (i *Issuer) cached(key cacheKey, now time.Time) (string, bool) {
-	i.mu.Lock()
-	defer i.mu.Unlock()
-	s, ok := i.young[key]
-	if !ok {
-		if s, ok = i.old[key]; ok {
-			i.put(key, s)
-		}
-	}
-	return s.text, ok && now.Before(s.renew)
-}
-
-func (i *Issuer) keep(key cacheKey, s signed) {
-	i.mu.Lock()
-	defer i.mu.Unlock()
-	i.put(key, s)
-}
-
-// put keeps an assertion. Once a generation is full, it is the old one, and the one before is forgotten: what is in use
-// is carried over when it is asked for.
-func (i *Issuer) put(key cacheKey, s signed) {
-	if len(i.young) >= maxCached {
-		i.old, i.young = i.young, make(map[cacheKey]signed, maxCached)
-	}
-	i.young[key] = s
+	renew time.Time // at half its life
 }

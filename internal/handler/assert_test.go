@@ -71,7 +71,7 @@ func published(t *testing.T, b *testworld.Browser, s *testworld.Service) jose.JS
 
 func claimsOf(t *testing.T, set jose.JSONWebKeySet, text string, algorithm jose.SignatureAlgorithm) map[string]any {
 	t.Helper()
-	jws, err := jose.ParseSigned(text, []jose.SignatureAlgorithm{algorithm})
+	jws, err := jose.ParseSignedCompact(text, []jose.SignatureAlgorithm{algorithm})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -5,6 +5,7 @@ import (
 	"net/url"
 
 	"koubei-landing/internal/landing"
+	"koubei-landing/internal/operator"
 	"koubei-landing/internal/session"
 	"koubei-landing/web"
 )
@@ -18,6 +19,7 @@ const authType = "pay_member"
 // arriving is a landing as its address tells it.
 type arriving struct {
 	code     string
+	codeHash string
 	returnTo string // empty for the home address
 }
 
@@ -42,9 +44,12 @@ func (h *Handler) callback(w http.ResponseWriter, r *http.Request) error {
 	}
 	a, fresh := h.arrival(r, in, marks)
 	out, err := h.Landing.Land(r.Context(), a)
-	h.setPending(w, r, out, fresh)
+	h.setPending(w, r, in, out, fresh)
 	if err != nil {
 		return err
+	}
+	if out.Result == landing.Asked && prefersJSON(r) {
+		return errOperatorDiffers
 	}
 	h.logLanding(r, out)
 	if out.Result == landing.Asked {
@@ -71,7 +76,7 @@ func (h *Handler) parseArriving(r *http.Request) (arriving, error) {
 		return arriving{}, errWrongApp
 	}
 	returnTo, err := h.returnTo(q["return_to"])
-	return arriving{code, returnTo}, err
+	return arriving{code, operator.HashCode(h.AppID, code), returnTo}, err
 }
 
 // codeOf returns the code. Koubei documents the parameter as code, and sends it as auth_code.
@@ -121,7 +126,7 @@ func (h *Handler) arrival(r *http.Request, in arriving, marks []session.Mark) (a
 	a = landing.Arrival{
 		Code:    in.code,
 		Tokens:  h.Cookies.Tokens(r),
-		Pending: h.Cookies.PendingOf(r),
+		Pending: h.Cookies.PendingOf(r, in.codeHash),
 		Client:  h.client(r),
 	}
 	if len(marks) == 0 {
@@ -135,16 +140,16 @@ func (h *Handler) arrival(r *http.Request, in arriving, marks []session.Mark) (a
 }
 
 // setPending gives the browser the grant that Redis could not keep, or takes it away once it is of no more use.
-func (h *Handler) setPending(w http.ResponseWriter, r *http.Request, out landing.Outcome, fresh *session.Mark) {
+func (h *Handler) setPending(w http.ResponseWriter, r *http.Request, in arriving, out landing.Outcome, fresh *session.Mark) {
 	if out.Pending != "" {
-		http.SetCookie(w, h.Cookies.Pending(out.Pending))
+		http.SetCookie(w, h.Cookies.Pending(in.codeHash, out.Pending))
 		if fresh != nil {
 			http.SetCookie(w, h.Cookies.Keep(*fresh))
 		}
 		return
 	}
-	if out.Result != "" && len(h.Cookies.PendingOf(r)) > 0 {
-		for _, c := range h.Cookies.EndPending() {
+	if out.Result != "" && len(h.Cookies.PendingOf(r, in.codeHash)) > 0 {
+		for _, c := range h.Cookies.EndPending(in.codeHash) {
 			http.SetCookie(w, c)
 		}
 	}
@@ -164,16 +169,13 @@ func (h *Handler) destination(out landing.Outcome, returnTo string) string {
 
 // ask shows the question whether the live session shall be replaced.
 func (h *Handler) ask(w http.ResponseWriter, r *http.Request, q landing.Question, returnTo string) error {
-	if prefersJSON(r) {
-		return errOperatorDiffers
-	}
 	current := q.Current.Newest()
 	return h.writePage(w, r, http.StatusOK, web.PageSwitch, web.SwitchPage{
 		Common: h.common(r),
 		Action: h.CallbackPath + "/switch",
 		Fields: []web.Field{
 			{Name: "landing", Value: q.Landing},
-			{Name: "session", Value: q.Current.Hash()},
+			{Name: "session", Value: q.Sessions},
 			{Name: "return_to", Value: returnTo},
 		},
 		Current:  web.Party{OperatorID: q.Current.OperatorID, OperatorType: string(current.OperatorType), PartnerID: current.PartnerID},

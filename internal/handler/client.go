@@ -15,6 +15,11 @@ func (h *Handler) client(r *http.Request) string {
 		return r.RemoteAddr
 	}
 	client := peer.Addr().Unmap()
+	if !h.trusts(client) && r.Header.Get("X-Forwarded-For") != "" {
+		h.foreignProxy.Do(func() {
+			h.Log.Warn("a request carries X-Forwarded-For, but its peer is not in TRUSTED_PROXIES: all clients behind that proxy share one rate limit", "peer", client.String())
+		})
+	}
 	hops := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")
 	for _, hop := range slices.Backward(hops) {
 		if !h.trusts(client) {

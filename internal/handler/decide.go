@@ -31,7 +31,7 @@ func (h *Handler) decide(w http.ResponseWriter, r *http.Request) error {
 	marks := h.renewMarks(w, r)
 	a, _ := h.arrival(r, arriving{}, marks)
 	out, err := h.Landing.Decide(r.Context(), landing.Decision{
-		Landing: place, Session: r.PostForm.Get("session"), Yes: decision[0] == "yes", Arrival: a,
+		Landing: place, Sessions: r.PostForm.Get("session"), Yes: decision[0] == "yes", Arrival: a,
 	})
 	if err != nil {
 		return err

@@ -14,6 +14,7 @@ import (
 	"net/netip"
 	"net/url"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -63,6 +64,8 @@ type Handler struct {
 	leaving *http.CrossOriginProtection // for the sign-out
 	gate    *gate
 	unready atomic.Bool
+
+	foreignProxy sync.Once // has been warned of
 }
 
 // New returns a Handler. It fails when a page can't be rendered, and on origins that are none.

@@ -119,9 +119,11 @@ func (h *Handler) logout(w http.ResponseWriter, r *http.Request) error {
 			return err
 		}
 	}
-	for _, c := range append(h.Cookies.EndSession(), h.Cookies.EndPending()...) {
+	for _, c := range append(h.Cookies.EndSession(), h.Cookies.EndPendingOf(r)...) {
 		http.SetCookie(w, c)
 	}
+	// Pages that were shown to the operator are not shown again by the back button.
+	w.Header().Set("Clear-Site-Data", `"cache"`)
 	if prefersJSON(r) {
 		w.WriteHeader(http.StatusNoContent)
 		return nil

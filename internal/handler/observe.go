@@ -9,6 +9,9 @@ import (
 	"runtime/debug"
 	"strings"
 	"time"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/trace"
 )
 
 // requestLog is the log line of one request while it is being written.
@@ -76,6 +79,10 @@ func (h *Handler) observe(route func(*http.Request) string, fail failFunc) func(
 }
 
 func (h *Handler) record(r *http.Request, rec *recorder, line *requestLog, route string, took time.Duration) {
+	if span := trace.SpanFromContext(r.Context()); span.IsRecording() {
+		span.SetName(r.Method + " " + route)
+		span.SetAttributes(attribute.String("http.route", route), attribute.String("request_id", line.id))
+	}
 	h.Metrics.Request(route, r.Method, max(rec.status, http.StatusOK), took)
 	if !h.Log.Enabled(r.Context(), line.level) {
 		return

@@ -45,6 +45,7 @@ func (h *Handler) Internal() http.Handler {
 	m.HandleFunc("GET /healthz", h.health)
 	m.HandleFunc("GET /readyz", h.ready)
 	m.Handle("GET /metrics", h.Metrics.Handler())
+	m.HandleFunc("GET /openapi.json", h.openAPI())
 	m.HandleFunc("GET /admin/operators/{operator_id}/sessions", h.admin(h.listSessions))
 	m.HandleFunc("DELETE /admin/operators/{operator_id}/sessions", h.admin(h.revokeSessions))
 	m.HandleFunc("/debug/pprof/", h.profiles(pprof.Index))

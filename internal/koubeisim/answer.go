@@ -53,7 +53,7 @@ func (k *Koubei) draft(req request, q question, v verdict, fields []field) *draf
 	if d.node == "" {
 		d.node = errorNode
 	}
-	if q.encrypted {
+	if q.encrypted && !v.unsigned { // where no key can be told to sign with, none can be told to encrypt with
 		d.encryptKey = k.encryptKey
 	}
 	k.mu.Lock()
@@ -79,13 +79,14 @@ func (v verdict) fields() []field {
 	return fields
 }
 
-// node is the value of the answer's member, as text.
+// value is the value of the answer's member, as text.
 func (d *draft) value(fields []field, m manner) string {
-	text := m.object(d.bytes, fields)
-	if d.encryptKey != nil {
-		return quote(encryptAES(d.encryptKey, d.bytes.encode(text)), d.bytes, false)
+	if d.encryptKey == nil {
+		return m.object(d.bytes, fields)
 	}
-	return text
+	escapeOutside := d.unescaped && m.escapeSlashes // of the base64, which is what is signed
+	m.escapeSlashes = m.escapeSlashes && !d.unescaped
+	return quote(encryptAES(d.encryptKey, d.bytes.encode(m.object(d.bytes, fields))), d.bytes, escapeOutside)
 }
 
 // body writes the answer down: signed over exactly the bytes that stand in it.

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"slices"
 	"sync"
 	"time"
 )
@@ -82,7 +83,7 @@ func New(o Options) (*Koubei, error) {
 		appID:        o.AppID,
 		signType:     cmp.Or(o.SignType, "RSA2"),
 		charset:      o.Charset,
-		encryptKey:   o.EncryptKey,
+		encryptKey:   slices.Concat(o.EncryptKey), // nil where it is empty: a call is plain then
 		gatewayURL:   o.GatewayURL,
 		hosts:        o.Hosts,
 		codeLifetime: cmp.Or(o.CodeLifetime, 3*time.Minute),

@@ -106,6 +106,24 @@ func TestEncryption(t *testing.T) {
 	}
 }
 
+// A program that read its key from an empty setting has an empty key, not none.
+func TestAnEmptyKeyIsNone(t *testing.T) {
+	w := newWorld(t, koubeisim.Options{EncryptKey: []byte{}})
+	w.aesKey = nil
+	if a := w.send(w.query(w.koubei.Issue(merchant))); !a.verified || a.text("code") != "10000" {
+		t.Errorf("got %s", a.body)
+	}
+}
+
+// Where it can't be told whose key to sign with, neither can the one to encrypt with.
+func TestUnsignedErrorsAreNotEncrypted(t *testing.T) {
+	w := newWorld(t, koubeisim.Options{EncryptKey: aesKey})
+	w.koubei.Next(koubeisim.InvalidAppID)
+	if a := w.send(w.query(w.koubei.Issue(merchant))); a.verified || !bytes.Contains(a.body, []byte("isv.invalid-app-id")) {
+		t.Errorf("got %s", a.body)
+	}
+}
+
 func TestCertificates(t *testing.T) {
 	w := newWorld(t, koubeisim.Options{Certificates: true})
 	c := w.koubei.Certificates()

@@ -18,20 +18,51 @@ type claim struct {
 // poll is how often a waiting landing looks whether the first one has ended.
 const poll = 50 * time.Millisecond
 
-// claim takes the code on lease, or waits until it is known what became of it. The place toward the gateway is taken
-// first: a claim that then had to wait would let its lease run out.
+// claim takes the code on lease, or waits until it is known what became of it.
 func (l *Lander) claim(ctx context.Context, v visit) (claim, error) {
 	patience, cancel := context.WithTimeout(ctx, l.patience)
 	defer cancel()
+	owner := rand.Text()
+	e := entry{key: l.ledger.key(v.hash)}
+	stop := func() {}
+	defer func() { stop() }()
+	for waits := false; ; {
+		c, err := l.claimInTurn(ctx, patience, v, e, owner)
+		if err != nil || c.ours {
+			return c, err
+		}
+		if e = c.entry; l.claimable(v, e) {
+			continue
+		}
+		if e.State == open && !waits {
+			if stop, err = l.queue.wait(v.hash); err != nil {
+				stop = func() {}
+				return claim{}, err
+			}
+			waits = true
+		}
+		if e, err = l.await(ctx, patience, v, e); err != nil || !l.claimable(v, e) {
+			return claim{entry: e, done: func() {}}, err
+		}
+	}
+}
+
+// claimInTurn tries to claim with a place toward the gateway. The place is taken first: a claim that then had to wait
+// would let its lease run out. And it is given back at once where the code is not ours: those who wait for another
+// landing of one code must not keep the landings of all other codes out.
+func (l *Lander) claimInTurn(ctx, patience context.Context, v visit, e entry, owner string) (claim, error) {
 	leave, err := l.queue.enter(patience, func() bool { return l.settled(ctx, v) })
 	if err != nil {
 		return claim{}, err
 	}
-	c, err := l.claimOrWait(ctx, patience, v)
+	if leave == nil {
+		e, err := l.ledger.look(ctx, v.hash)
+		return claim{entry: e, done: func() {}}, err
+	}
+	c, err := l.tryClaim(ctx, v, e, owner)
 	c.done = leave
 	if err != nil || !c.ours {
 		leave()
-		c.done = func() {}
 	}
 	return c, err
 }
@@ -42,38 +73,31 @@ func (l *Lander) settled(ctx context.Context, v visit) bool {
 	return err != nil || e.State != "" && !l.claimable(v, e)
 }
 
-func (l *Lander) claimOrWait(ctx, patience context.Context, v visit) (claim, error) {
-	owner := rand.Text()
-	e := entry{key: l.ledger.key(v.hash)}
-	stop := func() {}
-	defer func() { stop() }()
-	for waits := false; ; waits = true {
-		c, err := l.tryClaim(ctx, v, e, owner)
-		if err != nil || c.ours || c.entry.State != open {
-			return c, err
-		}
-		if !waits {
-			if stop, err = l.queue.wait(v.hash); err != nil {
-				stop = func() {}
-				return claim{}, err
-			}
-		}
-		if e, err = l.await(ctx, patience, v); err != nil {
-			return claim{}, err
-		}
-	}
-}
-
 // tryClaim takes the code on lease where the ledger says e, or anything else that may be taken over, and returns what
-// stands there otherwise.
+// stands there otherwise. Only a claim counts toward the limit, and not that of a grant which was counted before.
 func (l *Lander) tryClaim(ctx context.Context, v visit, e entry, owner string) (claim, error) {
-	if v.pending == nil && l.claimable(v, e) && !l.limit.Allows(v.Client) {
+	if v.pending != nil {
+		return l.take(ctx, v, e, owner)
+	}
+	giveBack, ok := l.limit.Take(v.Client)
+	if !ok {
 		e, err := l.ledger.look(ctx, v.hash)
-		if err == nil && e.State == "" {
+		if err == nil && l.claimable(v, e) {
 			err = ErrRateLimited
 		}
 		return claim{entry: e}, err
 	}
+	c, err := l.take(ctx, v, e, owner)
+	if !c.ours {
+		giveBack()
+	}
+	return c, err
+}
+
+// take writes the claim. It waits for Redis's answer though the browser leaves: a claim that nobody knows of would keep
+// the same browser waiting until its lease ends.
+func (l *Lander) take(ctx context.Context, v visit, e entry, owner string) (claim, error) {
+	ctx = context.WithoutCancel(ctx)
 	for l.claimable(v, e) {
 		until := time.Now().Add(l.lease)
 		now, ours, err := l.ledger.claim(ctx, e, owner, v.browsers, l.lease)
@@ -81,9 +105,6 @@ func (l *Lander) tryClaim(ctx context.Context, v visit, e entry, owner string) (
 			return claim{}, err
 		}
 		if ours {
-			if v.pending == nil {
-				l.limit.Count(v.Client)
-			}
 			return claim{ours: true, entry: now, until: until}, nil
 		}
 		e = now
@@ -100,21 +121,22 @@ func (l *Lander) claimable(v visit, e entry) bool {
 	return v.pending != nil && (e.State == refused || e.State == open && e.Owner == v.pending.Owner)
 }
 
-// await looks again and again, and returns what stands in the ledger once it is no longer open, or may be claimed.
-func (l *Lander) await(ctx, patience context.Context, v visit) (entry, error) {
+// await looks again and again while e is open, and returns what stands in the ledger once it is not, or may be claimed.
+func (l *Lander) await(ctx, patience context.Context, v visit, e entry) (entry, error) {
 	tick := time.NewTicker(poll)
 	defer tick.Stop()
-	for {
+	for e.State == open && !l.claimable(v, e) {
 		select {
 		case <-patience.Done():
 			return entry{}, ErrInProgress
 		case <-tick.C:
 		}
-		e, err := l.ledger.look(ctx, v.hash)
-		if err != nil || e.State != open || l.claimable(v, e) {
-			return e, err
+		var err error
+		if e, err = l.ledger.look(ctx, v.hash); err != nil {
+			return entry{}, err
 		}
 	}
+	return e, nil
 }
 
 // verdictOf returns the verdict to remember; empty for a failure that says nothing about the code.

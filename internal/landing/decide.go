@@ -19,29 +19,41 @@ type heldGrant struct {
 // ask puts the grant by and asks whether the live session shall be replaced. Koubei's redirect carries no state that
 // ties it to this browser, so a link from a stranger looks like one's own: only the person can tell.
 func (l *Lander) ask(ctx context.Context, v visit, e entry, grant operator.Grant) (Outcome, error) {
-	plain, err := json.Marshal(heldGrant{grant, v.Code})
+	outcome, err := l.heldEntry(v, grant)
 	if err != nil {
 		return Outcome{}, err
 	}
-	current := v.others(grant.Operator.ID)[0].Session
-	now, ours, err := l.ledger.settle(ctx, e, entry{
-		State:   held,
-		Session: current.Hash(),
-		Grant:   l.sealer.Seal(session.SealHeld, v.hash, plain),
-		Until:   l.now().Add(heldFor),
-	})
+	now, ours, err := l.ledger.settle(ctx, e, outcome)
 	if err != nil {
-		return Outcome{Pending: l.sealPending(v, e, grant)}, err
+		return Outcome{}, err
 	}
 	if !ours {
 		return l.known(ctx, v, now)
 	}
-	return question(v, current, grant), nil
+	return question(v, grant), nil
 }
 
-func question(v visit, current session.Session, grant operator.Grant) Outcome {
+// heldEntry puts a grant by, sealed, with the sessions that it would replace, if any.
+func (l *Lander) heldEntry(v visit, grant operator.Grant) (entry, error) {
+	plain, err := json.Marshal(heldGrant{grant, v.Code})
+	if err != nil {
+		return entry{}, err
+	}
+	return entry{
+		State:   held,
+		Session: v.replaced(grant.Operator.ID),
+		Grant:   l.sealer.Seal(session.SealHeld, v.hash, plain),
+		Until:   grant.ExchangedAt.Add(heldFor),
+	}, nil
+}
+
+func question(v visit, grant operator.Grant) Outcome {
 	return Outcome{Result: Asked, Question: Question{
-		Landing: v.hash, Current: current, Arriving: grant.Operator, PartnerID: grant.PartnerID,
+		Landing:   v.hash,
+		Sessions:  v.replaced(grant.Operator.ID),
+		Current:   v.others(grant.Operator.ID)[0].Session,
+		Arriving:  grant.Operator,
+		PartnerID: grant.PartnerID,
 	}}
 }
 
@@ -56,8 +68,8 @@ func (l *Lander) resume(ctx context.Context, v visit, e entry) (Outcome, error) 
 		return Outcome{}, err
 	}
 	v.Code = h.Code
-	if others := v.others(h.Grant.Operator.ID); len(others) > 0 {
-		return question(v, others[0].Session, h.Grant), nil
+	if v.foreign(h.Grant.Operator.ID) {
+		return question(v, h.Grant), nil
 	}
 	return l.save(context.WithoutCancel(ctx), v, e, h.Grant)
 }
@@ -76,10 +88,10 @@ func (l *Lander) openHeld(hash string, e entry) (heldGrant, error) {
 
 // Decision is a person's answer to a question.
 type Decision struct {
-	Landing string // Question.Landing
-	Session string // the hash of Question.Current
-	Yes     bool
-	Arrival Arrival // without a code
+	Landing  string // Question.Landing
+	Sessions string // Question.Sessions
+	Yes      bool
+	Arrival  Arrival // without a code
 }
 
 // Decide carries out a person's answer. It fails with ErrSwitchStale when another session than the one asked about is
@@ -96,8 +108,12 @@ func (l *Lander) Decide(ctx context.Context, d Decision) (Outcome, error) {
 	}
 	v := l.visit(d.Arrival, live)
 	v.hash = d.Landing
-	if e.State == landed && d.Yes && v.brought(e) {
-		return l.replay(ctx, v, e) // the button was pressed twice
+	switch { // the button was pressed twice
+	case e.State == landed && d.Yes:
+		out, err := l.replay(ctx, v, e)
+		return out, expired(err)
+	case e.State == declined && !d.Yes && v.brought(e):
+		return v.kept(d), nil
 	}
 	if e.State != held || !v.asked(e) || !l.now().Before(e.Until) {
 		return Outcome{}, ErrSwitchExpired
@@ -107,7 +123,7 @@ func (l *Lander) Decide(ctx context.Context, d Decision) (Outcome, error) {
 		return Outcome{}, errors.Join(ErrSwitchExpired, err)
 	}
 	for _, other := range v.others(h.Grant.Operator.ID) {
-		if other.Session.Hash() != d.Session {
+		if !names(d.Sessions, other.Session) {
 			return Outcome{}, ErrSwitchStale
 		}
 	}
@@ -117,10 +133,15 @@ func (l *Lander) Decide(ctx context.Context, d Decision) (Outcome, error) {
 	}
 	v.Code = h.Code
 	out, err := l.save(ctx, v, e, h.Grant)
+	return out, expired(err)
+}
+
+// expired says of a code that is used up what an answer to a question has to be told.
+func expired(err error) error {
 	if errors.Is(err, ErrCodeUsed) {
-		return Outcome{}, errors.Join(ErrSwitchExpired, err)
+		return errors.Join(ErrSwitchExpired, err)
 	}
-	return out, err
+	return err
 }
 
 // decline gives the grant up; the browser keeps the session it has.
@@ -132,10 +153,15 @@ func (l *Lander) decline(ctx context.Context, v visit, e entry, d Decision) (Out
 	if !ours {
 		return Outcome{}, ErrSwitchExpired
 	}
+	return v.kept(d), nil
+}
+
+// kept is the session that a browser keeps; none where that has ended meanwhile.
+func (v visit) kept(d Decision) Outcome {
 	for _, h := range v.live {
-		if h.Session.Hash() == d.Session {
-			return Outcome{Result: Kept, Token: h.Token, Session: h.Session, Entry: h.Session.Newest()}, nil
+		if names(d.Sessions, h.Session) {
+			return Outcome{Result: Kept, Token: h.Token, Session: h.Session, Entry: h.Session.Newest()}
 		}
 	}
-	return Outcome{Result: Kept}, nil
+	return Outcome{Result: Kept}
 }

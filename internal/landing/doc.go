@@ -12,7 +12,9 @@
 //	                                                  the claim: the same token again, while that session lives
 //	                                                  and holds the partner. Anyone else: used
 //	held       another operator is signed in here:    the same browser: asked again, or landed once the other
-//	           the grant waits sealed for an answer   session is gone. Anyone else: used
+//	           the grant waits sealed for an answer;  session is gone. Anyone else: used
+//	           or Redis was lost after the exchange
+//	           and is back
 //	declined   the person said no, or the operator    used
 //	           was revoked meanwhile
 //	refused    a definitive verdict, in an answer     the same verdict, without a call, for minutes
@@ -25,7 +27,8 @@
 //
 // Two things stand above the ledger. A session that holds the code already is a replay, whatever the ledger says: Redis
 // may have come back empty. And a pending grant, what a code was worth when Redis failed after the exchange, beats none,
-// refused, and the open claim that earned it; landed, held and declined beat the grant.
+// refused, and the open claim that earned it; landed, held and declined beat the grant. What the ledger could not be told
+// because Redis was away, the process that knows it tells later: for the browser that left and has no pending grant.
 //
 // A browser is recognised by its arrival cookies, of which only hashes are stored, or by the session it made. Absent
 // never equals absent.

@@ -9,13 +9,16 @@ import (
 	"koubei-landing/internal/store"
 )
 
-// keep makes a session of a grant and settles the code, or asks first. What Redis can't keep, the browser does.
+// keep makes a session of a grant and settles the code, or asks first. What Redis can't keep, the browser does, and this
+// process until Redis is back.
 func (l *Lander) keep(ctx context.Context, v visit, e entry, grant operator.Grant) (Outcome, error) {
+	work := l.save
 	if l.confirm && v.foreign(grant.Operator.ID) {
-		return l.ask(ctx, v, e, grant)
+		work = l.ask
 	}
-	out, err := l.save(ctx, v, e, grant)
+	out, err := work(ctx, v, e, grant)
 	if errors.Is(err, store.ErrUnavailable) {
+		l.insist(ctx, func(ctx context.Context) error { return l.shelve(ctx, v, e, grant) })
 		return Outcome{Pending: l.sealPending(v, e, grant)}, err
 	}
 	return out, err
@@ -34,14 +37,18 @@ func (l *Lander) save(ctx context.Context, v visit, e entry, grant operator.Gran
 	if err := l.endOthers(ctx, v, grant.Operator.ID); err != nil {
 		return Outcome{}, errors.Join(err, l.undo(ctx, h, fresh))
 	}
-	now, ours, err := l.ledger.settle(ctx, e, l.landedEntry(v, h, grant.PartnerID))
+	outcome := l.landedEntry(v, h, grant.PartnerID)
+	now, ours, err := l.ledger.settle(ctx, e, outcome)
 	if err != nil {
-		// The session stands and holds the code: that is a replay by itself, and the claim runs out.
-		l.log.WarnContext(ctx, "landed, but not in the ledger", "error", err)
+		// The session stands and holds the code: that is a replay by itself.
+		l.log.WarnContext(ctx, "landed, but not in the ledger yet", "error", err)
+		l.insist(ctx, func(ctx context.Context) error {
+			_, _, err := l.ledger.settle(ctx, e, outcome)
+			return err
+		})
 	}
 	if err == nil && !ours && (now.State == landed || now.State == declined) {
 		// The same browser's other request was first: one code, one session, one answer to a question.
-		v.live = nil
 		return l.overtaken(ctx, v, now, h, fresh)
 	}
 	if fresh {
@@ -75,10 +82,13 @@ func (l *Lander) write(ctx context.Context, v visit, grant operator.Grant) (h se
 // endOthers ends the sessions that a new operator replaces.
 func (l *Lander) endOthers(ctx context.Context, v visit, operatorID string) error {
 	for _, h := range v.others(operatorID) {
-		if _, err := l.sessions.End(ctx, h.Token); err != nil && !errors.Is(err, session.ErrNone) {
+		_, err := l.sessions.End(ctx, h.Token)
+		switch {
+		case err == nil:
+			l.onReplaced()
+		case !errors.Is(err, session.ErrNone):
 			return err
 		}
-		l.onReplaced()
 	}
 	return nil
 }

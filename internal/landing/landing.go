@@ -70,6 +70,7 @@ type Outcome struct {
 // Question is a landing that waits for the person to say whether the live session shall be replaced.
 type Question struct {
 	Landing   string // names the landing, in the form: the code's hash
+	Sessions  string // names the sessions that would be replaced, in the form
 	Current   session.Session
 	Arriving  operator.Operator
 	PartnerID string
@@ -101,10 +102,11 @@ type Options struct {
 	Now func() time.Time
 }
 
-// Limit bounds how many codes one client claims. Both functions are always set.
+// Limit bounds how many codes one client claims.
 type Limit struct {
-	Allows func(client string) bool // whether one more would be within it
-	Count  func(client string)      // counts one
+	// Take counts one more for a client, if that is within the limit, and returns how to give it back. Counting before
+	// the claim is what bounds landings at once.
+	Take func(client string) (giveBack func(), ok bool)
 }
 
 // Lander turns codes into sessions.
@@ -188,11 +190,13 @@ func (l *Lander) grant(ctx context.Context, v visit, c claim) (operator.Grant, e
 	return l.gateway.Exchange(ctx, v.Code)
 }
 
-// refuse settles a definitive verdict and releases the code after any other failure. That this can't be written down
-// is logged alone: the claim runs out by itself, and the visitor is told what happened to the code.
+// refuse settles a definitive verdict and releases the code after any other failure. The visitor is told what happened to
+// the code, also where that can't be written down at once.
 func (l *Lander) refuse(ctx context.Context, c claim, err error) error {
-	if e := l.ledger.refuse(ctx, c.entry, verdictOf(err)); e != nil {
-		l.log.WarnContext(ctx, "the ledger keeps a claim until its lease ends", "error", e)
+	v := verdictOf(err)
+	if e := l.ledger.refuse(ctx, c.entry, v); e != nil {
+		l.log.WarnContext(ctx, "refused, but not in the ledger yet", "error", e)
+		l.insist(ctx, func(ctx context.Context) error { return l.ledger.refuse(ctx, c.entry, v) })
 	}
 	return err
 }
@@ -212,11 +216,16 @@ func (l *Lander) known(ctx context.Context, v visit, e entry) (Outcome, error) {
 
 // replay gives the same session again to the browser that made it, and to nobody else.
 func (l *Lander) replay(ctx context.Context, v visit, e entry) (Outcome, error) {
+	// Read anew: what this landing has seen of its sessions may be older than what the ledger says of them. The one that
+	// an answer has replaced, for one, would stand in the way of the same answer given twice.
+	var err error
+	if v.live, err = l.sessions.Live(ctx, v.Tokens); err != nil {
+		return Outcome{}, err
+	}
 	token, err := l.tokenFor(v, e)
 	if err != nil {
 		return Outcome{}, err
 	}
-	// Read anew: what this landing has seen of the session may be older than the entry that it is about.
 	s, err := l.sessions.Find(ctx, token)
 	if errors.Is(err, session.ErrNone) {
 		return Outcome{}, ErrCodeUsed

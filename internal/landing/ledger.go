@@ -25,7 +25,7 @@ const (
 	// unknownFor is the same for a code that doesn't exist: it might be about to.
 	unknownFor = time.Minute
 
-	// heldFor is how long a grant waits for an answer.
+	// heldFor is how long after its exchange a grant waits for an answer: no longer than a revocation is remembered.
 	heldFor = 15 * time.Minute
 )
 
@@ -44,7 +44,7 @@ type entry struct {
 	State    state     `json:"state"`
 	Owner    string    `json:"owner"`              // whose work it is: random, and new with every claim
 	Browsers []string  `json:"browsers,omitempty"` // hashes of the arrivals that brought the code
-	Session  string    `json:"session,omitempty"`  // landed: the session made; held: the session asked about
+	Session  string    `json:"session,omitempty"`  // landed: the session made; held: the sessions asked about
 	Operator string    `json:"operator,omitempty"` // landed: whose
 	Partner  string    `json:"partner,omitempty"`  // landed: for whom
 	Token    string    `json:"token,omitempty"`    // landed: sealed
@@ -100,13 +100,18 @@ func (l *ledger) claim(ctx context.Context, e entry, owner string, browsers []st
 	return l.swap(ctx, e, entry{State: open, Owner: owner, Browsers: browsers}, lease)
 }
 
-// settle replaces e, which this landing owns, by its outcome.
+// settle replaces e, which this landing owns, by its outcome. Where nothing stands any more, because the lease ran out
+// or Redis came back empty, nobody else has claimed the code, and the outcome is written all the same.
 func (l *ledger) settle(ctx context.Context, e, outcome entry) (entry, bool, error) {
 	outcome.Owner = e.Owner
 	if outcome.Browsers == nil {
 		outcome.Browsers = e.Browsers
 	}
-	return l.swap(ctx, e, outcome, settledFor)
+	now, ours, err := l.swap(ctx, e, outcome, settledFor)
+	if err == nil && !ours && now.State == "" {
+		return l.swap(ctx, now, outcome, settledFor)
+	}
+	return now, ours, err
 }
 
 // refuse writes down a verdict, or, for the empty verdict, gives the code free.

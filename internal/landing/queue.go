@@ -28,13 +28,13 @@ func newQueue(places int) *queue {
 }
 
 // enter takes a place, waiting for one until ctx ends, and returns how to give it back. Where there is none at once and
-// needless reports that none is needed, it takes none. It fails with ErrOverloaded.
+// needless reports that none is needed, it takes none and returns nil. It fails with ErrOverloaded.
 func (q *queue) enter(ctx context.Context, needless func() bool) (leave func(), err error) {
 	if q.places.TryAcquire(1) {
 		return sync.OnceFunc(func() { q.places.Release(1) }), nil
 	}
 	if needless() {
-		return func() {}, nil
+		return nil, nil
 	}
 	stop, err := q.wait("")
 	if err != nil {

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"slices"
+	"strings"
 
 	"koubei-landing/internal/operator"
 	"koubei-landing/internal/session"
@@ -49,7 +50,7 @@ func (v visit) brought(e entry) bool {
 
 // asked reports whether the question that the entry holds was put to this browser.
 func (v visit) asked(e entry) bool {
-	return v.brought(e) || slices.ContainsFunc(v.live, func(h session.Held) bool { return h.Session.Hash() == e.Session })
+	return v.brought(e) || slices.ContainsFunc(v.live, func(h session.Held) bool { return names(e.Session, h.Session) })
 }
 
 // own returns the live session of an operator.
@@ -68,3 +69,17 @@ func (v visit) others(operatorID string) []session.Held {
 
 // foreign reports whether another operator is signed in here.
 func (v visit) foreign(operatorID string) bool { return len(v.others(operatorID)) > 0 }
+
+// replaced names the sessions that a landing of this operator would replace: one, or several where cookies were tossed in.
+func (v visit) replaced(operatorID string) string {
+	var hashes []string
+	for _, h := range v.others(operatorID) {
+		hashes = append(hashes, h.Session.Hash())
+	}
+	return strings.Join(hashes, ".")
+}
+
+// names reports whether a session is one of those that replaced has named.
+func names(sessions string, s session.Session) bool {
+	return slices.Contains(strings.Split(sessions, "."), s.Hash())
+}

@@ -88,31 +88,52 @@ func (c Cookies) Tokens(r *http.Request) []Token {
 }
 
 const (
-	pendingInfix = "_pending"
+	pendingInfix = "_pending_"
+	pendingName  = 8
 	pendingLife  = 5 * time.Minute
 	// maxPending bounds what is unsealed: a grant is a few hundred bytes.
 	maxPending = 3072
 )
 
-// Pending returns the cookie that carries a grant which Redis could not keep.
-func (c Cookies) Pending(sealed string) *http.Cookie {
-	cookie := c.cookie(c.Name+pendingInfix, sealed)
+// pendingOf is the name under which the grant of a code travels: each has its own, or two tabs that meet the same outage
+// would take each other's away.
+func (c Cookies) pendingOf(codeHash string) string {
+	return c.Name + pendingInfix + codeHash[:min(pendingName, len(codeHash))]
+}
+
+// Pending returns the cookie that carries a grant which Redis could not keep; codeHash is the code's operator.HashCode.
+func (c Cookies) Pending(codeHash, sealed string) *http.Cookie {
+	cookie := c.cookie(c.pendingOf(codeHash), sealed)
 	cookie.Domain = ""
 	cookie.MaxAge = int(pendingLife / time.Second)
 	return cookie
 }
 
-// EndPending returns the cookies that take a pending grant away.
-func (c Cookies) EndPending() []*http.Cookie {
+// EndPending returns the cookies that take the pending grant of a code away.
+func (c Cookies) EndPending(codeHash string) []*http.Cookie {
 	host := c
 	host.Domain = ""
-	return host.end(c.Name + pendingInfix)
+	return host.end(c.pendingOf(codeHash))
 }
 
-// PendingOf returns the pending grants that came with a request.
-func (c Cookies) PendingOf(r *http.Request) []string {
+// EndPendingOf returns the cookies that take all pending grants away that came with a request.
+func (c Cookies) EndPendingOf(r *http.Request) []*http.Cookie {
+	var gone []*http.Cookie
+	seen := map[string]bool{}
+	for _, cookie := range r.Cookies() {
+		hash, ok := strings.CutPrefix(cookie.Name, c.Name+pendingInfix)
+		if ok && len(hash) == pendingName && !seen[hash] && len(seen) < maxTokens {
+			seen[hash] = true
+			gone = append(gone, c.EndPending(hash)...)
+		}
+	}
+	return gone
+}
+
+// PendingOf returns the pending grants of a code that came with a request.
+func (c Cookies) PendingOf(r *http.Request, codeHash string) []string {
 	var sealed []string
-	for _, cookie := range r.CookiesNamed(c.Name + pendingInfix) {
+	for _, cookie := range r.CookiesNamed(c.pendingOf(codeHash)) {
 		if cookie.Value != "" && len(cookie.Value) <= maxPending && len(sealed) < maxTokens {
 			sealed = append(sealed, cookie.Value)
 		}

@@ -27,7 +27,11 @@ type Options struct {
 	Sealer   *Sealer
 	Lifetime time.Duration // of an entry, since its own landing
 	Idle     time.Duration // since the last read; 0 turns it off
-	Now      func() time.Time
+
+	// CacheTTL keeps sessions that were read in the process for at most this long; 0 turns it off. Watch has to run.
+	CacheTTL time.Duration
+
+	Now func() time.Time
 }
 
 // Manager starts, reads, changes and ends sessions.
@@ -41,19 +45,33 @@ type Manager struct {
 }
 
 // New returns a Manager.
-func New(o Options) *Manager {
+func New(o Options) (*Manager, error) {
 	records := &records{store: o.Store, idle: o.Idle, lifetime: o.Lifetime, now: o.Now}
+	if o.CacheTTL > 0 {
+		cache, err := newCache(o.Store, o.CacheTTL)
+		if err != nil {
+			return nil, err
+		}
+		records.cache = cache
+	}
 	sessions := scs.New()
 	sessions.Store = records
 	sessions.Codec = codec{}
 	sessions.HashTokenInStore = true
 	sessions.Lifetime = o.Lifetime
-	return &Manager{scs: sessions, records: records, sealer: o.Sealer, lifetime: o.Lifetime, idle: o.Idle, now: o.Now}
+	return &Manager{scs: sessions, records: records, sealer: o.Sealer, lifetime: o.Lifetime, idle: o.Idle, now: o.Now}, nil
+}
+
+// Watch hears what other replicas change until ctx ends. Without it nothing is served from memory.
+func (m *Manager) Watch(ctx context.Context) {
+	if m.records.cache != nil {
+		m.records.cache.watch(ctx)
+	}
 }
 
 // Start begins a session for a grant, under a fresh token. It fails with ErrRevoked; with ErrNone when the grant is so
-// old that its session would have ended; and with store.ErrUnavailable: then nobody knows the token, and what may have
-// been written ends by itself.
+// old that its session would have ended, or that a revocation since may be forgotten; and with store.ErrUnavailable: then
+// nobody knows the token, and what may have been written ends by itself.
 func (m *Manager) Start(ctx context.Context, grant operator.Grant, code string) (Token, Session, error) {
 	r := record{
 		Version:    recordVersion,
@@ -100,16 +118,28 @@ func (m *Manager) Find(ctx context.Context, token Token) (Session, error) {
 		return Session{}, ErrNone
 	}
 	hash := token.Hash()
+	if r, ok := m.records.cache.get(hash); ok && !m.renewable(r) {
+		if r = r.live(m.now()); len(r.Entries) > 0 {
+			return r.session(hash), nil
+		}
+	}
+	before := m.records.cache.reading(hash)
 	r, raw, err := m.read(ctx, hash)
 	if err != nil {
 		return Session{}, err
 	}
-	if m.idle > 0 && m.now().Sub(r.LastReadAt) >= m.idle/10 {
+	if m.renewable(r) {
 		r.LastReadAt = m.now().UTC()
 		// A renewal that fails costs the session a tenth of its idle time; the read itself has succeeded.
 		_ = m.records.renew(ctx, hash, raw, r)
 	}
+	m.records.cache.keep(hash, r, before)
 	return r.session(hash), nil
+}
+
+// renewable reports whether a tenth of the idle time has passed since it began anew.
+func (m *Manager) renewable(r record) bool {
+	return m.idle > 0 && m.now().Sub(r.LastReadAt) >= m.idle/10
 }
 
 // read returns what of a stored session is still in force: Redis's own expiry is not taken on trust.

@@ -19,8 +19,8 @@ const (
 	revokedKind  = "revoked"
 )
 
-// revokedFor is how long a revocation is remembered: longer than a grant can wait, in a landing, a cookie or a
-// question, before it is turned into a session.
+// revokedFor is how long a revocation is remembered, and so how old a grant may be when it is turned into a session: in a
+// landing, a cookie and a question together it could wait for longer.
 const revokedFor = 15 * time.Minute
 
 // records are the sessions in Redis. They are scs's store, for what scs writes: a session's beginning.
@@ -29,6 +29,7 @@ type records struct {
 	idle     time.Duration
 	lifetime time.Duration
 	now      func() time.Time
+	cache    *cache // nil without one
 }
 
 // ttl is how long Redis keeps a record: the idle time, at most until its end.
@@ -60,7 +61,8 @@ func (s *records) change(ctx context.Context, hash string, before []byte, after 
 	if err != nil {
 		return false, err
 	}
-	swap := store.NewSwap(ctx, s.store.Key(sessionKind, hash), before, raw, s.ttl(after))
+	swap := store.NewSwap(ctx, s.store.Key(sessionKind, hash), before, raw, s.ttl(after)).Announcing(ctx, s.cache.announcement(hash))
+	defer s.cache.forget(hash)
 	if err := s.commit(ctx, hash, after, swap.SliceCmd); err != nil {
 		return false, err
 	}
@@ -75,7 +77,7 @@ func (s *records) change(ctx context.Context, hash string, before []byte, after 
 // commit writes the index, then the session, then reads the mark of a revocation, and takes the session back where the
 // exchange of its newest entry is not younger than that.
 func (s *records) commit(ctx context.Context, hash string, r record, write redis.Cmder) error {
-	if s.ttl(r) <= 0 {
+	if s.ttl(r) <= 0 || s.tooOld(r) {
 		return ErrNone
 	}
 	index := s.store.Key(operatorKind, r.OperatorID)
@@ -102,6 +104,13 @@ func (s *records) commit(ctx context.Context, hash string, r record, write redis
 	return errors.Join(ErrRevoked, s.forget(ctx, r.OperatorID, hash))
 }
 
+// tooOld reports whether the newest entry's grant was exchanged so long ago that the mark of a revocation since may be
+// gone before it is read.
+func (s *records) tooOld(r record) bool {
+	age := s.now().Add(2 * s.store.Timeout()).Sub(r.Entries[0].AuthenticatedAt)
+	return age >= revokedFor
+}
+
 func revokedAt(mark *redis.StringCmd) (time.Time, error) {
 	raw, err := store.Bytes(mark)
 	if err != nil || raw == nil {
@@ -116,7 +125,8 @@ func revokedAt(mark *redis.StringCmd) (time.Time, error) {
 
 // remove deletes a session and returns what it was, nil when there was none.
 func (s *records) remove(ctx context.Context, hash string) ([]byte, error) {
-	cmd := redis.NewStringCmd(ctx, "getdel", s.store.Key(sessionKind, hash))
+	cmd := store.NewTake(ctx, s.store.Key(sessionKind, hash), s.cache.announcement(hash))
+	defer s.cache.forget(hash)
 	if err := s.store.Write(ctx, cmd); err != nil {
 		return nil, err
 	}

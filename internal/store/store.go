@@ -95,10 +95,19 @@ func (s *Store) Do(ctx context.Context, cmds ...redis.Cmder) error {
 func (s *Store) oneByOne(ctx context.Context, cmds []redis.Cmder) error {
 	for _, cmd := range cmds {
 		if err := failure(s.rdb.Process(ctx, cmd), []redis.Cmder{cmd}); err != nil {
+			s.relocate(ctx)
 			return err
 		}
 	}
 	return nil
+}
+
+// relocate has the cluster's map read anew, in the background, because a command failed. By itself go-redis does so only
+// when a node sends it elsewhere, or once a minute: and a master that has died sends nobody anywhere.
+func (s *Store) relocate(ctx context.Context) {
+	if s.cluster != nil {
+		s.cluster.ReloadState(ctx)
+	}
 }
 
 func addAll(ctx context.Context, p redis.Pipeliner, cmds []redis.Cmder) error {

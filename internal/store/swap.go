@@ -22,6 +22,7 @@ if ARGV[2] == '' then
 else
   redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
 end
+if ARGV[4] then redis.call('PUBLISH', ARGV[4], ARGV[5]) end
 return {1, ARGV[2]}`
 
 // SwapCmd is a compare-and-swap, to be sent by Do or Write.
@@ -33,6 +34,15 @@ type SwapCmd struct{ *redis.SliceCmd }
 // A ttl below a millisecond is taken as one: to Redis, zero would be an error.
 func NewSwap(ctx context.Context, key string, before, after []byte, ttl time.Duration) SwapCmd {
 	return SwapCmd{redis.NewSliceCmd(ctx, "eval", swapScript, 1, key, before, after, max(ttl.Milliseconds(), 1))}
+}
+
+// Announcing makes the swap announce that it was done, when it was.
+func (c SwapCmd) Announcing(ctx context.Context, a Announcement) SwapCmd {
+	if a.Channel == "" {
+		return c
+	}
+	args := append(c.Args()[:len(c.Args()):len(c.Args())], a.Channel, a.Message)
+	return SwapCmd{redis.NewSliceCmd(ctx, args...)}
 }
 
 // Swapped reports whether the value was replaced, and what the key holds now: nil when it is absent.

@@ -27,6 +27,7 @@ func (s *Store) Write(ctx context.Context, cmds ...redis.Cmder) error {
 			return fmt.Errorf("%w: %w", ErrUnavailable, err)
 		}
 		if err := s.andWait(ctx, node, []redis.Cmder{cmd}); err != nil {
+			s.relocate(ctx)
 			return err
 		}
 	}

@@ -1,0 +1,355 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"koubei-landing/internal/app"
+	"koubei-landing/internal/koubeisim"
+	"koubei-landing/internal/testworld"
+)
+
+// checked are settings to check, and the Koubei that they speak of.
+type checked struct {
+	env    map[string]string
+	koubei *koubeisim.Koubei
+	stop   func() // the gateway
+}
+
+// settingsFor are settings that work with a Koubei made so, but for Redis.
+func settingsFor(t *testing.T, o koubeisim.Options) checked {
+	t.Helper()
+	k, err := koubeisim.New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	gateway := httptest.NewServer(k.Gateway())
+	t.Cleanup(gateway.Close)
+	env := map[string]string{
+		"ALIPAY_APP_ID":          k.AppID(),
+		"ALIPAY_APP_PRIVATE_KEY": k.AppPrivateKey(),
+		"ALIPAY_PUBLIC_KEY":      k.AlipayPublicKey(),
+		"ALIPAY_GATEWAY_URL":     gateway.URL + "/gateway.do",
+		"REDIS_URL":              "redis://127.0.0.1:1/0",
+		"REDIS_TIMEOUT":          "100ms",
+	}
+	if o.Certificates {
+		env["ALIPAY_PUBLIC_KEY"] = ""
+		c := k.Certificates()
+		dir := t.TempDir()
+		for name, content := range map[string][]byte{"ALIPAY_APP_CERT_FILE": c.App, "ALIPAY_CERT_FILE": c.Alipay, "ALIPAY_ROOT_CERT_FILE": c.Root} {
+			env[name] = filepath.Join(dir, name)
+			if err := os.WriteFile(env[name], content, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	return checked{env, k, gateway.Close}
+}
+
+// check runs server check --json and returns what it found.
+func (c checked) check(t *testing.T) (findings []app.Finding, code int) {
+	t.Helper()
+	got := runWith(t.Context(), c.env, "check", "--json")
+	if err := json.Unmarshal([]byte(got.stdout), &findings); err != nil {
+		t.Fatalf("got %q, %v", got.stdout, err)
+	}
+	if got.stderr != "" {
+		t.Errorf("got %q on stderr: what is wrong belongs to the findings, once", got.stderr)
+	}
+	for _, f := range findings {
+		if f.Level == app.Failure && f.Cure == "" && f.Check != "settings" { // whose one sentence holds both
+			t.Errorf("%+v has no cure", f)
+		}
+	}
+	return findings, got.code
+}
+
+// has reports whether a finding of the level has the text in its detail or its cure.
+func has(findings []app.Finding, check string, level app.Level, text string) bool {
+	return slices.ContainsFunc(findings, func(f app.Finding) bool {
+		return f.Check == check && f.Level == level && strings.Contains(f.Detail+" → "+f.Cure, text)
+	})
+}
+
+// failures are the checks that failed.
+func failures(findings []app.Finding) string {
+	var names []string
+	for _, f := range findings {
+		if f.Level == app.Failure {
+			names = append(names, f.Check)
+		}
+	}
+	return strings.Join(names, " ")
+}
+
+func TestCheckInKeyMode(t *testing.T) {
+	redis := testworld.StartRedis(t)
+	c := settingsFor(t, koubeisim.Options{EncryptKey: []byte("0123456789abcdef")})
+	c.env["REDIS_URL"] = redis.URL()
+	c.env["ALIPAY_ENCRYPT_KEY"] = "MDEyMzQ1Njc4OWFiY2RlZg=="
+	got, code := c.check(t)
+	if code != exitOK {
+		t.Errorf("got exit code %d, want 0", code)
+	}
+	for _, want := range []struct{ check, text string }{
+		{"settings", ""},
+		{"mode", "public keys, AES content encryption; RSA2, utf-8"},
+		{"app key", "2048 bits"},
+		{"alipay key", "2048 bits"},
+		{"gateway", "knows the application and its signature"},
+		{"clock", ""},
+		{"redis", "version "},
+		{"redis role", "master"},
+		{"redis memory", "noeviction"},
+	} {
+		if !has(got, want.check, app.OK, want.text) {
+			t.Errorf("%s: want ok and %q in %+v", want.check, want.text, got)
+		}
+	}
+	if n := len(c.koubei.Calls()); n != 1 {
+		t.Errorf("the gateway was called %d times, want once", n)
+	}
+}
+
+func TestCheckInCertificateMode(t *testing.T) {
+	redis := testworld.StartRedis(t)
+	c := settingsFor(t, koubeisim.Options{Certificates: true})
+	c.env["REDIS_URL"] = redis.URL()
+	got, code := c.check(t)
+	if code != exitOK {
+		t.Errorf("got exit code %d, want 0", code)
+	}
+	sn := map[string]int{"app_cert_sn": 32, "alipay_cert_sn": 32, "alipay_root_cert_sn": 32}
+	for _, f := range got {
+		if n, ok := sn[f.Check]; ok && len(f.Detail) == n {
+			delete(sn, f.Check)
+		}
+	}
+	if len(sn) > 0 {
+		t.Errorf("no %v in %+v", sn, got)
+	}
+	for _, name := range []string{"app", "alipay", "intermediate", "root"} {
+		if !has(got, name+" certificate", app.OK, "days left") {
+			t.Errorf("no dates of the %s certificate in %+v", name, got)
+		}
+	}
+	if !has(got, "mode", app.OK, "certificates; RSA2") || !has(got, "gateway", app.OK, "knows the application") {
+		t.Errorf("got %+v", got)
+	}
+}
+
+// Each case is one thing wrong, and where it is to be seen.
+func TestCheckTellsProblemsApart(t *testing.T) {
+	redis := testworld.StartRedis(t)
+	other, err := koubeisim.New(koubeisim.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, row := range []struct {
+		name    string
+		options koubeisim.Options
+		spoil   func(checked)
+		failed  string // the checks
+		check   string
+		text    string
+	}{
+		{"another app id", koubeisim.Options{}, func(c checked) { c.env["ALIPAY_APP_ID"] = other.AppID() },
+			"gateway", "gateway", "doesn't know the app id"},
+		{"another app id: the cure", koubeisim.Options{}, func(c checked) { c.env["ALIPAY_APP_ID"] = other.AppID() },
+			"gateway", "gateway", "→ Check the app id, and that it belongs to the gateway's environment"},
+		{"another private key", koubeisim.Options{}, func(c checked) { c.env["ALIPAY_APP_PRIVATE_KEY"] = other.AppPrivateKey() },
+			"gateway", "gateway", "doesn't accept the application's signature"},
+		{"another private key: the cure", koubeisim.Options{}, func(c checked) { c.env["ALIPAY_APP_PRIVATE_KEY"] = other.AppPrivateKey() },
+			"gateway", "gateway", "→ Upload the public key that belongs to the private key"},
+		{"another Alipay's public key", koubeisim.Options{}, func(c checked) { c.env["ALIPAY_PUBLIC_KEY"] = other.AlipayPublicKey() },
+			"gateway", "gateway", "→ Check that Alipay's public key (not the application's own)"},
+		{"our own public key", koubeisim.Options{}, func(c checked) { c.env["ALIPAY_PUBLIC_KEY"] = ownPublicKey(t, c.env["ALIPAY_APP_PRIVATE_KEY"]) },
+			"keys", "keys", "the application's own public key was given as Alipay's → copy the one named"},
+		{"another app's certificate", koubeisim.Options{Certificates: true}, func(c checked) { c.env["ALIPAY_APP_PRIVATE_KEY"] = other.AppPrivateKey() },
+			"keys", "keys", "is not of the application's private key"},
+		{"the gateway is down", koubeisim.Options{}, func(c checked) { c.stop() },
+			"gateway", "gateway", "→ Check the gateway's address, and this machine's way to it"},
+		{"the sign type", koubeisim.Options{SignType: "RSA"}, func(checked) {},
+			"gateway", "gateway", "→ Upload the application's public key, or its certificate"},
+		{"encryption", koubeisim.Options{EncryptKey: []byte("0123456789abcdef")}, func(c checked) { c.env["ALIPAY_ENCRYPT_KEY"] = "ZmVkY2JhOTg3NjU0MzIxMA==" },
+			"gateway", "gateway", "→ Check the encryption key"},
+		{"no encryption", koubeisim.Options{EncryptKey: []byte("0123456789abcdef")}, func(checked) {},
+			"gateway", "gateway", "→ Configure the AES key"},
+		{"no certificates", koubeisim.Options{Certificates: true}, func(c checked) {
+			c.env["ALIPAY_PUBLIC_KEY"] = c.koubei.AlipayPublicKey()
+			c.env["ALIPAY_APP_CERT_FILE"], c.env["ALIPAY_CERT_FILE"], c.env["ALIPAY_ROOT_CERT_FILE"] = "", "", ""
+		}, "gateway", "gateway", "→ Configure the three certificates"},
+		{"the gateway's clock", koubeisim.Options{Now: ahead(5 * time.Minute)}, func(checked) {},
+			"clock", "clock", "behind the gateway's → Set this machine's clock right"},
+		{"a clock that the gateway refuses", koubeisim.Options{Now: ahead(-20 * time.Minute)}, func(checked) {},
+			"gateway clock", "clock", "ahead of the gateway's"},
+		{"Redis", koubeisim.Options{}, func(c checked) { c.env["REDIS_URL"] = "redis://user:topsecret@127.0.0.1:1/0" },
+			"redis", "redis", "out of reach"},
+		{"replicas", koubeisim.Options{}, func(c checked) { c.env["REDIS_WAIT_REPLICAS"] = "2" },
+			"redis role", "redis role", "REDIS_WAIT_REPLICAS is 2"},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			c := settingsFor(t, row.options)
+			c.env["REDIS_URL"] = redis.URL()
+			row.spoil(c)
+			got, code := c.check(t)
+			if code != exitFailed || failures(got) != row.failed || !has(got, row.check, app.Failure, row.text) {
+				t.Errorf("got %d, failures %q: %+v, want %q and %q", code, failures(got), got, row.failed, row.text)
+			}
+		})
+	}
+}
+
+func ahead(d time.Duration) func() time.Time {
+	return func() time.Time { return time.Now().Add(d) }
+}
+
+// Nothing that is wrong hides another thing.
+func TestCheckListsEverythingAtOnce(t *testing.T) {
+	c := settingsFor(t, koubeisim.Options{})
+	c.env["MAX_REQUESTS"], c.env["LOG_LEVEL"] = "none", "loud"
+	c.koubei.Next(koubeisim.InvalidSignature)
+	got, code := c.check(t)
+	if code != exitFailed || failures(got) != "settings settings gateway redis" {
+		t.Errorf("two settings, gateway and Redis: got %d, %q in %+v", code, failures(got), got)
+	}
+	if !has(got, "settings", app.Failure, "MAX_REQUESTS") || !has(got, "settings", app.Failure, "LOG_LEVEL") {
+		t.Errorf("got %+v", got)
+	}
+
+	c.env["ALIPAY_CHARSET"] = "latin1"
+	got, _ = c.check(t)
+	if failures(got) != "settings settings settings redis" || !has(got, "gateway", app.Skipped, "") {
+		t.Errorf("the gateway's settings: got %q in %+v", failures(got), got)
+	}
+
+	c.env["ALIPAY_CHARSET"], c.env["REDIS_MODE"] = "", "galaxy"
+	got, _ = c.check(t)
+	if failures(got) != "settings settings settings" || !has(got, "redis", app.Skipped, "") || !has(got, "gateway", app.OK, "") {
+		t.Errorf("Redis's settings: got %q in %+v", failures(got), got)
+	}
+}
+
+func TestCheckWarnsOfCertificatesThatEndSoon(t *testing.T) {
+	redis := testworld.StartRedis(t)
+	// Made a year ago, less ten days: a year is what they are good for.
+	c := settingsFor(t, koubeisim.Options{Certificates: true, Now: ahead(-355 * 24 * time.Hour)})
+	c.env["REDIS_URL"] = redis.URL()
+	got, code := c.check(t)
+	for _, name := range []string{"app", "alipay"} {
+		if !has(got, name+" certificate", app.Warning, "→ renew it") {
+			t.Errorf("%s: got %+v", name, got)
+		}
+	}
+	for _, f := range got {
+		if f.Check == "keys" {
+			t.Errorf("said twice: %+v", f)
+		}
+	}
+	if code != exitFailed || failures(got) != "gateway clock" { // whose year-old clock serves no more than to make them
+		t.Errorf("got %d, %q", code, failures(got))
+	}
+
+	c = settingsFor(t, koubeisim.Options{Certificates: true, Now: ahead(-370 * 24 * time.Hour)})
+	c.env["REDIS_URL"] = redis.URL()
+	got, _ = c.check(t)
+	if failures(got) != "app certificate" || !has(got, "app certificate", app.Failure, "expired on") ||
+		!has(got, "alipay certificate", app.Warning, "download the new one") || !has(got, "gateway", app.Skipped, "") {
+		t.Errorf("expired: got %q in %+v", failures(got), got)
+	}
+}
+
+func TestCheckOfRedis(t *testing.T) {
+	evicting := testworld.StartRedis(t, "--maxmemory-policy", "allkeys-lru", "--requirepass", "")
+	c := settingsFor(t, koubeisim.Options{})
+	c.env["REDIS_URL"] = evicting.URL()
+	got, code := c.check(t)
+	if code != exitOK || !has(got, "redis memory", app.Warning, "allkeys-lru") {
+		t.Errorf("an evicting Redis: got %d, %+v", code, got)
+	}
+
+	master := testworld.StartRedis(t)
+	if err := evicting.Client.ReplicaOf(t.Context(), "127.0.0.1", strings.TrimPrefix(master.Addr(), "127.0.0.1:")).Err(); err != nil {
+		t.Fatal(err)
+	}
+	got, code = c.check(t)
+	if code != exitFailed || !has(got, "redis role", app.Failure, "Point REDIS_URL at the master") {
+		t.Errorf("a replica: got %d, %+v", code, got)
+	}
+
+	setACL(t, master, "blind", "on", ">blindpassword", "~*", "+@all", "-info")
+	c.env["REDIS_URL"] = "redis://blind:blindpassword@" + master.Addr()
+	got, code = c.check(t)
+	if code != exitOK || !has(got, "redis", app.Warning, "Allow the command INFO") {
+		t.Errorf("without INFO: got %d, %+v", code, got)
+	}
+	c.env["REDIS_URL"] = "redis://blind:anotherpassword@" + master.Addr()
+	got, code = c.check(t)
+	if code != exitFailed || !has(got, "redis", app.Failure, "Put the right user and password") {
+		t.Errorf("another password: got %d, %+v", code, got)
+	}
+	for _, f := range got {
+		if strings.Contains(f.Detail+f.Cure, "anotherpassword") {
+			t.Errorf("the password is printed: %+v", f)
+		}
+	}
+}
+
+func setACL(t *testing.T, r *testworld.Redis, user string, rules ...any) {
+	t.Helper()
+	if err := r.Client.Do(t.Context(), append([]any{"ACL", "SETUSER", user}, rules...)...).Err(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// People get aligned lines: level, check, finding, and the cure below it.
+func TestCheckForPeople(t *testing.T) {
+	c := settingsFor(t, koubeisim.Options{})
+	c.koubei.Next(koubeisim.InvalidAppID)
+	got := runWith(t.Context(), c.env, "check")
+	if got.code != exitFailed || got.stderr != "" {
+		t.Errorf("got %d, %q on stderr", got.code, got.stderr)
+	}
+	column := -1
+	for line := range strings.Lines(got.stdout) {
+		level, rest, _ := strings.Cut(line, " ")
+		if level == "" {
+			if at := strings.Index(line, "→"); at != column {
+				t.Errorf("the cure begins in column %d, want %d: %q", at, column, line)
+			}
+			continue
+		}
+		if !slices.Contains([]string{"ok", "skipped", "warning", "failure"}, level) || strings.TrimSpace(rest) == "" {
+			t.Errorf("got line %q", line)
+		}
+		if at := 9 + len(longestCheck) + 2; column == -1 {
+			column = at
+		}
+		if line[column-2:column] != "  " || line[column] == ' ' {
+			t.Errorf("not aligned to column %d: %q", column, line)
+		}
+	}
+	if n := strings.Count(got.stdout, "→"); n != 2 { // gateway, Redis
+		t.Errorf("got %d cures, want 2:\n%s", n, got.stdout)
+	}
+}
+
+// longestCheck is the longest name of a check in key mode with Redis away.
+const longestCheck = "alipay key"
+
+func TestCheckEndsWithItsContext(t *testing.T) {
+	c := settingsFor(t, koubeisim.Options{})
+	ctx, stop := context.WithCancel(t.Context())
+	stop()
+	if got := runWith(ctx, c.env, "check"); got.code != exitFailed || !strings.Contains(got.stdout, "failure  gateway") {
+		t.Errorf("got %d\n%s", got.code, got.stdout)
+	}
+}

@@ -1,0 +1,236 @@
+package app_test
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"koubei-landing/internal/app"
+	"koubei-landing/internal/testworld"
+)
+
+// wire stands between a replica and Redis. It can go silent on the connections that have subscribed, as a network does
+// that drops packets: nobody is told.
+type wire struct {
+	addr   string
+	redis  string
+	silent atomic.Bool
+}
+
+func newWire(t *testing.T, redis string) *wire {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	w := &wire{addr: l.Addr().String(), redis: redis}
+	go func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go w.serve(conn)
+		}
+	}()
+	return w
+}
+
+func (w *wire) serve(client net.Conn) {
+	defer client.Close()
+	server, err := net.Dial("tcp", w.redis)
+	if err != nil {
+		return
+	}
+	defer server.Close()
+	var subscribed atomic.Bool
+	var both sync.WaitGroup
+	both.Go(func() {
+		defer server.Close()
+		pipe(server, client, func(b []byte) bool {
+			if bytes.Contains(bytes.ToLower(b), []byte("\r\nsubscribe\r\n")) {
+				subscribed.Store(true)
+			}
+			return true
+		})
+	})
+	both.Go(func() {
+		defer client.Close()
+		pipe(client, server, func([]byte) bool { return !subscribed.Load() || !w.silent.Load() })
+	})
+	both.Wait()
+}
+
+// pipe copies what pass lets through.
+func pipe(to io.Writer, from io.Reader, pass func([]byte) bool) {
+	buf := make([]byte, 32<<10)
+	for {
+		n, err := from.Read(buf)
+		if err != nil {
+			return
+		}
+		if pass(buf[:n]) {
+			if _, err := to.Write(buf[:n]); err != nil {
+				return
+			}
+		}
+	}
+}
+
+// cached starts a world with a cache, and a second replica behind a wire.
+func cached(t *testing.T, ttl time.Duration) (*testworld.World, *testworld.Service, *wire) {
+	w := testworld.New(t, func(c *app.Config) { c.SessionCacheTTL = ttl })
+	line := newWire(t, w.Redis.Addr())
+	return w, w.Replica(func(c *app.Config) { c.Redis.URL = "redis://" + line.addr + "/0" }), line
+}
+
+// gets counts the reads that Redis has answered.
+func gets(t *testing.T, w *testworld.World) int {
+	t.Helper()
+	var n int
+	for line := range strings.Lines(w.Redis.Client.Info(t.Context(), "commandstats").Val()) {
+		if rest, ok := strings.CutPrefix(line, "cmdstat_get:calls="); ok {
+			if _, err := fmt.Sscanf(rest, "%d", &n); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	return n
+}
+
+// warm reads a session at a replica until it is answered from memory.
+func warm(t *testing.T, w *testworld.World, b *testworld.Browser, s *testworld.Service) {
+	t.Helper()
+	testworld.Eventually(t, 5*time.Second, "the session is answered from memory", func() error {
+		before := gets(t, w)
+		for range 3 {
+			if a, _ := b.Session(s, ""); a.StatusCode != http.StatusOK {
+				t.Fatalf("got %d, want 200", a.StatusCode)
+			}
+		}
+		if gets(t, w) != before {
+			return errors.New("Redis was asked")
+		}
+		return nil
+	})
+}
+
+func status(b *testworld.Browser, s *testworld.Service) int {
+	a, _ := b.Session(s, "")
+	return a.StatusCode
+}
+
+func TestChangesAreHeardByOtherReplicas(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		change func(t *testing.T, w *testworld.World, b *testworld.Browser)
+		seen   func(b *testworld.Browser, s *testworld.Service) bool
+	}{
+		{"sign-out", func(t *testing.T, w *testworld.World, b *testworld.Browser) {
+			// The cookie stays, as with a thief who has copied it.
+			value := b.Cookie(w.Public, "koubei_session")
+			b.Post(w.Public+"/logout", nil)
+			b.SetCookie(w.Public, &http.Cookie{Name: "koubei_session", Value: value, Path: "/"})
+		}, func(b *testworld.Browser, s *testworld.Service) bool { return status(b, s) == http.StatusUnauthorized }},
+		{"revocation", func(t *testing.T, w *testworld.World, b *testworld.Browser) {
+			if n, err := app.Revoke(t.Context(), w.Config, testworld.Provider.OperatorID); n != 1 || err != nil {
+				t.Fatalf("got %d, %v", n, err)
+			}
+		}, func(b *testworld.Browser, s *testworld.Service) bool { return status(b, s) == http.StatusUnauthorized }},
+		{"a new partner", func(t *testing.T, w *testworld.World, b *testworld.Browser) {
+			person := testworld.Provider
+			person.PartnerID = "2088000000000042"
+			b.Land(w.Landing(w.Koubei.Issue(person)))
+		}, func(b *testworld.Browser, s *testworld.Service) bool {
+			_, id := b.Session(s, "")
+			return len(id.Partners) == 2
+		}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			w, other, _ := cached(t, time.Hour)
+			b := w.Browser()
+			b.Land(w.Landing(w.Koubei.Issue(testworld.Provider)))
+			warm(t, w, b, other)
+			tt.change(t, w, b)
+			testworld.Eventually(t, 100*time.Millisecond, "the other replica has heard", func() error {
+				if !tt.seen(b, other) {
+					return errors.New("it still answers as before")
+				}
+				return nil
+			})
+		})
+	}
+}
+
+func TestAChannelCutInSilence(t *testing.T) {
+	w, other, line := cached(t, time.Hour)
+	b := w.Browser()
+	b.Land(w.Landing(w.Koubei.Issue(testworld.Provider)))
+	warm(t, w, b, other)
+	line.silent.Store(true)
+	if _, err := app.Revoke(t.Context(), w.Config, testworld.Provider.OperatorID); err != nil {
+		t.Fatal(err)
+	}
+	testworld.Eventually(t, 1100*time.Millisecond, "nothing is served from memory", func() error {
+		if got := status(b, other); got != http.StatusUnauthorized {
+			return fmt.Errorf("got %d", got)
+		}
+		return nil
+	})
+	line.silent.Store(false)
+	again := w.Browser()
+	again.Land(testworld.On(other, w.Landing(w.Koubei.Issue(testworld.Merchant))))
+	warm(t, w, again, other)
+}
+
+func TestAChannelCutAloud(t *testing.T) {
+	w, other, _ := cached(t, time.Hour)
+	b := w.Browser()
+	b.Land(w.Landing(w.Koubei.Issue(testworld.Provider)))
+	warm(t, w, b, other)
+	if err := w.Redis.Client.ClientKillByFilter(t.Context(), "TYPE", "pubsub").Err(); err != nil {
+		t.Fatal(err)
+	}
+	w.Redis.Client.Del(t.Context(), w.Redis.Client.Keys(t.Context(), "*:session:*").Val()...)
+	testworld.Eventually(t, 100*time.Millisecond, "nothing is served from memory", func() error {
+		if got := status(b, other); got != http.StatusUnauthorized {
+			return fmt.Errorf("got %d", got)
+		}
+		return nil
+	})
+}
+
+func TestACachedSessionEndsByTheClock(t *testing.T) {
+	w, other, _ := cached(t, time.Hour)
+	b := w.Browser()
+	b.Land(w.Landing(w.Koubei.Issue(testworld.Provider)))
+	warm(t, w, b, other)
+	w.Clock.Turn(13 * time.Hour)
+	if got := status(b, other); got != http.StatusUnauthorized {
+		t.Errorf("got %d, want 401", got)
+	}
+}
+
+func TestTheCacheKeepsNoLongerThanItsTTL(t *testing.T) {
+	w, other, _ := cached(t, 50*time.Millisecond)
+	b := w.Browser()
+	b.Land(w.Landing(w.Koubei.Issue(testworld.Provider)))
+	warm(t, w, b, other)
+	// Gone without an announcement, as by an eviction.
+	w.Redis.Client.Del(t.Context(), w.Redis.Client.Keys(t.Context(), "*:session:*").Val()...)
+	testworld.Eventually(t, 300*time.Millisecond, "the session is read again", func() error {
+		if got := status(b, other); got != http.StatusUnauthorized {
+			return fmt.Errorf("got %d", got)
+		}
+		return nil
+	})
+}

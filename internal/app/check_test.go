@@ -1,0 +1,196 @@
+package app_test
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/alicebob/miniredis/v2/server"
+
+	"koubei-landing/internal/alipay"
+	"koubei-landing/internal/app"
+	"koubei-landing/internal/koubeisim"
+	"koubei-landing/internal/testworld"
+)
+
+// claimant is a Redis that says of itself what it is told to.
+func claimant(t *testing.T, version string) string {
+	t.Helper()
+	s, err := server.NewServer("127.0.0.1:0")
+	must(t, err)
+	t.Cleanup(s.Close)
+	must(t, s.Register("INFO", func(c *server.Peer, _ string, _ []string) {
+		c.WriteBulk("# Server\r\nredis_version:" + version + "\r\n# Memory\r\nmaxmemory_policy:noeviction\r\n# Replication\r\nrole:master\r\nconnected_slaves:0\r\n")
+	}))
+	return "redis://" + s.Addr().String()
+}
+
+func TestCheckOfRedisVersions(t *testing.T) {
+	for _, row := range []struct {
+		version string
+		want    app.Level
+	}{
+		{"6.2.0", app.OK},
+		{"7.4.1", app.OK},
+		{"10.0.0", app.OK},
+		{"6.0.16", app.Failure},
+		{"5.9.9", app.Failure},
+		{"", app.Failure},
+		{"unknown", app.Failure},
+	} {
+		got := app.Check(t.Context(), app.Config{Redis: app.Redis{URL: claimant(t, row.version), Timeout: time.Second}})
+		f := find(got, "redis")
+		if f.Level != row.want || !strings.Contains(f.Detail, row.version) || (f.Cure == "") != (row.want == app.OK) {
+			t.Errorf("%s: got %+v, want %s", row.version, f, row.want)
+		}
+		if f := find(got, "gateway"); f.Level != app.Skipped {
+			t.Errorf("the gateway, without settings: got %+v, want it skipped", f)
+		}
+	}
+}
+
+func TestCheckOfAClusterOutOfReach(t *testing.T) {
+	got := app.Check(t.Context(), app.Config{Redis: app.Redis{URL: "redis://127.0.0.1:1", Mode: app.Cluster, Timeout: 100 * time.Millisecond}})
+	if f := find(got, "redis"); f.Level != app.Failure || f.Cure == "" {
+		t.Errorf("no node: got %+v", got)
+	}
+}
+
+func find(findings []app.Finding, check string) app.Finding {
+	for _, f := range findings {
+		if f.Check == check {
+			return f
+		}
+	}
+	return app.Finding{}
+}
+
+// What gateway and keys have to say is in the findings, and the settings' own words are said once.
+func TestCheckWarns(t *testing.T) {
+	m := newMeeting(t, freshKey(t), false, alipay.RSA, nil)
+	m.config.Charset = alipay.GB18030
+	m.config.AppAuthToken = "token"
+	got := app.Check(t.Context(), app.Config{Alipay: m.config})
+	warnings := 0
+	for _, f := range got {
+		if f.Level == app.Warning {
+			warnings++
+			if f.Check != "keys" || f.Cure == "" {
+				t.Errorf("got %+v", f)
+			}
+		}
+	}
+	if warnings != 2 { // the charset and the sign type
+		t.Errorf("got %d warnings, want 2: %+v", warnings, got)
+	}
+	if f := find(got, "mode"); !strings.Contains(f.Detail, "app auth token; RSA, gb18030") {
+		t.Errorf("mode: got %+v", f)
+	}
+	if f := find(got, "redis"); f.Level != app.Skipped {
+		t.Errorf("Redis, without settings: got %+v, want it skipped", f)
+	}
+}
+
+func TestCheckOfTheClock(t *testing.T) {
+	for _, row := range []struct {
+		name string
+		ours time.Duration // ahead of the gateway
+		want app.Level
+		text string
+	}{
+		{"together", 0, app.OK, "agrees"},
+		{"ten seconds behind", -10 * time.Second, app.OK, "10s behind"},
+		{"a minute ahead", time.Minute, app.Warning, "1m0s ahead"},
+		{"a minute behind", -time.Minute, app.Warning, "1m0s behind"},
+		{"three minutes behind", -3 * time.Minute, app.Failure, "3m0s behind"},
+	} {
+		noon := time.Now()
+		k, err := koubeisim.New(koubeisim.Options{Now: func() time.Time { return noon.Truncate(time.Second).Add(time.Second / 2) }})
+		must(t, err)
+		config := keyMode(t, k)
+		now := func() time.Time { return noon.Truncate(time.Second).Add(time.Second/2 + row.ours) }
+		f := find(app.Check(t.Context(), app.Config{Alipay: config, Now: now}), "clock")
+		if f.Level != row.want || !strings.Contains(f.Detail, row.text) || (f.Cure == "") != (row.want == app.OK) {
+			t.Errorf("%s: got %+v, want %s and %q", row.name, f, row.want, row.text)
+		}
+	}
+}
+
+func TestCheckWithoutADate(t *testing.T) {
+	k, err := koubeisim.New(koubeisim.Options{})
+	must(t, err)
+	config := keyMode(t, k)
+	gateway := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header()["Date"] = nil
+		fmt.Fprint(w, "<html>")
+	}))
+	t.Cleanup(gateway.Close)
+	config.GatewayURL, err = url.Parse(gateway.URL)
+	must(t, err)
+	got := app.Check(t.Context(), app.Config{Alipay: config})
+	if f := find(got, "clock"); f.Level != app.Skipped {
+		t.Errorf("clock: got %+v", f)
+	}
+	if f := find(got, "gateway"); f.Level != app.Failure || !strings.Contains(f.Detail, "can't be asked") {
+		t.Errorf("gateway: got %+v", f)
+	}
+}
+
+// keyMode is what a client of k is told.
+func keyMode(t *testing.T, k *koubeisim.Koubei) alipay.Config {
+	t.Helper()
+	gateway := httptest.NewServer(k.Gateway())
+	t.Cleanup(gateway.Close)
+	u, err := url.Parse(gateway.URL)
+	must(t, err)
+	private, err := alipay.ParsePrivateKey(k.AppPrivateKey())
+	must(t, err)
+	public, err := alipay.ParsePublicKey(k.AlipayPublicKey())
+	must(t, err)
+	return alipay.Config{AppID: k.AppID(), GatewayURL: u, PrivateKey: private, PublicKey: public}
+}
+
+// In certificate mode the metrics say when each certificate ends, so that an alarm can ring before.
+func TestCertificatesEndInMetrics(t *testing.T) {
+	m := newMeeting(t, freshKey(t), true, alipay.RSA2, nil)
+	w := testworld.New(t, func(c *app.Config) { c.Alipay = m.config })
+	ends := map[string]time.Time{}
+	for _, cert := range m.config.Certificates.List() {
+		if end, ok := ends[cert.Name]; !ok || cert.NotAfter.Before(end) {
+			ends[cert.Name] = cert.NotAfter
+		}
+	}
+	text := metrics(t, w)
+	for _, name := range []string{"app", "alipay", "intermediate", "root"} {
+		want := fmt.Sprintf("koubei_certificate_expiry_seconds{certificate=%q} %v\n", name, float64(ends[name].Unix()))
+		if ends[name].IsZero() || !strings.Contains(text, want) {
+			t.Errorf("no %q among the metrics", want)
+		}
+	}
+	if n := strings.Count(text, "\nkoubei_certificate_expiry_seconds{"); n != 4 {
+		t.Errorf("got %d certificates, want 4", n)
+	}
+	if text := metrics(t, testworld.New(t)); strings.Contains(text, "koubei_certificate_expiry_seconds{") {
+		t.Error("certificates in key mode")
+	}
+}
+
+func metrics(t *testing.T, w *testworld.World) string {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, w.Internal+"/metrics", nil)
+	must(t, err)
+	res, err := http.DefaultClient.Do(req)
+	must(t, err)
+	defer res.Body.Close()
+	body, err := io.ReadAll(res.Body)
+	must(t, err)
+	return string(body)
+}

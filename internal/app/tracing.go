@@ -1,0 +1,32 @@
+package app
+
+import (
+	"net/http"
+
+	"github.com/redis/go-redis/extra/redisotel/v9"
+	"github.com/redis/go-redis/v9"
+	"go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp"
+	"go.opentelemetry.io/otel/propagation"
+	"go.opentelemetry.io/otel/trace"
+)
+
+// tracerName is the instrumentation scope of our own spans.
+const tracerName = "koubei-landing"
+
+// traced makes a span of every request; without a provider it costs nothing. A proxy's trace is continued, one that a
+// stranger has begun is only linked. The span has a path and no query, which may hold a code.
+func traced(next http.Handler, provider trace.TracerProvider, strangers bool) http.Handler {
+	if provider == nil {
+		return next
+	}
+	return otelhttp.NewHandler(next, "request", otelhttp.WithTracerProvider(provider),
+		otelhttp.WithPropagators(propagation.TraceContext{}), otelhttp.WithPublicEndpointFn(func(*http.Request) bool { return strangers }))
+}
+
+// traceRedis makes a span of every command, by its name: keys and values stay out.
+func traceRedis(rdb redis.UniversalClient, provider trace.TracerProvider) error {
+	if provider == nil {
+		return nil
+	}
+	return redisotel.InstrumentTracing(rdb, redisotel.WithTracerProvider(provider), redisotel.WithDBStatement(false), redisotel.WithCallerEnabled(false))
+}

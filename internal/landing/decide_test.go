@@ -1,0 +1,351 @@
+package landing_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"koubei-landing/internal/koubeisim"
+	"koubei-landing/internal/landing"
+	"koubei-landing/internal/session"
+	"koubei-landing/internal/store"
+)
+
+// decide answers a question and wants a result.
+func (w *world) decide(asked landing.Outcome, a landing.Arrival, yes bool, want landing.Result) landing.Outcome {
+	w.t.Helper()
+	out, err := w.answer(asked, a, yes)
+	if err != nil || out.Result != want {
+		w.t.Fatalf("got %q, %v; want %q", out.Result, err, want)
+	}
+	return out
+}
+
+// notDecided answers a question and wants an error.
+func (w *world) notDecided(asked landing.Outcome, a landing.Arrival, yes bool, want error) {
+	w.t.Helper()
+	if out, err := w.answer(asked, a, yes); !errors.Is(err, want) || out.Token != "" {
+		w.t.Errorf("got %q, %v; want %v", out.Result, err, want)
+	}
+}
+
+func (w *world) answer(asked landing.Outcome, a landing.Arrival, yes bool) (landing.Outcome, error) {
+	a.Code = ""
+	q := asked.Question
+	return w.Decide(w.t.Context(), landing.Decision{Landing: q.Landing, Sessions: q.Sessions, Yes: yes, Arrival: a})
+}
+
+func (w *world) ended(token session.Token) bool {
+	w.t.Helper()
+	_, err := w.sessions.Find(w.t.Context(), token)
+	if err != nil && !errors.Is(err, session.ErrNone) {
+		w.t.Fatal(err)
+	}
+	return err != nil
+}
+
+func TestYesReplacesTheSession(t *testing.T) {
+	w := newWorld(t)
+	code, current, asked := w.hold("one")
+	if q := asked.Question; q.Current.OperatorID != merchant.OperatorID || q.Arriving.ID != provider.OperatorID || q.PartnerID != provider.PartnerID {
+		t.Errorf("got a question about %s and %s", q.Current.OperatorID, q.Arriving.ID)
+	}
+	b := signedIn(arrival("", "one"), current)
+	out := w.decide(asked, b, true, landing.Landed)
+	if out.Token == current || out.Session.OperatorID != provider.OperatorID || len(out.Session.Entries) != 1 {
+		t.Errorf("got %+v, want a fresh token, nothing merged", out.Session)
+	}
+	if !w.ended(current) {
+		t.Error("the old session is still there")
+	}
+	// The button pressed twice, before and after the answer came through.
+	for _, again := range []landing.Arrival{b, signedIn(arrival("", "one"), out.Token), signedIn(arrival(""), out.Token)} {
+		if second := w.decide(asked, again, true, landing.Replayed); second.Token != out.Token {
+			t.Error("the second answer: got another token")
+		}
+	}
+	w.notDecided(asked, signedIn(arrival("", "one"), out.Token), false, landing.ErrSwitchExpired)
+	w.notDecided(asked, arrival("", "stranger"), true, landing.ErrSwitchExpired)
+	if w.replaced.Load() != 1 || w.started.Load() != 2 {
+		t.Errorf("got %d replaced and %d started, want 1 and 2", w.replaced.Load(), w.started.Load())
+	}
+	w.wantCalls(code, 1)
+}
+
+func TestNoKeepsTheSession(t *testing.T) {
+	w := newWorld(t)
+	code, current, asked := w.hold("one")
+	b := signedIn(arrival("", "one"), current)
+	for range 2 { // pressed twice
+		if out := w.decide(asked, b, false, landing.Kept); out.Token != current || out.Session.OperatorID != merchant.OperatorID {
+			t.Errorf("got %s, want the old session kept", out.Session.OperatorID)
+		}
+	}
+	w.notDecided(asked, b, true, landing.ErrSwitchExpired)
+	w.notDecided(asked, arrival("", "stranger"), false, landing.ErrSwitchExpired)
+	w.refused(signedIn(arrival(code, "one"), current), landing.ErrCodeUsed)
+	if w.ended(current) || w.replaced.Load() != 0 {
+		t.Error("the old session has gone")
+	}
+}
+
+func TestAnswersAtOnceMakeOneSession(t *testing.T) {
+	w := newWorld(t)
+	_, current, asked := w.hold("one")
+	b := signedIn(arrival("", "one"), current)
+	const clicks = 6
+	tokens := make(chan session.Token, clicks)
+	for range clicks {
+		go func() {
+			out, err := w.answer(asked, b, true)
+			if err != nil {
+				t.Error(err)
+			}
+			tokens <- out.Token
+		}()
+	}
+	first := <-tokens
+	for range clicks - 1 {
+		if token := <-tokens; token != first {
+			t.Error("got two tokens")
+		}
+	}
+	live, err := w.sessions.List(t.Context(), provider.OperatorID)
+	w.must(err)
+	if len(live) != 1 || w.started.Load() != 2 || w.replaced.Load() != 1 {
+		t.Errorf("got %d sessions, %d started, %d replaced, want 1, 2 and 1", len(live), w.started.Load(), w.replaced.Load())
+	}
+}
+
+func TestAnotherSessionMeanwhile(t *testing.T) {
+	w := newWorld(t)
+	code, current, asked := w.hold("one")
+	staff := merchant
+	staff.OperatorID = "2088000000000042"
+	w.signOut(current)
+	other := w.land(arrival(w.koubei.Issue(staff), "one"), landing.Landed)
+	b := signedIn(arrival("", "one"), other.Token)
+	w.notDecided(asked, b, true, landing.ErrSwitchStale)
+	w.notDecided(asked, b, false, landing.ErrSwitchStale)
+	if w.ended(other.Token) {
+		t.Error("a session ended that nobody was asked about")
+	}
+	// Asked again, about the session that is live now.
+	again := w.land(signedIn(arrival(code, "one"), other.Token), landing.Asked)
+	if again.Question.Current.OperatorID != staff.OperatorID {
+		t.Errorf("asked about %s", again.Question.Current.OperatorID)
+	}
+	w.decide(again, b, true, landing.Landed)
+	w.wantCalls(code, 1)
+}
+
+func TestSeveralSessionsAreReplacedTogether(t *testing.T) {
+	w := newWorld(t)
+	staff := merchant
+	staff.OperatorID = "2088000000000042"
+	one := w.land(arrival(w.koubei.Issue(merchant), "one"), landing.Landed).Token
+	tossed := w.land(arrival(w.koubei.Issue(staff), "two"), landing.Landed).Token
+	code := w.koubei.Issue(provider)
+	b := signedIn(arrival(code, "one"), one, tossed)
+	asked := w.land(b, landing.Asked)
+	w.decide(asked, b, true, landing.Landed)
+	if !w.ended(one) || !w.ended(tossed) {
+		t.Error("a session of another operator is left")
+	}
+}
+
+func TestAQuestionEndsAfterAQuarterOfAnHour(t *testing.T) {
+	w := newWorld(t)
+	code, current, asked := w.hold("one")
+	b := signedIn(arrival(code, "one"), current)
+	w.clock.Turn(14 * time.Minute)
+	w.land(b, landing.Asked)
+	w.clock.Turn(time.Minute)
+	w.notDecided(asked, b, true, landing.ErrSwitchExpired)
+	w.notDecided(asked, b, false, landing.ErrSwitchExpired)
+	w.refused(b, landing.ErrCodeUsed)
+	if w.ended(current) {
+		t.Error("the old session has gone")
+	}
+}
+
+// TestAGrantWaitsNoLongerThanARevocationIsRemembered: in a cookie first, and for an answer after.
+func TestAGrantWaitsNoLongerThanARevocationIsRemembered(t *testing.T) {
+	w := newWorld(t)
+	current := w.land(arrival(w.koubei.Issue(merchant), "one"), landing.Landed).Token
+	code := w.koubei.Issue(provider)
+	a := signedIn(arrival(code, "one"), current)
+	a.Pending = []string{w.lose(a)}
+	_, err := w.sessions.Revoke(t.Context(), provider.OperatorID)
+	w.must(err)
+	w.clock.Turn(4 * time.Minute)
+	asked := w.land(a, landing.Asked)
+	// The mark of the revocation is forgotten in real time; here it goes when the clock says so.
+	w.clock.Turn(11*time.Minute + time.Second)
+	w.must(w.redis.Client.Del(t.Context(), w.store.Key("revoked", provider.OperatorID)).Err())
+	w.notDecided(asked, a, true, landing.ErrSwitchExpired)
+	if live, _ := w.sessions.List(t.Context(), provider.OperatorID); len(live) != 0 {
+		t.Error("a revoked operator has a session")
+	}
+}
+
+func TestARevocationVoidsAHeldSwitch(t *testing.T) {
+	w := newWorld(t)
+	code, current, asked := w.hold("one")
+	_, err := w.open().sessions.Revoke(t.Context(), provider.OperatorID)
+	w.must(err)
+	b := signedIn(arrival(code, "one"), current)
+	w.notDecided(asked, b, true, landing.ErrSwitchExpired)
+	w.refused(b, landing.ErrCodeUsed)
+	if live, _ := w.sessions.List(t.Context(), provider.OperatorID); len(live) != 0 {
+		t.Error("a revoked operator has a session")
+	}
+	if w.ended(current) {
+		t.Error("the session of the other operator has gone")
+	}
+	// Koubei vouches for the operator anew.
+	w.signOut(current)
+	w.land(arrival(w.koubei.Issue(provider), "one"), landing.Landed)
+}
+
+func TestRedisAwayConsumesNothingOfASwitch(t *testing.T) {
+	w := newWorld(t)
+	_, current, asked := w.hold("one")
+	b := signedIn(arrival("", "one"), current)
+	for _, yes := range []bool{true, false} {
+		w.tap.cut()
+		w.notDecided(asked, b, yes, store.ErrUnavailable)
+		w.tap.with(nil)
+	}
+	for _, failing := range []string{"zadd", "eval"} {
+		w.tap.failAt(failing)
+		w.notDecided(asked, b, true, store.ErrUnavailable)
+		w.tap.with(nil)
+		if w.ended(current) {
+			t.Fatalf("%s failed, and the old session has gone", failing)
+		}
+	}
+	w.decide(asked, b, true, landing.Landed)
+	if !w.ended(current) {
+		t.Error("the old session is still there")
+	}
+}
+
+func TestTheOldSessionGoneMeanwhile(t *testing.T) {
+	w := newWorld(t)
+	for _, b := range [][]string{{"one"}, {"one", "two"}} {
+		_, current, asked := w.hold(b...)
+		w.signOut(current)
+		w.decide(asked, signedIn(arrival("", b...), current), true, landing.Landed)
+	}
+	_, current, asked := w.hold("three")
+	w.signOut(current)
+	if out := w.decide(asked, signedIn(arrival("", "three"), current), false, landing.Kept); out.Session.OperatorID != "" {
+		t.Errorf("no: got %s, want no session", out.Session.OperatorID)
+	}
+}
+
+func TestTheArrivingOperatorSignedInMeanwhile(t *testing.T) {
+	w := newWorld(t)
+	code, current, asked := w.hold("one")
+	w.signOut(current)
+	other := provider
+	other.PartnerID = "2088000000000001"
+	own := w.land(arrival(w.koubei.Issue(other), "one"), landing.Landed)
+	out := w.decide(asked, signedIn(arrival("", "one"), own.Token), true, landing.Landed)
+	if out.Token != own.Token || len(out.Session.Entries) != 2 {
+		t.Errorf("got %d entries, want the partner added to the operator's own session", len(out.Session.Entries))
+	}
+	w.wantCalls(code, 1)
+}
+
+func TestASecondLandingBehindTheQuestion(t *testing.T) {
+	w := newWorld(t)
+	_, current, first := w.hold("one")
+	other := provider
+	other.PartnerID = "2088000000000001"
+	b := signedIn(arrival(w.koubei.Issue(other), "one"), current)
+	second := w.land(b, landing.Asked)
+	landed := w.decide(second, b, true, landing.Landed)
+	b.Tokens = []session.Token{landed.Token}
+	out := w.decide(first, b, true, landing.Landed)
+	if out.Token != landed.Token || len(out.Session.Entries) != 2 {
+		t.Errorf("got %d entries, want both partners in one session", len(out.Session.Entries))
+	}
+}
+
+func TestForgedAnswers(t *testing.T) {
+	w := newWorld(t)
+	code, current, asked := w.hold("one")
+	b := signedIn(arrival("", "one"), current)
+	for name, forge := range map[string]func(*landing.Question){
+		"another landing":  func(q *landing.Question) { q.Landing = strings.Repeat("A", 43) },
+		"no landing":       func(q *landing.Question) { q.Landing = "" },
+		"another session":  func(q *landing.Question) { q.Sessions = strings.Repeat("A", 43) },
+		"no session":       func(q *landing.Question) { q.Sessions = "" },
+		"dots for session": func(q *landing.Question) { q.Sessions = "..." },
+	} {
+		forged := asked
+		forge(&forged.Question)
+		for _, yes := range []bool{true, false} {
+			if out, err := w.answer(forged, b, yes); err == nil || out.Token != "" {
+				t.Errorf("%s: got %q, want an error", name, out.Result)
+			}
+		}
+	}
+	// A stranger who knows all that the form carries, as one who made the link knows the code.
+	w.notDecided(asked, arrival("", "stranger"), true, landing.ErrSwitchExpired)
+	w.notDecided(asked, arrival("", "stranger"), false, landing.ErrSwitchExpired)
+	w.wantState(code, "held")
+	if w.ended(current) {
+		t.Error("the old session has gone")
+	}
+	w.decide(asked, b, true, landing.Landed)
+}
+
+func TestWithoutTheQuestionTheSessionIsReplacedAtOnce(t *testing.T) {
+	w := newWorld(t, func(s *settings) { s.confirm = false })
+	current := w.land(arrival(w.koubei.Issue(merchant), "one"), landing.Landed).Token
+	out := w.land(signedIn(arrival(w.koubei.Issue(provider), "one"), current), landing.Landed)
+	if out.Token == current || !w.ended(current) || w.replaced.Load() != 1 {
+		t.Errorf("got the old session alive: %v, %d replaced", !w.ended(current), w.replaced.Load())
+	}
+}
+
+// TestYesAndNoAtOnce: whichever is first, they don't both come about.
+func TestYesAndNoAtOnce(t *testing.T) {
+	w := newWorld(t)
+	for range 5 {
+		code, current, asked := w.hold("one")
+		b := signedIn(arrival("", "one"), current)
+		no := make(chan error, 1)
+		go func() {
+			_, err := w.answer(asked, b, false)
+			no <- err
+		}()
+		out, err := w.answer(asked, b, true)
+		landed := err == nil
+		if refused := <-no; landed == (refused == nil) {
+			t.Errorf("got yes %v and no %v, want one of them", err, refused)
+		}
+		if landed {
+			w.signOut(out.Token)
+		} else if w.record(code).State != "declined" {
+			t.Errorf("got %q", w.record(code).State)
+		}
+		if live, _ := w.sessions.List(t.Context(), provider.OperatorID); len(live) != 0 {
+			t.Errorf("got %d sessions of the provider's left", len(live))
+		}
+	}
+}
+
+func TestOneOperatorTwiceIsNoSwitch(t *testing.T) {
+	w := newWorld(t)
+	first := w.land(arrival(w.koubei.Issue(provider), "one"), landing.Landed)
+	other := koubeisim.Person{OperatorID: provider.OperatorID, OperatorType: "PROVIDER_STAFF", PartnerID: "2088000000000001"}
+	out := w.land(signedIn(arrival(w.koubei.Issue(other), "one"), first.Token), landing.Landed)
+	if out.Token != first.Token || len(out.Session.Entries) != 2 {
+		t.Errorf("got %d entries, want the token kept and the partner added", len(out.Session.Entries))
+	}
+}

@@ -1,0 +1,77 @@
+package landing_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"koubei-landing/internal/app"
+	"koubei-landing/internal/koubeisim"
+	"koubei-landing/internal/testworld"
+)
+
+// TestRedisLostAndBrowserGone: Redis is frozen between the gateway's answer and the save, and the browser has left, so no
+// pending grant reaches it. Its next try gets what the code was worth, without a second call.
+func TestRedisLostAndBrowserGone(t *testing.T) {
+	for _, row := range []struct {
+		name   string
+		code   func(*koubeisim.Koubei) string
+		status int
+	}{
+		{"an identity", func(k *koubeisim.Koubei) string { return k.Issue(testworld.Provider) }, http.StatusSeeOther},
+		{"a verdict", func(k *koubeisim.Koubei) string { return k.IssueIn(koubeisim.CodeExpired, testworld.Provider) }, http.StatusGone},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			node := testworld.StartNode(t)
+			// A lease longer than the test: what helps must not be that it ends.
+			w := testworld.New(t, func(c *app.Config) { c.Redis.URL, c.Alipay.Timeout = node.URL(), time.Minute })
+			code := row.code(w.Koubei)
+			b := w.Browser()
+			hop := b.Get(w.Landing(code))
+			w.Koubei.Next(koubeisim.SpendThenHold)
+			away, leave := context.WithCancel(t.Context())
+			r, err := http.NewRequestWithContext(away, http.MethodGet, w.Public+hop.Header.Get("Location"), nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			left := make(chan error, 1)
+			go func() {
+				_, err := b.Try(r)
+				left <- err
+			}()
+			if err := w.Koubei.AwaitHeld(t.Context(), 1); err != nil {
+				t.Fatal(err)
+			}
+			leave()
+			<-left
+			node.Freeze()
+			w.Koubei.Release()
+			awaitFailure(t, w)
+			node.Thaw()
+			if a := b.Land(w.Landing(code)); a.StatusCode != row.status {
+				t.Errorf("the next try: got %d, want %d", a.StatusCode, row.status)
+			}
+			if a := w.Browser().Land(w.Landing(code)); a.StatusCode != http.StatusGone {
+				t.Errorf("somebody else: got %d, want %d", a.StatusCode, http.StatusGone)
+			}
+			if got := w.Koubei.CallsFor(code); got != 1 {
+				t.Errorf("the code was sent %d times, want 1", got)
+			}
+		})
+	}
+}
+
+// awaitFailure waits until the replica has found out that Redis is away.
+func awaitFailure(t *testing.T, w *testworld.World) {
+	t.Helper()
+	testworld.Eventually(t, 20*time.Second, "the landing has failed", func() error {
+		if requests := strings.Count(w.Log.String(), `"msg":"request"`); requests < 2 {
+			return errors.New(fmt.Sprint(requests, " requests in the log"))
+		}
+		return nil
+	})
+}

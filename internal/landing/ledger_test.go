@@ -1,0 +1,567 @@
+package landing_test
+
+import (
+	"context"
+	"fmt"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"koubei-landing/internal/alipay"
+	"koubei-landing/internal/koubeisim"
+	"koubei-landing/internal/landing"
+	"koubei-landing/internal/session"
+	"koubei-landing/internal/store"
+	"koubei-landing/internal/testworld"
+)
+
+// TestTheLedger walks the table in doc.go: a row's name is the state and what a second arrival gets.
+func TestTheLedger(t *testing.T) {
+	w := newWorld(t)
+	for _, row := range []struct {
+		name string
+		walk func(*world)
+	}{
+		{"none: claimed, open meanwhile, landed after", noneIsClaimed},
+		{"open: the same browser waits and gets the same token", openSameBrowserWaits},
+		{"open: another browser waits and gets used", openOtherBrowserWaits},
+		{"open: patience ends", openPatienceEnds},
+		{"open: the replica died, and its lease runs out", openReplicaDied},
+		{"landed: the session's own browser gets the same token", landedOwnSession},
+		{"landed: an arrival of the claim gets the same token", landedArrival},
+		{"landed: anyone else gets used", landedStranger},
+		{"landed: absent never equals absent", landedAbsent},
+		{"landed: not beside another operator", landedBesideAnother},
+		{"landed: the session has ended", landedSessionEnded},
+		{"landed: the session no longer holds the partner", landedPartnerGone},
+		{"landed: the ledger lost, the session holds the code", landedLedgerLost},
+		{"held: the same browser is asked again", heldAskedAgain},
+		{"held: landed once the other session is gone", heldOtherGone},
+		{"held: anyone else gets used", heldStranger},
+		{"declined: the person said no", declinedByPerson},
+		{"declined: the operator was revoked meanwhile", declinedByRevocation},
+		{"refused: the same verdict without a call", refusedVerdicts},
+		{"none: released after a failure that says nothing about the code", releasedAfterFailure},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			outer := w.t
+			w.t = t
+			defer func() { w.t = outer }()
+			row.walk(w)
+		})
+	}
+}
+
+func noneIsClaimed(w *world) {
+	code := w.koubei.Issue(provider)
+	w.koubei.Next(koubeisim.Hold)
+	done := w.background(w.replica, arrival(code, "one"))
+	w.awaitHeld(1)
+	w.wantState(code, "open")
+	w.wantLife(code, 500*time.Millisecond+5*time.Second+5*500*time.Millisecond+time.Second)
+	w.koubei.Release()
+	out := <-done
+	if out.err != nil || out.Result != landing.Landed {
+		w.t.Fatalf("got %q, %v", out.Result, out.err)
+	}
+	w.wantState(code, "landed")
+	w.wantLife(code, 24*time.Hour)
+	w.wantCalls(code, 1)
+	for _, key := range w.redis.Client.Keys(w.t.Context(), "*").Val() {
+		value := w.redis.Client.Get(w.t.Context(), key).Val()
+		for what, secret := range map[string]string{"code": code, "token": string(out.Token), "arrival": `"one"`} {
+			if strings.Contains(key+value, secret) {
+				w.t.Errorf("%s holds the %s in clear", key, what)
+			}
+		}
+	}
+}
+
+func openSameBrowserWaits(w *world) {
+	code := w.koubei.Issue(provider)
+	w.koubei.Next(koubeisim.Hold)
+	first := w.background(w.replica, arrival(code, "one", "two"))
+	w.awaitHeld(1)
+	second := w.background(w.open(), arrival(code, "two", "three"))
+	w.koubei.Release()
+	a, b := <-first, <-second
+	if a.Result != landing.Landed || b.Result != landing.Replayed || a.Token == "" || a.Token != b.Token {
+		w.t.Errorf("got %q %v and %q %v, want landed and replayed with one token", a.Result, a.err, b.Result, b.err)
+	}
+	w.wantCalls(code, 1)
+}
+
+func openOtherBrowserWaits(w *world) {
+	code := w.koubei.Issue(provider)
+	w.koubei.Next(koubeisim.Hold)
+	first := w.background(w.replica, arrival(code, "one"))
+	w.awaitHeld(1)
+	second := w.background(w.replica, arrival(code, "thief"))
+	w.koubei.Release()
+	if a := <-first; a.err != nil {
+		w.t.Errorf("the first: %v", a.err)
+	}
+	if b := <-second; !isUsed(b.err) || b.Token != "" {
+		w.t.Errorf("the other: got %q, %v, want used", b.Result, b.err)
+	}
+	w.wantCalls(code, 1)
+}
+
+func openPatienceEnds(w *world) {
+	code := w.koubei.Issue(provider)
+	w.claimedBy(code, "somebody", time.Minute, "one")
+	r := w.open(func(s *settings) { s.timeout = 200 * time.Millisecond })
+	if out := <-w.background(r, arrival(code, "one")); out.err == nil || !strings.Contains(out.err.Error(), landing.ErrInProgress.Error()) {
+		w.t.Errorf("got %q, %v, want in progress", out.Result, out.err)
+	}
+	w.wantState(code, "open")
+	w.wantCalls(code, 0)
+}
+
+func openReplicaDied(w *world) {
+	code := w.koubei.Issue(provider)
+	w.claimedBy(code, "a replica that died", 150*time.Millisecond, "one")
+	w.land(arrival(code, "two"), landing.Landed)
+	w.wantCalls(code, 1)
+}
+
+func landedOwnSession(w *world) {
+	code := w.koubei.Issue(provider)
+	first := w.land(arrival(code, "one"), landing.Landed)
+	again := w.land(signedIn(arrival(code), first.Token), landing.Replayed)
+	if again.Token != first.Token || again.Entry.PartnerID != provider.PartnerID {
+		w.t.Error("got another token or entry")
+	}
+	w.wantCalls(code, 1)
+}
+
+func landedArrival(w *world) {
+	code := w.koubei.Issue(provider)
+	first := w.land(arrival(code, "one", "two"), landing.Landed)
+	for _, browser := range []string{"one", "two"} {
+		if again := w.land(arrival(code, "fresh", browser), landing.Replayed); again.Token != first.Token {
+			w.t.Errorf("%s: got another token", browser)
+		}
+	}
+	w.wantCalls(code, 1)
+}
+
+func landedStranger(w *world) {
+	code := w.koubei.Issue(provider)
+	w.land(arrival(code, "one"), landing.Landed)
+	other := w.land(arrival(w.koubei.Issue(merchant), "thief"), landing.Landed)
+	w.refused(arrival(code, "thief"), landing.ErrCodeUsed)
+	w.refused(signedIn(arrival(code, "thief"), other.Token), landing.ErrCodeUsed)
+	w.refused(arrival(code, ""), landing.ErrCodeUsed)
+	// Five arrivals, the right one fifth: a claim is bound to four, and no more are looked at.
+	w.refused(arrival(code, "a", "b", "c", "d", "one"), landing.ErrCodeUsed)
+	w.wantCalls(code, 1)
+}
+
+func landedAbsent(w *world) {
+	code := w.koubei.Issue(provider)
+	out := w.land(arrival(code), landing.Landed)
+	w.refused(arrival(code), landing.ErrCodeUsed)
+	w.land(signedIn(arrival(code), out.Token), landing.Replayed)
+}
+
+func landedBesideAnother(w *world) {
+	code := w.koubei.Issue(provider)
+	w.land(arrival(code, "one"), landing.Landed)
+	other := w.land(arrival(w.koubei.Issue(merchant), "two"), landing.Landed)
+	w.refused(signedIn(arrival(code, "one"), other.Token), landing.ErrCodeUsed)
+}
+
+func landedSessionEnded(w *world) {
+	code := w.koubei.Issue(provider)
+	out := w.land(arrival(code, "one"), landing.Landed)
+	w.signOut(out.Token)
+	w.refused(signedIn(arrival(code, "one"), out.Token), landing.ErrCodeUsed)
+	w.wantCalls(code, 1)
+}
+
+func landedPartnerGone(w *world) {
+	code := w.koubei.Issue(provider)
+	out := w.land(arrival(code, "one"), landing.Landed)
+	for i := range 32 {
+		person := provider
+		person.PartnerID = fmt.Sprintf("20880000000001%02d", i)
+		w.land(signedIn(arrival(w.koubei.Issue(person), "one"), out.Token), landing.Landed)
+	}
+	w.refused(signedIn(arrival(code, "one"), out.Token), landing.ErrCodeUsed)
+	w.wantCalls(code, 1)
+}
+
+func landedLedgerLost(w *world) {
+	code := w.koubei.Issue(provider)
+	out := w.land(arrival(code, "one"), landing.Landed)
+	w.must(w.redis.Client.Del(w.t.Context(), w.key(code)).Err())
+	w.land(signedIn(arrival(code), out.Token), landing.Replayed)
+	w.wantCalls(code, 1)
+}
+
+// hold brings a browser that is signed in as the merchant a code of the provider's.
+func (w *world) hold(browsers ...string) (code string, current session.Token, asked landing.Outcome) {
+	w.t.Helper()
+	current = w.land(arrival(w.koubei.Issue(merchant), browsers...), landing.Landed).Token
+	code = w.koubei.Issue(provider)
+	asked = w.land(signedIn(arrival(code, browsers...), current), landing.Asked)
+	return code, current, asked
+}
+
+func heldAskedAgain(w *world) {
+	code, current, asked := w.hold("one")
+	w.wantState(code, "held")
+	w.wantLife(code, 24*time.Hour)
+	for range 2 {
+		again := w.land(signedIn(arrival(code, "one"), current), landing.Asked)
+		if again.Question.Landing != asked.Question.Landing || again.Question.Sessions != asked.Question.Sessions {
+			w.t.Error("got another question")
+		}
+	}
+	// Without its arrival, but with the session that the question is about.
+	w.land(signedIn(arrival(code), current), landing.Asked)
+	w.wantCalls(code, 1)
+}
+
+func heldOtherGone(w *world) {
+	code, current, _ := w.hold("one")
+	w.signOut(current)
+	if out := w.land(signedIn(arrival(code, "one"), current), landing.Landed); out.Session.OperatorID != provider.OperatorID {
+		w.t.Errorf("got %s", out.Session.OperatorID)
+	}
+	w.wantState(code, "landed")
+	w.wantCalls(code, 1)
+}
+
+func heldStranger(w *world) {
+	code, _, _ := w.hold("one")
+	w.refused(arrival(code, "thief"), landing.ErrCodeUsed)
+	w.refused(arrival(code), landing.ErrCodeUsed)
+	other := w.land(arrival(w.koubei.Issue(provider), "thief"), landing.Landed)
+	w.refused(signedIn(arrival(code, "thief"), other.Token), landing.ErrCodeUsed)
+	w.wantState(code, "held")
+}
+
+func declinedByPerson(w *world) {
+	code, current, asked := w.hold("one")
+	w.decide(asked, signedIn(arrival("", "one"), current), false, landing.Kept)
+	w.wantState(code, "declined")
+	w.refused(signedIn(arrival(code, "one"), current), landing.ErrCodeUsed)
+	w.signOut(current)
+	w.refused(arrival(code, "one"), landing.ErrCodeUsed)
+	w.wantCalls(code, 1)
+}
+
+func declinedByRevocation(w *world) {
+	code := w.koubei.Issue(provider)
+	w.koubei.Next(koubeisim.SpendThenHold)
+	done := w.background(w.replica, arrival(code, "one"))
+	w.awaitHeld(1)
+	_, err := w.open().sessions.Revoke(w.t.Context(), provider.OperatorID)
+	w.must(err)
+	w.koubei.Release()
+	if out := <-done; !isUsed(out.err) || out.Token != "" {
+		w.t.Errorf("got %q, %v, want used", out.Result, out.err)
+	}
+	w.wantState(code, "declined")
+	w.refused(arrival(code, "one"), landing.ErrCodeUsed)
+	w.wantCalls(code, 1)
+	w.must(w.redis.Client.Del(w.t.Context(), w.store.Key("revoked", provider.OperatorID)).Err())
+}
+
+func refusedVerdicts(w *world) {
+	for _, tt := range []struct {
+		fault koubeisim.Fault
+		want  error
+		life  time.Duration
+	}{
+		{koubeisim.InvalidParameter, alipay.ErrInvalidParameter, 10 * time.Minute},
+		{koubeisim.NotExist, alipay.ErrCodeNotExist, time.Minute},
+		{koubeisim.Expired, alipay.ErrCodeExpired, 10 * time.Minute},
+		{koubeisim.AccessDenied, alipay.ErrAccessNotAllowed, 10 * time.Minute},
+	} {
+		code := w.koubei.Issue(provider)
+		w.koubei.Next(tt.fault)
+		w.refused(arrival(code, "one"), tt.want)
+		w.wantState(code, "refused")
+		w.wantLife(code, tt.life)
+		w.refused(arrival(code, "one"), tt.want)
+		w.refused(arrival(code, "another"), tt.want)
+		w.wantCalls(code, 1)
+		w.must(w.redis.Client.Del(w.t.Context(), w.key(code)).Err()) // its time is over
+		w.land(arrival(code, "one"), landing.Landed)
+	}
+}
+
+func releasedAfterFailure(w *world) {
+	for _, tt := range []struct {
+		fault koubeisim.Fault
+		want  error
+	}{
+		{koubeisim.InvalidAppID, alipay.ErrRejected},
+		{koubeisim.UnsignedExpired, alipay.ErrRejected},
+		{koubeisim.Trailing, alipay.ErrUntrusted},
+	} {
+		code := w.koubei.Issue(provider)
+		w.koubei.Next(tt.fault)
+		w.refused(arrival(code, "one"), tt.want)
+		w.wantState(code, "")
+		_, _ = w.Land(w.t.Context(), arrival(code, "another"))
+		w.wantCalls(code, 2)
+	}
+}
+
+func isUsed(err error) bool {
+	return err != nil && strings.Contains(err.Error(), landing.ErrCodeUsed.Error())
+}
+
+func TestOnlyTheOwnerOfAClaimSettlesIt(t *testing.T) {
+	w := newWorld(t)
+	for _, tt := range []struct {
+		name  string
+		state koubeisim.CodeState
+	}{
+		{"a session", koubeisim.CodeFresh},
+		{"a verdict", koubeisim.CodeUnknown},
+	} {
+		code := w.koubei.IssueIn(tt.state, provider)
+		w.koubei.Next(koubeisim.Hold)
+		done := w.background(w.replica, arrival(code, "one"))
+		w.awaitHeld(1)
+		w.claimedBy(code, "another replica", time.Minute, "two") // as if the lease had run out meanwhile
+		w.koubei.Release()
+		<-done
+		if got := w.record(code); got.State != "open" || got.Owner != "another replica" {
+			t.Errorf("%s: got %+v, want the other's claim untouched", tt.name, got)
+		}
+	}
+}
+
+func TestAFailureReleasesItsOwnClaimAlone(t *testing.T) {
+	w := newWorld(t, func(s *settings) { s.timeout = 300 * time.Millisecond })
+	code := w.koubei.Issue(provider)
+	w.koubei.Next(koubeisim.Hold)
+	done := w.background(w.replica, arrival(code, "one"))
+	w.awaitHeld(1)
+	w.claimedBy(code, "another replica", time.Minute, "two")
+	if out := <-done; out.err == nil {
+		t.Errorf("got %q, want a failure after the time-out", out.Result)
+	}
+	if got := w.record(code); got.Owner != "another replica" {
+		t.Errorf("got %+v, want the other's claim untouched", got)
+	}
+}
+
+func TestAnOutcomeIsWrittenThoughTheClaimIsGone(t *testing.T) {
+	w := newWorld(t)
+	code := w.koubei.Issue(provider)
+	w.koubei.Next(koubeisim.SpendThenHold)
+	done := w.background(w.replica, arrival(code, "one"))
+	w.awaitHeld(1)
+	w.must(w.redis.Client.FlushAll(t.Context()).Err()) // Redis came back empty
+	w.koubei.Release()
+	first := <-done
+	w.wantState(code, "landed")
+	// The answer was lost on its way to the browser.
+	if again := w.land(arrival(code, "one"), landing.Replayed); again.Token != first.Token {
+		t.Error("got another token")
+	}
+	w.wantCalls(code, 1)
+}
+
+func TestAQuestionIsHeldThoughTheClaimIsGone(t *testing.T) {
+	w := newWorld(t)
+	current := w.land(arrival(w.koubei.Issue(merchant), "one"), landing.Landed).Token
+	code := w.koubei.Issue(provider)
+	w.koubei.Next(koubeisim.SpendThenHold)
+	done := w.background(w.replica, signedIn(arrival(code, "one"), current))
+	w.awaitHeld(1)
+	w.must(w.redis.Client.FlushAll(t.Context()).Err())
+	w.koubei.Release()
+	if out := <-done; out.Result != landing.Asked {
+		t.Fatalf("got %q, %v, want asked", out.Result, out.err)
+	}
+	w.land(signedIn(arrival(code, "one"), current), landing.Landed) // the other session went with Redis
+	w.wantCalls(code, 1)
+}
+
+// TestALostReplyIsRecognised repeats every write, as go-redis does when an answer was lost on its way.
+func TestALostReplyIsRecognised(t *testing.T) {
+	w := newWorld(t)
+	w.tap.with(func(ctx context.Context, names string, send func(context.Context) error) error {
+		if strings.Contains(names, "eval") {
+			if err := send(ctx); err != nil {
+				return err
+			}
+		}
+		return send(ctx)
+	})
+	code := w.koubei.Issue(provider)
+	out := w.land(arrival(code, "one"), landing.Landed)
+	w.wantState(code, "landed")
+	w.land(arrival(code, "one"), landing.Replayed)
+	w.wantCalls(code, 1)
+
+	busy := w.koubei.Issue(provider)
+	w.koubei.Next(koubeisim.InvalidAppID)
+	w.refused(arrival(busy, "one"), alipay.ErrRejected)
+	w.wantState(busy, "")
+
+	held := w.koubei.Issue(merchant)
+	w.land(signedIn(arrival(held, "one"), out.Token), landing.Asked)
+	w.wantState(held, "held")
+}
+
+// TestABrowserThatLeavesDuringTheClaimKeepsNobodyWaiting: the claim is in Redis when its answer finds nobody.
+func TestABrowserThatLeavesDuringTheClaimKeepsNobodyWaiting(t *testing.T) {
+	w := newWorld(t)
+	code := w.koubei.Issue(provider)
+	ctx, leave := context.WithCancel(t.Context())
+	w.tap.with(func(ctx context.Context, names string, send func(context.Context) error) error {
+		err := send(context.WithoutCancel(ctx))
+		if names == "eval" {
+			leave()
+		}
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		return err
+	})
+	_, _ = w.Land(ctx, arrival(code, "one"))
+	w.tap.with(nil)
+	begun := time.Now()
+	w.land(arrival(code, "one"), landing.Replayed)
+	if took := time.Since(begun); took > 2*time.Second {
+		t.Errorf("the same browser waited for %s", took)
+	}
+	w.wantCalls(code, 1)
+}
+
+func TestSixtyFourWaitForOneCode(t *testing.T) {
+	w := newWorld(t, func(s *settings) { s.concurrency = 2 })
+	code := w.koubei.Issue(provider)
+	w.koubei.Next(koubeisim.Hold)
+	first := w.background(w.replica, arrival(code, "one"))
+	w.awaitHeld(1)
+	results := make(chan error, 200)
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	for range 70 {
+		go func() {
+			_, err := w.Land(ctx, arrival(code, "one"))
+			results <- err
+		}()
+	}
+	for range 6 {
+		if err := <-results; !strings.Contains(fmt.Sprint(err), landing.ErrOverloaded.Error()) {
+			t.Errorf("got %v, want overloaded for those above 64", err)
+		}
+	}
+	// They wait for one code and keep nobody else out, though there are but two places toward the gateway.
+	w.land(arrival(w.koubei.Issue(merchant), "another"), landing.Landed)
+	w.koubei.Release()
+	if out := <-first; out.Result != landing.Landed {
+		t.Errorf("the first: got %q, %v", out.Result, out.err)
+	}
+	for range 64 {
+		if err := <-results; err != nil {
+			t.Errorf("one that waited: %v", err)
+		}
+	}
+	w.wantCalls(code, 1)
+}
+
+func TestAThousandWaitForTheGateway(t *testing.T) {
+	const most = 1024
+	w := newWorld(t, func(s *settings) { s.concurrency, s.timeout = 1, 30*time.Second })
+	w.koubei.Next(koubeisim.Hold)
+	first := w.background(w.replica, arrival(w.koubei.Issue(provider), "one"))
+	w.awaitHeld(1)
+	ctx, stop := context.WithCancel(t.Context())
+	results := make(chan error, most)
+	looks := w.tap.count("get")
+	for i := range most {
+		go func() {
+			_, err := w.Land(ctx, arrival(fmt.Sprintf("code%d", i), "one"))
+			results <- err
+		}()
+		for i%32 == 31 && looks.Load() < int64(i) { // no more at once than Redis answers in time
+			runtime.Gosched()
+		}
+	}
+	// Each waits for a place; the one above them all is told at once, and not when its patience ends.
+	testworld.Eventually(t, 10*time.Second, "the queue is full", func() error {
+		short, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+		defer cancel()
+		if _, err := w.Land(short, arrival("one more", "one")); err != landing.ErrOverloaded {
+			return fmt.Errorf("got %w", err)
+		}
+		return nil
+	})
+	// A landing that the ledger can answer needs no place.
+	known := w.koubei.Issue(provider)
+	w.must(w.redis.Client.Set(t.Context(), w.key(known), `{"state":"refused","verdict":"code_expired"}`, time.Minute).Err())
+	w.refused(arrival(known, "one"), alipay.ErrCodeExpired)
+	stop()
+	turnedAway := 0
+	for range most {
+		if err := <-results; err == landing.ErrOverloaded {
+			turnedAway++
+		}
+	}
+	if turnedAway > 8 { // those that met one of the probes above
+		t.Errorf("got %d of %d turned away, want them to wait", turnedAway, most)
+	}
+	w.koubei.Release()
+	if out := <-first; out.err != nil {
+		t.Error(out.err)
+	}
+	if n := len(w.koubei.Calls()); n != 1 {
+		t.Errorf("got %d calls, want 1", n)
+	}
+}
+
+func TestNoStoreNoSpending(t *testing.T) {
+	w := newWorld(t)
+	code := w.koubei.Issue(provider)
+	w.tap.cut()
+	w.refused(arrival(code, "one"), store.ErrUnavailable)
+	w.tap.with(nil)
+	w.wantCalls(code, 0)
+	w.land(arrival(code, "one"), landing.Landed)
+}
+
+func TestTheLimitCountsClaimsAlone(t *testing.T) {
+	taken := 0
+	var given int
+	full := false
+	w := newWorld(t, func(s *settings) {
+		s.limit = landing.Limit{Take: func(client string) (func(), bool) {
+			if client != "192.0.2.1" {
+				t.Errorf("got client %q", client)
+			}
+			if full {
+				return nil, false
+			}
+			taken++
+			return func() { given++ }, true
+		}}
+	})
+	code := w.koubei.Issue(provider)
+	out := w.land(arrival(code, "one"), landing.Landed)
+	w.land(arrival(code, "one"), landing.Replayed)
+	w.land(signedIn(arrival(code, "one"), out.Token), landing.Replayed)
+	w.refused(arrival(code, "thief"), landing.ErrCodeUsed)
+	if taken-given != 1 {
+		t.Errorf("got %d counted, want 1", taken-given)
+	}
+	full = true
+	w.land(arrival(code, "one"), landing.Replayed)
+	w.refused(arrival(code, "thief"), landing.ErrCodeUsed)
+	fresh := w.koubei.Issue(provider)
+	w.refused(arrival(fresh, "one"), landing.ErrRateLimited)
+	w.wantCalls(fresh, 0)
+	w.wantState(fresh, "")
+}

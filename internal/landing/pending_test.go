@@ -1,0 +1,261 @@
+package landing_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"koubei-landing/internal/alipay"
+	"koubei-landing/internal/koubeisim"
+	"koubei-landing/internal/landing"
+	"koubei-landing/internal/operator"
+	"koubei-landing/internal/session"
+	"koubei-landing/internal/store"
+)
+
+// failAt cuts the way to Redis for commands of one name.
+func (t *tap) failAt(name string) {
+	t.with(func(ctx context.Context, names string, send func(context.Context) error) error {
+		if strings.Contains(names, name) {
+			return errCut
+		}
+		return send(ctx)
+	})
+}
+
+// lose loses Redis between exchange and save, and returns what the browser is given to keep.
+func (w *world) lose(a landing.Arrival) string {
+	w.t.Helper()
+	w.koubei.Next(koubeisim.SpendThenHold)
+	done := w.background(w.replica, a)
+	w.awaitHeld(1)
+	w.tap.cut()
+	w.koubei.Release()
+	out := <-done
+	w.tap.with(nil)
+	if !errors.Is(out.err, store.ErrUnavailable) || out.Pending == "" || out.Token != "" {
+		w.t.Fatalf("got %q, %v, pending %q; want unavailable with the grant", out.Result, out.err, out.Pending)
+	}
+	return out.Pending
+}
+
+func TestAPendingGrantLandsOnAnotherReplica(t *testing.T) {
+	w := newWorld(t)
+	for name, meanwhile := range map[string]func(code string){
+		"Redis intact": func(code string) { w.wantState(code, "open") },
+		"Redis empty":  func(string) { w.must(w.redis.Client.FlushAll(t.Context()).Err()) },
+	} {
+		code := w.koubei.Issue(provider)
+		a := arrival(code, "one", "two")
+		a.Pending = []string{"junk", w.lose(a)}
+		meanwhile(code)
+		a.Browsers = []string{"new", "two"}
+		other := w.open(func(s *settings) {
+			s.limit.Take = func(string) (func(), bool) { return nil, false } // it was counted before
+		})
+		begun := time.Now()
+		out, err := other.Land(t.Context(), a)
+		if err != nil || out.Result != landing.Landed || out.Session.OperatorID != provider.OperatorID || out.Pending != "" {
+			t.Fatalf("%s: got %q, %v", name, out.Result, err)
+		}
+		if took := time.Since(begun); took > 2*time.Second {
+			t.Errorf("%s: the retry waited for %s", name, took)
+		}
+		w.wantState(code, "landed")
+		w.wantCalls(code, 1)
+		// Once more with the same cookie: the same session.
+		if again := w.land(a, landing.Replayed); again.Token != out.Token {
+			t.Errorf("%s: got another token", name)
+		}
+		w.signOut(out.Token)
+		w.refused(a, landing.ErrCodeUsed)
+	}
+}
+
+func TestAPendingGrantIsWorthNothing(t *testing.T) {
+	w := newWorld(t)
+	for _, tt := range []struct {
+		name string
+		bend func(a *landing.Arrival)
+	}{
+		{"forged", func(a *landing.Arrival) { a.Pending = []string{flip(a.Pending[0])} }},
+		{"made up", func(a *landing.Arrival) { a.Pending = []string{strings.Repeat("A", 200)} }},
+		{"stale", func(*landing.Arrival) { w.clock.Turn(5 * time.Minute) }},
+		{"another browser's", func(a *landing.Arrival) { a.Browsers = []string{"thief"} }},
+		{"without an arrival", func(a *landing.Arrival) { a.Browsers = nil }},
+		{"of an empty arrival", func(a *landing.Arrival) { a.Browsers = []string{""} }},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			code := w.koubei.Issue(provider)
+			a := arrival(code, "one")
+			a.Pending = []string{w.lose(a)}
+			w.must(w.redis.Client.FlushAll(t.Context()).Err())
+			tt.bend(&a)
+			out, err := w.Land(t.Context(), a)
+			// As good as none: the gateway is asked, and says that the code is spent.
+			if err == nil || out.Token != "" || !errors.Is(err, alipay.ErrCodeNotExist) && !errors.Is(err, alipay.ErrCodeExpired) {
+				t.Errorf("got %q, %v, want the gateway's refusal", out.Result, err)
+			}
+			if live, _ := w.sessions.List(t.Context(), provider.OperatorID); len(live) != 0 {
+				t.Errorf("got %d sessions, want none", len(live))
+			}
+		})
+	}
+}
+
+func flip(s string) string {
+	b := []byte(s)
+	if b[len(b)/2] ^= 1; b[len(b)/2] == s[len(b)/2] {
+		panic("not flipped")
+	}
+	return string(b)
+}
+
+func TestAPendingGrantIsBoundToItsCode(t *testing.T) {
+	w := newWorld(t)
+	a := arrival(w.koubei.Issue(provider), "one")
+	sealed := w.lose(a)
+	other := arrival(w.koubei.Issue(merchant), "one")
+	other.Pending = []string{sealed}
+	if out := w.land(other, landing.Landed); out.Session.OperatorID != merchant.OperatorID {
+		t.Errorf("got %s by a grant of another code", out.Session.OperatorID)
+	}
+	// What is sealed for another purpose doesn't open as a grant.
+	sealer, err := session.NewSealer(sealKey('a'))
+	w.must(err)
+	code := w.koubei.IssueIn(koubeisim.CodeUnknown, provider)
+	forged := arrival(code, "one")
+	forged.Pending = []string{sealer.Seal(session.SealHeld, operator.HashCode(w.koubei.AppID(), code), []byte(`{}`))}
+	w.refused(forged, alipay.ErrCodeNotExist)
+}
+
+func TestSealKeysRotatedMeanwhile(t *testing.T) {
+	w := newWorld(t)
+	a := arrival(w.koubei.Issue(provider), "one")
+	a.Pending = []string{w.lose(a)}
+	w.must(w.redis.Client.FlushAll(t.Context()).Err())
+	dropped := w.open(func(s *settings) { s.keys = [][]byte{sealKey('b')} })
+	if _, err := dropped.Land(t.Context(), a); !errors.Is(err, alipay.ErrCodeNotExist) {
+		t.Errorf("the old key dropped: got %v, want the gateway's refusal", err)
+	}
+	rotated := w.open(func(s *settings) { s.keys = [][]byte{sealKey('b'), sealKey('a')} })
+	if out, err := rotated.Land(t.Context(), a); err != nil || out.Result != landing.Landed {
+		t.Errorf("the old key second: got %q, %v", out.Result, err)
+	}
+	w.wantCalls(a.Code, 2)
+}
+
+func TestAPendingGrantBeatsARefusal(t *testing.T) {
+	w := newWorld(t)
+	a := arrival(w.koubei.Issue(provider), "one")
+	sealed := w.lose(a)
+	w.must(w.redis.Client.FlushAll(t.Context()).Err())
+	// Somebody else with the same link makes the gateway say that the code is spent.
+	w.refused(arrival(a.Code, "thief"), alipay.ErrCodeNotExist)
+	w.wantState(a.Code, "refused")
+	a.Pending = []string{sealed}
+	w.land(a, landing.Landed)
+}
+
+func TestAPendingGrantWaitsForAStrangersClaim(t *testing.T) {
+	w := newWorld(t)
+	a := arrival(w.koubei.Issue(provider), "one")
+	a.Pending = []string{w.lose(a)}
+	w.claimedBy(a.Code, "somebody else", 200*time.Millisecond, "thief")
+	w.land(a, landing.Landed)
+	w.wantCalls(a.Code, 1)
+}
+
+func TestHeldAndDeclinedBeatAPendingGrant(t *testing.T) {
+	w := newWorld(t)
+	current := w.land(arrival(w.koubei.Issue(merchant), "one"), landing.Landed).Token
+	a := signedIn(arrival(w.koubei.Issue(provider), "one"), current)
+	a.Pending = []string{w.lose(a)}
+	asked := w.land(a, landing.Asked)
+	w.wantState(a.Code, "held")
+	w.land(a, landing.Asked)
+	w.decide(asked, a, false, landing.Kept)
+	w.refused(a, landing.ErrCodeUsed)
+	w.signOut(current)
+	w.refused(a, landing.ErrCodeUsed)
+	w.wantState(a.Code, "declined")
+	w.wantCalls(a.Code, 1)
+}
+
+func TestARevocationVoidsAPendingGrant(t *testing.T) {
+	w := newWorld(t)
+	a := arrival(w.koubei.Issue(provider), "one")
+	a.Pending = []string{w.lose(a)}
+	_, err := w.open().sessions.Revoke(t.Context(), provider.OperatorID)
+	w.must(err)
+	for range 2 {
+		w.refused(a, landing.ErrCodeUsed)
+	}
+	w.wantState(a.Code, "declined")
+	if live, _ := w.sessions.List(t.Context(), provider.OperatorID); len(live) != 0 {
+		t.Error("a revoked operator has a session")
+	}
+}
+
+func TestParallelRetriesOfAPendingGrantMakeOneSession(t *testing.T) {
+	w := newWorld(t)
+	other := w.open()
+	for name, flush := range map[string]bool{"Redis intact": false, "Redis empty": true} {
+		a := arrival(w.koubei.Issue(provider), "one")
+		a.Pending = []string{w.lose(a)}
+		if flush {
+			w.must(w.redis.Client.FlushAll(t.Context()).Err())
+		}
+		var all []<-chan ended
+		for i := range 8 {
+			all = append(all, w.background([]*replica{w.replica, other}[i%2], a))
+		}
+		first := <-all[0]
+		for _, done := range all[1:] {
+			if out := <-done; out.err != nil || out.Token != first.Token {
+				t.Errorf("%s: got %q, %v, want one token for all", name, out.Result, out.err)
+			}
+		}
+		live, err := w.sessions.List(t.Context(), provider.OperatorID)
+		w.must(err)
+		if len(live) != 1 {
+			t.Errorf("%s: got %d sessions, want 1", name, len(live))
+		}
+		w.wantCalls(a.Code, 1)
+		w.signOut(first.Token)
+	}
+}
+
+// TestRedisLostAgain: the retry of a pending grant meets the same outage.
+func TestRedisLostAgain(t *testing.T) {
+	w := newWorld(t)
+	a := arrival(w.koubei.Issue(provider), "one")
+	a.Pending = []string{w.lose(a)}
+	w.tap.cut()
+	if out, err := w.Land(t.Context(), a); !errors.Is(err, store.ErrUnavailable) || out.Pending != "" {
+		t.Errorf("before the claim: got %v, want the same cookie kept", err)
+	}
+	w.tap.failAt("zadd")
+	out, err := w.Land(t.Context(), a)
+	if !errors.Is(err, store.ErrUnavailable) || out.Pending == "" {
+		t.Fatalf("after the claim: got %v, want the grant once more", err)
+	}
+	w.tap.with(nil)
+	a.Pending = []string{out.Pending}
+	w.land(a, landing.Landed)
+	w.wantCalls(a.Code, 1)
+}
+
+func TestABrowserWithoutAnArrivalGetsNoPendingGrant(t *testing.T) {
+	w := newWorld(t)
+	w.koubei.Next(koubeisim.SpendThenHold)
+	done := w.background(w.replica, arrival(w.koubei.Issue(provider)))
+	w.awaitHeld(1)
+	w.tap.cut()
+	w.koubei.Release()
+	if out := <-done; out.Pending != "" || !errors.Is(out.err, store.ErrUnavailable) {
+		t.Errorf("got %q, %v: nothing to bind it to", out.Pending, out.err)
+	}
+}

@@ -1,0 +1,304 @@
+package landing_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"koubei-landing/internal/alipay"
+	"koubei-landing/internal/koubeisim"
+	"koubei-landing/internal/landing"
+	"koubei-landing/internal/operator"
+	"koubei-landing/internal/session"
+	"koubei-landing/internal/store"
+	"koubei-landing/internal/testworld"
+)
+
+// world is a Redis, a Koubei, and replicas of the landing without the HTTP around it.
+type world struct {
+	t       *testing.T
+	koubei  *koubeisim.Koubei
+	gateway *url.URL
+	redis   *testworld.Redis
+	clock   *testworld.Clock
+
+	started, replaced atomic.Int64
+
+	*replica
+}
+
+// replica is one Lander with its own connections.
+type replica struct {
+	*landing.Lander
+	sessions *session.Manager
+	store    *store.Store
+	tap      *tap
+}
+
+// settings are what replicas differ in.
+type settings struct {
+	timeout     time.Duration // of an exchange
+	concurrency int
+	confirm     bool
+	limit       landing.Limit
+	keys        [][]byte
+}
+
+func newWorld(t *testing.T, changes ...func(*settings)) *world {
+	t.Helper()
+	w := &world{t: t, redis: testworld.StartRedis(t), clock: &testworld.Clock{}}
+	var err error
+	if w.koubei, err = koubeisim.New(koubeisim.Options{Now: w.clock.Now}); err != nil {
+		t.Fatal(err)
+	}
+	server := httptest.NewServer(w.koubei.Gateway())
+	t.Cleanup(server.Close)
+	t.Cleanup(func() { w.koubei.Release() })
+	if w.gateway, err = url.Parse(server.URL); err != nil {
+		t.Fatal(err)
+	}
+	w.replica = w.open(changes...)
+	return w
+}
+
+// open starts one more replica.
+func (w *world) open(changes ...func(*settings)) *replica {
+	w.t.Helper()
+	set := settings{
+		timeout: 5 * time.Second, concurrency: 64, confirm: true, keys: [][]byte{sealKey('a')},
+		limit: landing.Limit{Take: func(string) (func(), bool) { return func() {}, true }},
+	}
+	for _, change := range changes {
+		change(&set)
+	}
+	sealer, err := session.NewSealer(set.keys...)
+	w.must(err)
+	r := &replica{tap: &tap{}}
+	client := redis.NewClient(&redis.Options{Addr: w.redis.Addr(), ContextTimeoutEnabled: true, PoolSize: 64})
+	client.AddHook(r.tap)
+	w.t.Cleanup(func() { client.Close() })
+	r.store = store.New(store.Options{Redis: client, Prefix: "k:", Timeout: 500 * time.Millisecond})
+	r.sessions, err = session.New(session.Options{
+		Store: r.store, Sealer: sealer, Lifetime: 12 * time.Hour, Idle: 2 * time.Hour, Now: w.clock.Now,
+	})
+	w.must(err)
+	r.Lander = landing.New(landing.Options{
+		AppID: w.koubei.AppID(), Gateway: w.client(set), Sessions: r.sessions, Store: r.store, Sealer: sealer,
+		Limit: set.limit, Confirm: set.confirm, ExchangeTimeout: set.timeout, Concurrency: set.concurrency,
+		OnStarted: func(operator.Type) { w.started.Add(1) }, OnReplaced: func() { w.replaced.Add(1) },
+		Log: slog.New(slog.DiscardHandler), Now: w.clock.Now,
+	})
+	return r
+}
+
+func (w *world) client(set settings) *alipay.Client {
+	w.t.Helper()
+	private, err := alipay.ParsePrivateKey(w.koubei.AppPrivateKey())
+	w.must(err)
+	public, err := alipay.ParsePublicKey(w.koubei.AlipayPublicKey())
+	w.must(err)
+	client, err := alipay.New(alipay.Config{
+		AppID: w.koubei.AppID(), GatewayURL: w.gateway, PrivateKey: private, PublicKey: public,
+		Timeout: set.timeout, AttemptTimeout: set.timeout, MaxConns: 64, Now: w.clock.Now,
+	})
+	w.must(err)
+	return client
+}
+
+func sealKey(b byte) []byte { return []byte(strings.Repeat(string(b), session.SealKeySize)) }
+
+func (w *world) must(err error) {
+	w.t.Helper()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// The people.
+var (
+	provider = testworld.Provider
+	merchant = testworld.Merchant
+)
+
+// arrival is a browser, known by its arrival cookies, with a code.
+func arrival(code string, browsers ...string) landing.Arrival {
+	return landing.Arrival{Code: code, Browsers: browsers, Client: "192.0.2.1"}
+}
+
+// signedIn is the same browser with sessions.
+func signedIn(a landing.Arrival, tokens ...session.Token) landing.Arrival {
+	a.Tokens = tokens
+	return a
+}
+
+// land lands and wants a result.
+func (w *world) land(a landing.Arrival, want landing.Result) landing.Outcome {
+	w.t.Helper()
+	out, err := w.Land(w.t.Context(), a)
+	if err != nil || out.Result != want {
+		w.t.Fatalf("got %q, %v; want %q", out.Result, err, want)
+	}
+	return out
+}
+
+// refused lands and wants an error.
+func (w *world) refused(a landing.Arrival, want error) {
+	w.t.Helper()
+	if out, err := w.Land(w.t.Context(), a); !errors.Is(err, want) || out.Token != "" {
+		w.t.Errorf("got %q, %v; want %v", out.Result, err, want)
+	}
+}
+
+// background lands while the test goes on.
+func (w *world) background(r *replica, a landing.Arrival) <-chan ended {
+	done := make(chan ended, 1)
+	go func() {
+		out, err := r.Land(context.Background(), a)
+		done <- ended{out, err}
+	}()
+	return done
+}
+
+type ended struct {
+	landing.Outcome
+	err error
+}
+
+func (w *world) awaitHeld(n int) {
+	w.t.Helper()
+	ctx, cancel := context.WithTimeout(w.t.Context(), 5*time.Second)
+	defer cancel()
+	w.must(w.koubei.AwaitHeld(ctx, n))
+}
+
+// record is what the ledger says of a code, as another program reads it.
+type record struct {
+	State   string `json:"state"`
+	Owner   string `json:"owner"`
+	Verdict string `json:"verdict"`
+}
+
+func (w *world) key(code string) string {
+	return w.store.Key("code", operator.HashCode(w.koubei.AppID(), code))
+}
+
+func (w *world) record(code string) record {
+	w.t.Helper()
+	raw, err := w.redis.Client.Get(w.t.Context(), w.key(code)).Result()
+	if errors.Is(err, redis.Nil) {
+		return record{}
+	}
+	w.must(err)
+	var r record
+	w.must(json.Unmarshal([]byte(raw), &r))
+	return r
+}
+
+func (w *world) wantState(code, state string) {
+	w.t.Helper()
+	if got := w.record(code).State; got != state {
+		w.t.Errorf("got the ledger at %q, want %q", got, state)
+	}
+}
+
+// wantLife checks how long the ledger remembers: at most so long, and not noticeably less.
+func (w *world) wantLife(code string, want time.Duration) {
+	w.t.Helper()
+	if got := w.redis.Client.PTTL(w.t.Context(), w.key(code)).Val(); got > want || got < want-10*time.Second {
+		w.t.Errorf("got a life of %s, want %s", got, want)
+	}
+}
+
+func (w *world) wantCalls(code string, want int) {
+	w.t.Helper()
+	if got := w.koubei.CallsFor(code); got != want {
+		w.t.Errorf("got %d calls, want %d", got, want)
+	}
+}
+
+// claimedBy writes the claim of a replica that is not there.
+func (w *world) claimedBy(code, owner string, lease time.Duration, browsers ...string) {
+	w.t.Helper()
+	raw, err := json.Marshal(map[string]any{"state": "open", "owner": owner, "browsers": browsers})
+	w.must(err)
+	w.must(w.redis.Client.Set(w.t.Context(), w.key(code), raw, lease).Err())
+}
+
+func (w *world) signOut(token session.Token) {
+	w.t.Helper()
+	_, err := w.sessions.End(w.t.Context(), token)
+	w.must(err)
+}
+
+// tap sits between a replica and Redis: a test can cut the way there, or do something just before or after a command.
+type tap struct{ do atomic.Pointer[tapFunc] }
+
+// tapFunc is given the names of the commands that are sent together, and how to send them.
+type tapFunc func(ctx context.Context, names string, send func(context.Context) error) error
+
+var errCut = errors.New("the way to Redis is cut")
+
+// with does f to every command from now on; nil undoes it.
+func (t *tap) with(f tapFunc) {
+	if f == nil {
+		t.do.Store(nil)
+		return
+	}
+	t.do.Store(&f)
+}
+
+// cut cuts the way to Redis.
+func (t *tap) cut() {
+	t.with(func(context.Context, string, func(context.Context) error) error { return errCut })
+}
+
+// count counts the commands of one name that were answered.
+func (t *tap) count(name string) *atomic.Int64 {
+	var n atomic.Int64
+	t.with(func(ctx context.Context, names string, send func(context.Context) error) error {
+		err := send(ctx)
+		if names == name {
+			n.Add(1)
+		}
+		return err
+	})
+	return &n
+}
+
+func (t *tap) through(ctx context.Context, names string, send func(context.Context) error) error {
+	if f := t.do.Load(); f != nil {
+		return (*f)(ctx, names, send)
+	}
+	return send(ctx)
+}
+
+func (t *tap) DialHook(next redis.DialHook) redis.DialHook { return next }
+
+func (t *tap) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+	return func(ctx context.Context, cmd redis.Cmder) error {
+		err := t.through(ctx, cmd.Name(), func(ctx context.Context) error { return next(ctx, cmd) })
+		if err != nil && cmd.Err() == nil {
+			cmd.SetErr(err)
+		}
+		return err
+	}
+}
+
+func (t *tap) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return func(ctx context.Context, cmds []redis.Cmder) error {
+		var names []string
+		for _, cmd := range cmds {
+			names = append(names, cmd.Name())
+		}
+		return t.through(ctx, strings.Join(names, " "), func(ctx context.Context) error { return next(ctx, cmds) })
+	}
+}

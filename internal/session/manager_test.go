@@ -1,0 +1,206 @@
+package session_test
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"koubei-landing/internal/operator"
+	"koubei-landing/internal/session"
+)
+
+func TestThirtyTwoPartnersAndTheOldestLeaves(t *testing.T) {
+	w := newWorld(t)
+	token, _ := w.start("p0")
+	for i := 1; i < 32; i++ {
+		w.add(token, fmt.Sprintf("p%d", i))
+	}
+	if s := w.find(token); len(s.Entries) != 32 || s.Entries[31].PartnerID != "p0" {
+		t.Fatalf("got %s, want all 32, the oldest last", partners(s))
+	}
+	w.add(token, "p0") // renewed, it moves first and pushes nobody out
+	if s := w.find(token); len(s.Entries) != 32 || s.Newest().PartnerID != "p0" || s.Entries[31].PartnerID != "p1" {
+		t.Errorf("got %s, want p0 first and p1 last", partners(s))
+	}
+	s := w.add(token, "p32")
+	if _, ok := s.Partner("p1"); ok || len(s.Entries) != 32 || s.Newest().PartnerID != "p32" {
+		t.Errorf("got %s, want p1 gone", partners(s))
+	}
+	w.add(token, "") // the entry without a partner is one like the others
+	if s := w.find(token); len(s.Entries) != 32 || s.Newest().PartnerID != "" {
+		t.Errorf("got %s, want the entry without a partner first", partners(s))
+	}
+}
+
+func TestAnEntryHasATypeShopsAndEndOfItsOwn(t *testing.T) {
+	w := newWorld(t)
+	token, _ := w.start("one")
+	w.clock.Turn(time.Hour)
+	g := w.grant("two")
+	g.Operator.Type, g.ShopIDs = "MER_STAFF", "shop"
+	_, err := w.AddPartner(t.Context(), token, g, w.code())
+	w.must(err)
+	s := w.find(token)
+	one, _ := s.Partner("one")
+	two, _ := s.Partner("two")
+	if one.OperatorType != "PROVIDER" || one.ShopIDs != "" || two.OperatorType != "MER_STAFF" || two.ShopIDs != "shop" {
+		t.Errorf("got %+v and %+v", one, two)
+	}
+	if d := two.ExpiresAt.Sub(one.ExpiresAt); d < 59*time.Minute || d > 61*time.Minute || !s.Ends().Equal(two.ExpiresAt) {
+		t.Errorf("got ends %s apart, want an hour", d)
+	}
+}
+
+func TestNothingIsAddedToAnotherOperatorsSession(t *testing.T) {
+	w := newWorld(t)
+	token, _ := w.start("one")
+	for name, change := range map[string]func(*operator.Grant){
+		"operator":    func(g *operator.Grant) { g.Operator.ID = "another" },
+		"application": func(g *operator.Grant) { g.AppID = "another" },
+	} {
+		g := w.grant("two")
+		change(&g)
+		if _, err := w.AddPartner(t.Context(), token, g, w.code()); !errors.Is(err, session.ErrNone) {
+			t.Errorf("another %s: got %v, want none", name, err)
+		}
+	}
+	if got := partners(w.find(token)); got != "one" {
+		t.Errorf("got %s", got)
+	}
+}
+
+func TestNothingSecretIsInRedisInClear(t *testing.T) {
+	w := newWorld(t)
+	token, s := w.start("one")
+	for _, key := range w.redis.Client.Keys(t.Context(), "*session*").Val() {
+		value := w.redis.Client.Get(t.Context(), key).Val()
+		if strings.Contains(key+value, string(token)) || strings.Contains(key+value, "the-secret-code") {
+			t.Errorf("%s = %s", key, value)
+		}
+		if !json.Valid([]byte(value)) {
+			t.Errorf("%s is no JSON", value)
+		}
+	}
+	if got, err := w.Code(s.Newest()); err != nil || got != "the-secret-code-1" {
+		t.Errorf("got %q, %v", got, err)
+	}
+	for _, verb := range []string{"%v", "%s", "%q", "%#v", "%+v"} {
+		if got := fmt.Sprintf(verb, token); strings.Contains(got, string(token)) {
+			t.Errorf("%s prints the token", verb)
+		}
+	}
+}
+
+func TestEveryKeyHasAnEnd(t *testing.T) {
+	for _, idle := range []time.Duration{2 * time.Hour, 0} {
+		w := newWorld(t, func(o *session.Options) { o.Idle = idle })
+		token, _ := w.start("one")
+		w.add(token, "two")
+		w.clock.Turn(time.Hour)
+		w.find(token)
+		_, err := w.Revoke(t.Context(), "somebody")
+		w.must(err)
+		for _, key := range w.redis.Client.Keys(t.Context(), "*").Val() {
+			most := 12 * time.Hour
+			switch {
+			case strings.Contains(key, ":session:") && idle > 0:
+				most = idle
+			case strings.Contains(key, ":revoked:"):
+				most = 15 * time.Minute
+			}
+			if got := w.redis.Client.PTTL(t.Context(), key).Val(); got <= 0 || got > most {
+				t.Errorf("idle %s: %s lives for %s, want at most %s", idle, key, got, most)
+			}
+		}
+	}
+}
+
+func TestAGrantThatIsTooOldStartsNothing(t *testing.T) {
+	w := newWorld(t)
+	token, _ := w.start("one")
+	old := w.grant("two")
+	w.clock.Turn(14 * time.Minute)
+	if _, _, err := w.Start(t.Context(), old, w.code()); err != nil {
+		t.Errorf("14 minutes old: %v", err)
+	}
+	w.clock.Turn(time.Minute)
+	if _, _, err := w.Start(t.Context(), old, w.code()); !errors.Is(err, session.ErrNone) {
+		t.Errorf("15 minutes old: got %v: a revocation since may be forgotten", err)
+	}
+	if _, err := w.AddPartner(t.Context(), token, old, w.code()); !errors.Is(err, session.ErrNone) {
+		t.Errorf("15 minutes old, added: got %v", err)
+	}
+	if got := partners(w.find(token)); got != "one" {
+		t.Errorf("got %s", got)
+	}
+}
+
+func TestAForeignRecordIsNoSession(t *testing.T) {
+	w := newWorld(t)
+	token, s := w.start("one")
+	for _, raw := range []string{"", "{}", "junk", `{"v":2,"operator_id":"x"}`, `{"v":1,"operator_id":"x","entries":[]}`} {
+		w.must(w.redis.Client.Set(t.Context(), "k:session:"+s.Hash(), raw, time.Hour).Err())
+		if _, err := w.Find(t.Context(), token); !errors.Is(err, session.ErrNone) {
+			t.Errorf("%q: got %v, want none", raw, err)
+		}
+	}
+}
+
+func TestStoredEndsAreCheckedThoughRedisKeepsTheKey(t *testing.T) {
+	w := newWorld(t)
+	token, s := w.start("one")
+	w.must(w.redis.Client.Persist(t.Context(), "k:session:"+s.Hash()).Err())
+	w.clock.Turn(2 * time.Hour)
+	if _, err := w.Find(t.Context(), token); !errors.Is(err, session.ErrNone) {
+		t.Errorf("idle: got %v, want none", err)
+	}
+}
+
+func TestTheIndexDoesNotGrow(t *testing.T) {
+	w := newWorld(t, func(o *session.Options) { o.Idle = 0 })
+	for range 20 {
+		w.start("one")
+	}
+	w.wantIndexed(20)
+	w.clock.Turn(13 * time.Hour) // they end by themselves
+	for _, key := range w.redis.Client.Keys(t.Context(), "k:session:*").Val() {
+		w.redis.Client.Del(t.Context(), key)
+	}
+	token, _ := w.start("one")
+	w.wantIndexed(1)
+	if live, err := w.List(t.Context(), operatorID); err != nil || len(live) != 1 {
+		t.Errorf("got %d, %v, want 1", len(live), err)
+	}
+	_, err := w.End(t.Context(), token)
+	w.must(err)
+	w.wantGone(token)
+	if n := w.redis.Client.Exists(t.Context(), "k:operator:"+operatorID).Val(); n != 0 {
+		t.Error("an empty index is left")
+	}
+}
+
+func TestListAndRevoke(t *testing.T) {
+	w := newWorld(t)
+	one, _ := w.start("one")
+	two, gone := w.start("two")
+	w.must(w.redis.Client.Del(t.Context(), "k:session:"+gone.Hash()).Err()) // idle for too long
+	if live, err := w.List(t.Context(), operatorID); err != nil || len(live) != 1 {
+		t.Errorf("got %d, %v, want 1", len(live), err)
+	}
+	if live, err := w.List(t.Context(), "nobody"); err != nil || len(live) != 0 {
+		t.Errorf("got %d, %v, want none", len(live), err)
+	}
+	if n, err := w.Revoke(t.Context(), operatorID); err != nil || n != 1 {
+		t.Errorf("got %d, %v, want 1", n, err)
+	}
+	w.wantGone(one)
+	w.wantGone(two)
+	if n, err := w.Revoke(t.Context(), operatorID); err != nil || n != 0 {
+		t.Errorf("again: got %d, %v, want none", n, err)
+	}
+	// Koubei vouches anew, and no mark stands in the way.
+	w.start("one")
+}

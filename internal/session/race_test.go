@@ -1,0 +1,179 @@
+package session_test
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"koubei-landing/internal/session"
+	"koubei-landing/internal/store"
+)
+
+// The races of a slow request with a sign-out or a revocation, each played by hand: the tap does the other's part just
+// before a command of the slow one is sent.
+
+func TestARenewalNeverBringsASessionBack(t *testing.T) {
+	w := newWorld(t)
+	other, _ := w.open()
+	for name, end := range map[string]func(session.Token) error{
+		"sign-out": func(token session.Token) error { _, err := other.End(t.Context(), token); return err },
+		"revocation": func(session.Token) error {
+			_, err := other.Revoke(t.Context(), operatorID)
+			return err
+		},
+	} {
+		token, _ := w.start("one")
+		w.clock.Turn(time.Hour) // the next read renews
+		w.tap.before("eval", func() { w.must(end(token)) })
+		// The read was before the end, so it may succeed; what counts is what it leaves.
+		if _, err := w.Find(t.Context(), token); err != nil && !errors.Is(err, session.ErrNone) {
+			t.Errorf("%s: %v", name, err)
+		}
+		w.wantGone(token)
+	}
+}
+
+func TestAPartnerIsNotAddedToASessionThatEnds(t *testing.T) {
+	w := newWorld(t)
+	other, _ := w.open()
+	token, _ := w.start("one")
+	g := w.grant("two")
+	w.tap.before("zadd", func() {
+		_, err := other.End(t.Context(), token)
+		w.must(err)
+	})
+	if _, err := w.AddPartner(t.Context(), token, g, w.code()); !errors.Is(err, session.ErrNone) {
+		t.Errorf("sign-out: got %v, want none", err)
+	}
+	w.wantGone(token)
+
+	token, _ = w.start("one")
+	g = w.grant("two")
+	w.tap.before("zadd", func() {
+		_, err := other.Revoke(t.Context(), operatorID)
+		w.must(err)
+	})
+	if _, err := w.AddPartner(t.Context(), token, g, w.code()); !errors.Is(err, session.ErrRevoked) && !errors.Is(err, session.ErrNone) {
+		t.Errorf("revocation: got %v, want revoked", err)
+	}
+	w.wantGone(token)
+}
+
+func TestAStartDoesNotOutrunARevocation(t *testing.T) {
+	w := newWorld(t)
+	other, _ := w.open()
+	revoke := func() {
+		_, err := other.Revoke(t.Context(), operatorID)
+		w.must(err)
+	}
+	// Exchanged before, written after.
+	g := w.grant("one")
+	revoke()
+	if token, _, err := w.Start(t.Context(), g, w.code()); !errors.Is(err, session.ErrRevoked) || token != "" {
+		t.Errorf("got %v, want revoked", err)
+	}
+	w.wantGone("")
+	// Between the exchange and the write.
+	g = w.grant("one")
+	w.tap.before("zadd", revoke)
+	if _, _, err := w.Start(t.Context(), g, w.code()); !errors.Is(err, session.ErrRevoked) {
+		t.Errorf("overlapping: got %v, want revoked", err)
+	}
+	w.wantGone("")
+	// The index alone was written when the revocation looked: the mark stands, and the session's write meets it.
+	g = w.grant("one")
+	w.must(w.redis.Client.Set(t.Context(), "k:revoked:"+operatorID, w.clock.Now().UnixMicro(), 15*time.Minute).Err())
+	if _, _, err := w.Start(t.Context(), g, w.code()); !errors.Is(err, session.ErrRevoked) {
+		t.Errorf("mark first: got %v, want revoked", err)
+	}
+	w.wantGone("")
+	// In the same microsecond: not younger.
+	g = w.grant("one")
+	w.must(w.redis.Client.Set(t.Context(), "k:revoked:"+operatorID, g.ExchangedAt.UnixMicro(), 15*time.Minute).Err())
+	if _, _, err := w.Start(t.Context(), g, w.code()); !errors.Is(err, session.ErrRevoked) {
+		t.Errorf("at once: got %v, want revoked", err)
+	}
+	w.wantGone("")
+}
+
+func TestTheMarkStandsBeforeTheIndexIsRead(t *testing.T) {
+	w := newWorld(t)
+	slow, tap := w.open()
+	g := w.grant("one")
+	tap.before("zrange", func() { // Revoke is about to look, and a landing comes in between
+		if _, _, err := w.Start(t.Context(), g, w.code()); !errors.Is(err, session.ErrRevoked) {
+			t.Errorf("got %v, want revoked: the mark must be there by now", err)
+		}
+	})
+	_, err := slow.Revoke(t.Context(), operatorID)
+	w.must(err)
+	w.wantGone("")
+}
+
+func TestAnIndexIsWrittenBeforeTheSession(t *testing.T) {
+	w := newWorld(t)
+	// The answer is lost, so nobody knows whether all of it was done: the index must know of the session nonetheless.
+	w.tap.lose("zadd")
+	if token, _, err := w.Start(t.Context(), w.grant("one"), w.code()); !errors.Is(err, store.ErrUnavailable) || token != "" {
+		t.Fatalf("got %v, want unavailable", err)
+	}
+	if n, err := w.Revoke(t.Context(), operatorID); err != nil || n != 1 {
+		t.Errorf("got %d, %v, want the session that nobody was told of revoked", n, err)
+	}
+	w.wantGone("")
+}
+
+func TestTabsAtOnceLoseNoPartner(t *testing.T) {
+	w := newWorld(t)
+	other, _ := w.open()
+	token, _ := w.start("one")
+	w.tap.before("zadd", func() {
+		_, err := other.AddPartner(t.Context(), token, w.grant("two"), w.code())
+		w.must(err)
+	})
+	w.add(token, "three")
+	if got := partners(w.find(token)); got != "three two one" {
+		t.Errorf("got %s, want three two one", got)
+	}
+	// Nor does a renewal that began before.
+	w.clock.Turn(time.Hour)
+	w.tap.before("eval", func() {
+		_, err := other.AddPartner(t.Context(), token, w.grant("four"), w.code())
+		w.must(err)
+	})
+	w.find(token)
+	if got := partners(w.find(token)); got != "four three two one" {
+		t.Errorf("got %s, want four three two one", got)
+	}
+}
+
+func TestAnOldGrantIsWorthNothingBesideAYoungerSession(t *testing.T) {
+	w := newWorld(t)
+	old := w.grant("two")
+	_, err := w.Revoke(t.Context(), operatorID)
+	w.must(err)
+	token, _ := w.start("one") // Koubei has vouched anew
+	if _, err := w.AddPartner(t.Context(), token, old, w.code()); !errors.Is(err, session.ErrRevoked) {
+		t.Errorf("got %v, want revoked", err)
+	}
+	if s, err := w.Find(t.Context(), token); err == nil {
+		if _, ok := s.Partner("two"); ok {
+			t.Error("a revoked grant has become an entry")
+		}
+	}
+}
+
+func TestASignOutWhoseAnswerIsLostIsDone(t *testing.T) {
+	w := newWorld(t)
+	token, _ := w.start("one")
+	w.tap.lose("eval")
+	if _, err := w.End(t.Context(), token); !errors.Is(err, store.ErrUnavailable) {
+		t.Errorf("got %v, want unavailable", err)
+	}
+	if _, err := w.Find(t.Context(), token); !errors.Is(err, session.ErrNone) {
+		t.Errorf("got %v, want none", err)
+	}
+	if _, err := w.End(t.Context(), token); !errors.Is(err, session.ErrNone) {
+		t.Errorf("again: got %v, want none", err)
+	}
+}
