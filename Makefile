@@ -1,0 +1,30 @@
+# make demo is for newcomers, make test is what CI runs. The rest are their parts.
+
+GO ?= go
+FUZZTIME ?= 10s
+
+.PHONY: demo build test test-short tools lint fuzz screenshots
+
+demo: ## everything in one process; prints the address to open
+	$(GO) run ./cmd/demo
+
+build: ## the programs, into bin/
+	$(GO) build -trimpath -o bin/ ./cmd/...
+
+test: tools lint fuzz ## everything: lint, ten seconds of every fuzz target, all tests under the race detector
+	$(GO) test -race -count=1 -timeout=10m ./...
+
+test-short: ## all tests, without the race detector, as far as they are not cached
+	$(GO) test ./...
+
+tools: ## installs what the tests need, on Debian; elsewhere says what is missing
+	scripts/install-test-tools
+
+lint:
+	scripts/lint
+
+fuzz: ## every fuzz target, FUZZTIME each
+	scripts/fuzz $(FUZZTIME)
+
+screenshots: tools ## renews docs/screenshots
+	$(GO) test -count=1 -run '^TestScreenshots$$' ./e2e -screenshots=$(CURDIR)/docs/screenshots

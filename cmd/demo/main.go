@@ -1,0 +1,59 @@
+// Demo is everything in one process: a stand-in for Koubei, the landing service with a Redis embedded, and a tiny ISV
+// behind the service. It prints the address to open. All of it is on loopback, and keys and codes are new at every start.
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	context.AfterFunc(ctx, stop) // a second Ctrl-C ends it at once
+	os.Exit(run(ctx, os.Args[1:], os.Getenv, os.Stdout, os.Stderr))
+}
+
+// settings are the demo's own: where it listens and how much it says.
+type settings struct {
+	Port     uint16 `default:"8900" help:"Koubei's portal, the one address to open; the ISV's pages take the next port. Where one is busy, any free one is used; 0 uses any."`
+	LogLevel string `default:"info" enum:"debug,info,warn,error" help:"What the service logs, on standard error: debug, info, warn or error."`
+}
+
+const description = "The landing service, a stand-in for Koubei and an ISV's pages, in one process. " +
+	"REDIS_URL makes it use that Redis in place of the embedded one."
+
+func run(ctx context.Context, args []string, getenv func(string) string, stdout, stderr io.Writer) int {
+	var s settings
+	exited, code := false, 0
+	parser, err := kong.New(&s, kong.Name("demo"), kong.Description(description), kong.Writers(stdout, stderr),
+		kong.Exit(func(c int) { exited, code = true, c }))
+	if err == nil {
+		_, err = parser.Parse(args)
+	}
+	if exited { // --help
+		return code
+	}
+	if err != nil {
+		fmt.Fprintln(stderr, "demo:", err)
+		return 2
+	}
+	d, err := start(ctx, s, getenv("REDIS_URL"), stderr)
+	if err != nil {
+		fmt.Fprintln(stderr, "demo:", err)
+		return 1
+	}
+	d.announce(stdout)
+	if err := d.wait(); err != nil {
+		fmt.Fprintln(stderr, "demo:", err)
+		return 1
+	}
+	fmt.Fprintln(stdout, "Bye.")
+	return 0
+}

@@ -1,0 +1,65 @@
+package main
+
+import (
+	"crypto/x509"
+	"errors"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"time"
+
+	"koubei-landing/internal/alipay"
+	"koubei-landing/internal/app"
+	"koubei-landing/internal/handler"
+	"koubei-landing/internal/koubeisim"
+	"koubei-landing/internal/session"
+)
+
+// callbackPath is the address that the ISV registered at Koubei.
+const callbackPath = servicePath + "/callback"
+
+// serviceConfig is the settings of a service that shares its host with the ISV's pages: the documented defaults, but
+// for addresses, keys and the home page.
+func serviceConfig(koubei *koubeisim.Koubei, portal, isv, redisURL string, log *slog.Logger) (app.Config, error) {
+	private, privateErr := alipay.ParsePrivateKey(koubei.AppPrivateKey())
+	public, publicErr := alipay.ParsePublicKey(koubei.AlipayPublicKey())
+	gateway, gatewayErr := url.Parse(portal + "/gateway.do")
+	here, hereErr := url.Parse(isv + servicePath)
+	if err := errors.Join(privateErr, publicErr, gatewayErr, hereErr); err != nil {
+		return app.Config{}, err
+	}
+	seal, err := session.DeriveSealKey(x509.MarshalPKCS1PrivateKey(private))
+	if err != nil {
+		return app.Config{}, err
+	}
+	targets := handler.Targets{Public: here, Callback: callbackPath}
+	if targets.Home, err = targets.ParseHome(shopPath + "?partner_id={partner_id}"); err != nil {
+		return app.Config{}, err
+	}
+	return app.Config{
+		PublicListen:   "127.0.0.1:0",
+		InternalListen: "127.0.0.1:0",
+		PublicURL:      here,
+		CallbackPath:   callbackPath,
+		EntryURL:       portal + "/",
+		Alipay: alipay.Config{
+			AppID: koubei.AppID(), PrivateKey: private, PublicKey: public, GatewayURL: gateway,
+			Timeout: 10 * time.Second, AttemptTimeout: 6 * time.Second,
+		},
+		Redis:           app.Redis{URL: redisURL, Mode: app.Single, Timeout: 500 * time.Millisecond, Prefix: "koubei:" + koubei.AppID() + ":"},
+		SealKeys:        [][]byte{seal},
+		SessionLifetime: 12 * time.Hour,
+		SessionIdle:     2 * time.Hour,
+		Cookie:          session.CookieOptions{Name: "koubei_session", SameSite: http.SameSiteLaxMode},
+		Targets:         targets,
+		ArrivalCheck:    true,
+		ConfirmSwitch:   true,
+		CallbackRate:    60,
+		TrustedProxies:  []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")},
+		MaxRequests:     1000,
+		ShutdownTimeout: 15 * time.Second,
+		Log:             log,
+		Now:             time.Now,
+	}, nil
+}

@@ -1,0 +1,266 @@
+package e2e_test
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/chromedp/cdproto/cdp"
+	cdplog "github.com/chromedp/cdproto/log"
+	"github.com/chromedp/cdproto/network"
+	"github.com/chromedp/cdproto/page"
+	"github.com/chromedp/cdproto/runtime"
+	"github.com/chromedp/chromedp"
+)
+
+// chromium is one process for all tests; each test has a fresh profile in it.
+var chromium = sync.OnceValues(func() (context.Context, error) { return startChromium(context.Background(), "") })
+
+// endChromium ends the process, if a test has started it.
+var endChromium = func() {}
+
+// flags keep Chromium to what the tests do, without a word to anybody outside. Newer ones drop the second click of a
+// double click by themselves; what older browsers do is what is to be tested.
+var flags = []chromedp.ExecAllocatorOption{
+	chromedp.NoSandbox, chromedp.DisableGPU,
+	chromedp.Flag("disable-component-update", true), chromedp.Flag("disable-quic", true),
+	chromedp.Flag("lang", "zh-CN"), chromedp.Flag("accept-lang", "zh-CN"),
+	chromedp.Flag("disable-features", "Translate,IgnoreDuplicateNavs"),
+	chromedp.WindowSize(1280, 900),
+}
+
+// startChromium starts a browser; with preferences, if there are any.
+func startChromium(parent context.Context, preferences string) (context.Context, error) {
+	dir, err := os.MkdirTemp("", "koubei-chromium-")
+	if err != nil {
+		return nil, err
+	}
+	if preferences != "" {
+		if err := os.Mkdir(filepath.Join(dir, "Default"), 0o700); err != nil {
+			return nil, err
+		}
+		if err := os.WriteFile(filepath.Join(dir, "Default", "Preferences"), []byte(preferences), 0o600); err != nil {
+			return nil, err
+		}
+	}
+	options := append(chromedp.DefaultExecAllocatorOptions[:], flags...)
+	allocator, _ := chromedp.NewExecAllocator(parent, append(options, chromedp.UserDataDir(dir))...)
+	ctx, _ := chromedp.NewContext(allocator)
+	end := endChromium
+	endChromium = func() {
+		_ = chromedp.Cancel(ctx)
+		os.RemoveAll(dir)
+		end()
+	}
+	if err := chromedp.Do(ctx); err != nil {
+		return nil, fmt.Errorf("starting Chromium (Debian's package chromium): %w", err)
+	}
+	return ctx, nil
+}
+
+// tab is one tab of a browser, and what was seen in it.
+type tab struct {
+	t   *testing.T
+	ctx context.Context
+
+	mu        sync.Mutex
+	requests  []*network.Request
+	responses []*network.Response
+	complaint []string // policies that a page violated, and exceptions
+}
+
+// newBrowser opens a tab of a fresh profile: no cookies, no history.
+func newBrowser(t *testing.T) *tab {
+	t.Helper()
+	ctx, err := chromium()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return newTab(t, ctx, chromedp.WithNewBrowserContext())
+}
+
+// another opens one more tab of the same profile.
+func (b *tab) another() *tab {
+	b.t.Helper()
+	return newTab(b.t, b.ctx)
+}
+
+func newTab(t *testing.T, parent context.Context, options ...chromedp.ContextOption) *tab {
+	t.Helper()
+	ctx, cancel := chromedp.NewContext(parent, options...)
+	t.Cleanup(cancel)
+	b := &tab{t: t, ctx: ctx}
+	if err := chromedp.Do(ctx, chromedp.Func(b.enable)); err != nil {
+		t.Fatal(err)
+	}
+	if err := chromedp.Listen(ctx, b.note); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		for _, c := range b.complaint {
+			t.Errorf("the browser's console: %s", c)
+		}
+	})
+	return b
+}
+
+func (b *tab) enable(ctx context.Context, t *chromedp.Target) error {
+	_, err := cdp.Call(ctx, t, network.Enable, network.EnableParams{})
+	return err
+}
+
+// note keeps what the tests ask about.
+func (b *tab) note(event any) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	switch e := event.(type) {
+	case *network.EventRequestWillBeSent:
+		b.requests = append(b.requests, e.Request)
+		if e.RedirectResponse != nil {
+			b.responses = append(b.responses, e.RedirectResponse)
+		}
+	case *network.EventResponseReceived:
+		b.responses = append(b.responses, e.Response)
+	case *runtime.EventExceptionThrown:
+		b.complaint = append(b.complaint, e.ExceptionDetails.Text)
+	case *cdplog.EventEntryAdded:
+		if strings.Contains(e.Entry.Text, "Content Security Policy") {
+			b.complaint = append(b.complaint, e.Entry.Text)
+		}
+	}
+}
+
+// answered counts the answers to addresses that hold a text, of a status.
+func (b *tab) answered(part string, status int64) int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	n := 0
+	for _, r := range b.responses {
+		if strings.Contains(r.URL, part) && r.Status == status {
+			n++
+		}
+	}
+	return n
+}
+
+// asked counts the requests to addresses that hold a text.
+func (b *tab) asked(part string) int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	n := 0
+	for _, r := range b.requests {
+		if strings.Contains(r.URL, part) {
+			n++
+		}
+	}
+	return n
+}
+
+// do runs steps, within the time that anything may take.
+func (b *tab) do(steps ...chromedp.Action[chromedp.Void]) {
+	b.t.Helper()
+	ctx, cancel := context.WithTimeout(b.ctx, patience)
+	defer cancel()
+	if err := chromedp.Do(ctx, steps...); err != nil {
+		b.t.Fatalf("%v\n%s", err, b.describe())
+	}
+}
+
+func get[T any](b *tab, a chromedp.Action[T]) T {
+	b.t.Helper()
+	ctx, cancel := context.WithTimeout(b.ctx, patience)
+	defer cancel()
+	v, err := chromedp.Run(ctx, a)
+	if err != nil {
+		b.t.Fatalf("%v\n%s", err, b.describe())
+	}
+	return v
+}
+
+// describe is for a failure: where the tab is, and what it shows.
+func (b *tab) describe() string {
+	ctx, cancel := context.WithTimeout(b.ctx, patience)
+	defer cancel()
+	text, err := chromedp.Run(ctx, chromedp.Evaluate[string](`location.href + "\n" + document.body.innerText`))
+	if err != nil {
+		return err.Error()
+	}
+	return text
+}
+
+func (b *tab) open(address string)   { b.t.Helper(); b.do(chromedp.Navigate(address)) }
+func (b *tab) click(selector string) { b.t.Helper(); b.do(chromedp.Click(chromedp.CSS(selector))) }
+func (b *tab) reload()               { b.t.Helper(); b.do(chromedp.Reload()) }
+func (b *tab) see(selector string)   { b.t.Helper(); b.do(chromedp.WaitVisible(chromedp.CSS(selector))) }
+
+// at waits until the tab shows the page at an address.
+func (b *tab) at(address string) {
+	b.t.Helper()
+	ctx, cancel := context.WithTimeout(b.ctx, patience)
+	defer cancel()
+	eventually(b.t, "the tab is at "+address, func() error {
+		got, err := chromedp.Run(ctx, chromedp.Evaluate[[]string](`[location.href, document.readyState]`))
+		if err != nil {
+			return err // asked in the middle of a navigation
+		}
+		if got[0] != address || got[1] != "complete" {
+			return fmt.Errorf("it is at %s (%s)", got[0], got[1])
+		}
+		return nil
+	})
+}
+
+func (b *tab) text(sel string) string {
+	b.t.Helper()
+	return strings.TrimSpace(get(b, chromedp.Text(chromedp.CSS(sel))))
+}
+
+// travel goes back or forward in the history, as the browser's buttons do. It doesn't wait: a page that comes back from
+// the browser's memory is not loaded again.
+func (b *tab) travel(steps int64) {
+	b.t.Helper()
+	b.do(chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
+		history, err := cdp.Call(ctx, t, page.GetNavigationHistory, cdp.Empty{})
+		if err != nil {
+			return err
+		}
+		entry := history.Entries[history.CurrentIndex+steps]
+		_, err = cdp.Call(ctx, t, page.NavigateToHistoryEntry, page.NavigateToHistoryEntryParams{EntryID: entry.ID})
+		return err
+	}))
+}
+
+// place is where an element is.
+func (b *tab) place(selector string) (x, y float64) {
+	b.t.Helper()
+	r := get(b, chromedp.Evaluate[[]float64](fmt.Sprintf(
+		`(r => [r.x + r.width / 2, r.y + r.height / 2])(document.querySelector(%q).getBoundingClientRect())`, selector)))
+	return r[0], r[1]
+}
+
+// tokens are the values of the session's cookies, as the browser keeps them.
+func (b *tab) tokens(d *demo) []string {
+	b.t.Helper()
+	var tokens []string
+	for _, c := range b.cookies() {
+		if c.Name == "koubei_session" {
+			tokens = append(tokens, c.Value)
+		}
+		d.keepOut(c.Value)
+	}
+	return tokens
+}
+
+func (b *tab) cookies() []*network.Cookie {
+	b.t.Helper()
+	return get(b, func(ctx context.Context, t *chromedp.Target) ([]*network.Cookie, error) {
+		res, err := cdp.Call(ctx, t, network.GetCookies, network.GetCookiesParams{})
+		return res.Cookies, err
+	})
+}

@@ -1,0 +1,252 @@
+package e2e_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"os/exec"
+	"regexp"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// patience is how long anything may take before a test fails.
+const patience = 30 * time.Second
+
+// demo is the demo, running as a process of its own.
+type demo struct {
+	t                              *testing.T
+	portal, isv, service, internal string // addresses, each with a slash at its end but the last
+	log                            *buffer
+
+	mu      sync.Mutex
+	secrets []string
+}
+
+var address = regexp.MustCompile(`http://\S+`)
+
+// startDemo starts the demo on free ports. When the test ends, it must end well, and have kept codes, tokens and keys
+// out of its log, which is at debug level.
+func startDemo(t *testing.T) *demo {
+	t.Helper()
+	d := &demo{t: t, log: &buffer{}}
+	stdout := &buffer{}
+	cmd := exec.Command(demoProgram, "--port=0", "--log-level=debug")
+	cmd.Env = append(os.Environ(), "REDIS_URL=")
+	cmd.Stdout, cmd.Stderr = stdout, d.log
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	t.Cleanup(func() {
+		_ = cmd.Process.Signal(os.Interrupt)
+		select {
+		case err := <-ended:
+			if err != nil {
+				t.Errorf("the demo: %v\n%s", err, d.log)
+			}
+		case <-time.After(patience):
+			_ = cmd.Process.Kill()
+			t.Errorf("the demo did not end on Ctrl-C\n%s", d.log)
+		}
+		d.checkLog()
+	})
+	eventually(t, "the demo prints its addresses", func() error {
+		if !strings.Contains(stdout.String(), "Ctrl-C") {
+			return fmt.Errorf("printed %q and logged %q", stdout, d.log)
+		}
+		return nil
+	})
+	all := address.FindAllString(stdout.String(), -1)
+	if len(all) != 4 {
+		t.Fatalf("got addresses %q, want four", all)
+	}
+	d.portal, d.isv, d.service, d.internal = all[0], all[1], all[2], strings.TrimSuffix(all[3], "/metrics")
+	var app struct {
+		Key string `json:"app_private_key"`
+	}
+	d.api(http.MethodGet, "app", nil, &app)
+	d.keepOut(app.Key[:64])
+	return d
+}
+
+// keepOut adds what must not be in the log.
+func (d *demo) keepOut(secret string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.secrets = append(d.secrets, secret)
+}
+
+func (d *demo) checkLog() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, secret := range d.secrets {
+		if strings.Contains(d.log.String(), secret) {
+			d.t.Errorf("the log holds the code, token or key %s", secret)
+		}
+	}
+	if strings.Contains(d.log.String(), "DATA RACE") {
+		d.t.Errorf("%s", d.log)
+	}
+}
+
+// api asks the portal's control API.
+func (d *demo) api(method, path string, in, out any) {
+	d.t.Helper()
+	if err := d.tryAPI(method, path, in, out); err != nil {
+		d.t.Fatal(err)
+	}
+}
+
+func (d *demo) tryAPI(method, path string, in, out any) error {
+	var body bytes.Buffer
+	if in != nil {
+		if err := json.NewEncoder(&body).Encode(in); err != nil {
+			return err
+		}
+	}
+	r, err := http.NewRequest(method, d.portal+"api/"+path, &body)
+	if err != nil {
+		return err
+	}
+	a, err := http.DefaultClient.Do(r)
+	if err != nil {
+		return err
+	}
+	defer a.Body.Close()
+	answer, err := io.ReadAll(a.Body)
+	if err != nil {
+		return err
+	}
+	if a.StatusCode >= http.StatusBadRequest {
+		return fmt.Errorf("%s %s: %d %s", method, path, a.StatusCode, answer)
+	}
+	if out == nil {
+		return nil
+	}
+	return json.Unmarshal(answer, out)
+}
+
+// person is somebody of the portal's cast.
+type person struct{ name, id, typ, partner, shops string }
+
+// The cast, with and without a merchant.
+var (
+	provider          = person{"provider", "2088102150477652", "PROVIDER", noodles, ""}
+	providerForCoffee = person{"provider-b", "2088102150477652", "PROVIDER", coffee, ""}
+	providerStaff     = person{"provider-staff", "2088102150477660", "PROVIDER_STAFF", noodles, noodleShops}
+	merchant          = person{"mer", noodles, "MER", noodles, ""}
+	everybody         = []person{
+		provider, {"provider-none", provider.id, "PROVIDER", "", ""},
+		providerStaff, {"provider-staff-none", "2088102150477660", "PROVIDER_STAFF", "", ""},
+		merchant, {"mer-none", noodles, "MER", "", ""},
+		{"mer-staff", "2088102150477670", "MER_STAFF", noodles, noodleShops}, {"mer-staff-none", "2088102150477670", "MER_STAFF", "", ""},
+		{"sales", "2088102150477680", "SALES", noodles, ""}, {"sales-none", "2088102150477680", "SALES", "", ""},
+	}
+)
+
+const (
+	noodles     = "2088102150477653"
+	coffee      = "2088102150477701"
+	noodleShops = "2015060900077000000000152345,2015060900077000000000152346"
+)
+
+// shop is where a landing of p leads.
+func (d *demo) shop(p person) string { return d.isv + "shop?partner_id=" + p.partner }
+
+// issue makes a code and returns it with the link that Koubei would redirect to.
+func (d *demo) issue(p person) (code, link string) {
+	d.t.Helper()
+	var out struct{ Code, URL string }
+	d.api(http.MethodPost, "codes", map[string]string{
+		"operator_id": p.id, "operator_type": p.typ, "partner_id": p.partner, "shop_ids": p.shops}, &out)
+	d.keepOut(out.Code)
+	return out.Code, out.URL
+}
+
+// goWrong queues faults, one for each gateway call to come.
+func (d *demo) goWrong(faults ...string) {
+	d.t.Helper()
+	d.api(http.MethodPost, "faults", map[string][]string{"faults": faults}, nil)
+}
+
+// call is one request that reached the gateway.
+type call struct{ Code, Fault, Outcome string }
+
+// calls lists what reached the gateway: about one code, or all when it is empty.
+func (d *demo) calls(code string) []call {
+	d.t.Helper()
+	var out struct{ Calls []call }
+	d.api(http.MethodGet, "calls?code="+url.QueryEscape(code), nil, &out)
+	return out.Calls
+}
+
+// wantCalls holds the gateway's calls about a code to these outcomes.
+func (d *demo) wantCalls(code string, outcomes ...string) {
+	d.t.Helper()
+	var got []string
+	for _, c := range d.calls(code) {
+		got = append(got, c.Outcome)
+	}
+	if fmt.Sprint(got) != fmt.Sprint(outcomes) {
+		d.t.Errorf("got gateway calls %q, want %q", got, outcomes)
+	}
+}
+
+// lastCode is the code of the last call, for landings whose code the portal made.
+func (d *demo) lastCode() string {
+	d.t.Helper()
+	all := d.calls("")
+	if len(all) == 0 {
+		d.t.Fatal("nothing has reached the gateway")
+	}
+	code := all[len(all)-1].Code
+	d.keepOut(code)
+	return code
+}
+
+// eventually waits until check returns nil.
+func eventually(t *testing.T, what string, check func() error) {
+	t.Helper()
+	deadline := time.After(patience)
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		err := check()
+		if err == nil {
+			return
+		}
+		select {
+		case <-deadline:
+			t.Fatalf("%s: not within %s: %v", what, patience, err)
+		case <-tick.C:
+		}
+	}
+}
+
+// buffer is what a process writes.
+type buffer struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (b *buffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.Write(p)
+}
+
+func (b *buffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.String()
+}

@@ -1,0 +1,106 @@
+package e2e_test
+
+import (
+	"context"
+	"flag"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/page"
+	"github.com/chromedp/chromedp"
+)
+
+// screenshotDir is where the screenshots are kept. Without it they are taken all the same: a page that can't be shown
+// fails the tests.
+var screenshotDir = flag.String("screenshots", "", "directory to keep the screenshots in")
+
+// maxScreenshot keeps the repository small.
+const maxScreenshot = 200 << 10
+
+// device is a screen.
+type device struct {
+	width, height int64
+	scale         float64
+}
+
+var (
+	phone   = device{412, 915, 2}
+	desktop = device{1200, 920, 1}
+)
+
+func TestScreenshots(t *testing.T) {
+	d := startDemo(t)
+	dir := *screenshotDir
+	if dir == "" {
+		dir = t.TempDir()
+	} else if err := os.MkdirAll(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for _, row := range []struct {
+		name string
+		device
+		visit func(b *tab) // leads to the page
+		ready string       // is there once the page is
+	}{
+		{"portal-desktop", desktop, func(b *tab) { b.open(d.portal) }, "#app-id"},
+		{"portal-phone", phone, func(b *tab) { b.open(d.portal) }, "#app-id"},
+		{"shop-desktop", desktop, func(b *tab) { b.open(d.link(providerStaff)) }, "#browser[data-answered]"},
+		{"identity-desktop", desktop, func(b *tab) { d.enterTwice(b) }, "#partners"},
+		{"identity-phone", phone, func(b *tab) { d.enterTwice(b) }, "#partners"},
+		{"switch-phone", phone, func(b *tab) {
+			b.open(d.link(merchant))
+			b.at(d.shop(merchant))
+			b.open(d.link(provider))
+		}, "#decision-yes"},
+		{"error-phone", phone, func(b *tab) {
+			b.open(d.portal + "enter?code=expired&as=mer")
+		}, "#error-code"},
+		{"retry-desktop", desktop, func(b *tab) {
+			d.goWrong("busy", "busy", "busy", "busy", "busy")
+			b.open(d.link(merchant))
+		}, "#retry-status:not(:empty)"},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			b := newBrowser(t)
+			b.do(chromedp.EmulateViewport(row.width, row.height, chromedp.EmulateScale(row.scale)))
+			row.visit(b)
+			b.see(row.ready)
+			picture := get(b, capture)
+			b.tokens(d)
+			if len(picture) > maxScreenshot {
+				t.Errorf("got %d bytes, want at most %d", len(picture), maxScreenshot)
+			}
+			if err := os.WriteFile(filepath.Join(dir, row.name+".png"), picture, 0o644); err != nil {
+				t.Fatal(err)
+			}
+			if wide := get(b, chromedp.Evaluate[bool](`document.documentElement.scrollWidth > innerWidth`)); wide {
+				t.Error("the page is wider than the screen")
+			}
+		})
+	}
+}
+
+// capture takes a picture of what the window shows.
+func capture(ctx context.Context, t *chromedp.Target) ([]byte, error) {
+	res, err := cdp.Call(ctx, t, page.CaptureScreenshot, page.CaptureScreenshotParams{Format: page.CaptureScreenshotFormatPng})
+	return res.Data, err
+}
+
+// link makes a code and returns the link that Koubei would redirect to.
+func (d *demo) link(p person) string {
+	d.t.Helper()
+	_, link := d.issue(p)
+	return link
+}
+
+// enterTwice signs a provider in for two merchants and opens the identity page.
+func (d *demo) enterTwice(b *tab) {
+	d.t.Helper()
+	for _, p := range []person{providerForCoffee, provider} {
+		b.open(d.link(p))
+		b.at(d.shop(p))
+	}
+	b.open(d.service)
+}

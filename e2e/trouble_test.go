@@ -1,0 +1,158 @@
+package e2e_test
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/chromedp/cdproto/target"
+	"github.com/chromedp/chromedp"
+)
+
+// fails waits for the page of an error.
+func (b *tab) fails(code string, status int64) {
+	b.t.Helper()
+	b.see("#error-code")
+	if got := b.text("#error-code"); got != code {
+		b.t.Errorf("got the page of %q, want %q\n%s", got, code, b.describe())
+	}
+	if b.answered("/koubei/callback", status) == 0 {
+		b.t.Errorf("no answer had status %d", status)
+	}
+}
+
+func TestExpiredCode(t *testing.T) {
+	d := startDemo(t)
+	b := newBrowser(t)
+	b.open(d.portal)
+	b.click("[data-code=expired]")
+	b.see("#chosen")
+	b.click("[data-person=mer]")
+	b.fails("code_expired", http.StatusGone)
+	code := d.lastCode()
+	b.reload()
+	b.fails("code_expired", http.StatusGone)
+	d.wantCalls(code, "AUTH_CODE_EXPIRES") // the verdict is remembered
+	if got := b.tokens(d); len(got) != 0 {
+		t.Error("there is a session")
+	}
+	b.click("#entry")
+	b.at(d.portal)
+	b.click("[data-person=mer]")
+	b.arrives(d, merchant)
+}
+
+func TestUsedCode(t *testing.T) {
+	d := startDemo(t)
+	one, two := newBrowser(t), newBrowser(t)
+	code, link := d.issue(merchant)
+	one.open(link)
+	one.arrives(d, merchant)
+	two.open(link)
+	two.fails("code_used", http.StatusGone)
+	if got := two.tokens(d); len(got) != 0 {
+		t.Error("the second browser got a session")
+	}
+	one.reload()
+	one.arrives(d, merchant)
+	d.wantCalls(code, "success")
+
+	three := newBrowser(t) // used, but not here
+	three.open(d.portal)
+	three.click("[data-code=used]")
+	three.see("#chosen")
+	three.click("[data-person=mer]")
+	three.fails("code_not_exist", http.StatusGone)
+	d.wantCalls(d.lastCode(), "AUTH_CODE_NOT_EXIST")
+}
+
+func TestKoubeiIsBusyAndRecovers(t *testing.T) {
+	d := startDemo(t)
+	t.Run("within the exchange", func(t *testing.T) {
+		b := newBrowser(t)
+		b.open(d.portal)
+		b.click("[data-group=refusal] summary")
+		b.click("[data-fault=busy]")
+		b.see("#chosen")
+		b.click("[data-person=mer]")
+		b.arrives(d, merchant)
+		d.wantCalls(d.lastCode(), "isp.unknow-error", "success")
+	})
+	t.Run("after the page has asked again by itself", func(t *testing.T) {
+		b := newBrowser(t)
+		d.goWrong("busy", "busy", "busy", "busy", "busy") // as often as one exchange asks
+		code, link := d.issue(merchant)
+		b.open(link)
+		b.fails("gateway_unavailable", http.StatusServiceUnavailable)
+		b.see("#retry")
+		b.arrives(d, merchant)
+		busy := "isp.unknow-error"
+		d.wantCalls(code, busy, busy, busy, busy, busy, "success")
+		if n := b.answered("/koubei/callback", http.StatusServiceUnavailable); n != 1 {
+			t.Errorf("got %d answers of 503, want one", n)
+		}
+	})
+}
+
+// A browser that keeps no cookies must be told so before its code is spent.
+func TestCookiesSwitchedOff(t *testing.T) {
+	d := startDemo(t)
+	ctx, err := startChromium(t.Context(), `{"profile":{"default_content_setting_values":{"cookies":2}}}`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	code, link := d.issue(merchant)
+	b := newTab(t, ctx)
+	b.open(link)
+	b.fails("cookies_blocked", http.StatusForbidden)
+	d.wantCalls(code)
+	elsewhere := get(b, chromedp.Evaluate[string](`document.getElementById("open-window").href`))
+	if elsewhere != link {
+		t.Errorf("the page leads to %s, want the link as it came", elsewhere)
+	}
+	other := newBrowser(t)
+	other.open(elsewhere)
+	other.arrives(d, merchant)
+	d.wantCalls(code, "success")
+}
+
+// In Koubei's frame our cookies are a third party's. The page says so and offers a window of its own.
+func TestFramed(t *testing.T) {
+	d := startDemo(t)
+	b := newBrowser(t)
+	b.open(d.portal)
+	b.click("[data-show=frame]")
+	b.see("[data-show=frame][aria-current]")
+	b.click("[data-person=mer]")
+	frame := newTab(t, b.ctx, chromedp.WithTargetID(b.target("iframe", d.isv)))
+	if got := frame.text("#error-code"); got != "cookies_blocked" {
+		t.Errorf("the frame shows %q, want cookies_blocked", got)
+	}
+	if n := len(d.calls("")); n != 0 {
+		t.Errorf("got %d calls before a window of its own was opened, want none", n)
+	}
+	frame.click("#open-window")
+	window := newTab(t, b.ctx, chromedp.WithTargetID(b.target("page", d.isv)))
+	window.arrives(d, merchant)
+	d.wantCalls(d.lastCode(), "success")
+}
+
+// target waits for a tab or a frame of the browser whose address begins so.
+func (b *tab) target(kind, prefix string) (id target.ID) {
+	b.t.Helper()
+	eventually(b.t, "there is a "+kind+" at "+prefix, func() error {
+		all, err := chromedp.Targets(b.ctx)
+		if err != nil {
+			return err
+		}
+		for _, i := range all {
+			if i.Type == kind && strings.HasPrefix(i.URL, prefix) {
+				id = i.TargetID
+				return nil
+			}
+		}
+		return fmt.Errorf("there are %d others", len(all))
+	})
+	return id
+}
