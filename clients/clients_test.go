@@ -1,0 +1,422 @@
+// Package clients_test runs the clients of this folder, and koubeiauth, against the real service.
+package clients_test
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/elliptic"
+	"crypto/rand"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime/debug"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"koubei-landing/internal/app"
+	"koubei-landing/internal/testworld"
+)
+
+// patience is how long anything may take.
+const patience = 2 * time.Minute
+
+// run runs a program to its end and returns what it printed.
+func run(dir, stdin string, env []string, name string, args ...string) (string, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, name, args...)
+	cmd.Dir, cmd.Stdin, cmd.Env = dir, strings.NewReader(stdin), append(os.Environ(), env...)
+	var out, trouble bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &trouble
+	if err := cmd.Run(); err != nil {
+		return out.String(), fmt.Errorf("%s %s: %w\n%s%s", name, strings.Join(args, " "), err, &out, &trouble)
+	}
+	return out.String(), nil
+}
+
+// underRace reports whether these tests were built with the race detector.
+func underRace() bool {
+	info, ok := debug.ReadBuildInfo()
+	return ok && slices.Contains(info.Settings, debug.BuildSetting{Key: "-race", Value: "true"})
+}
+
+// koubeiauth and the program that uses it are modules of their own, which ./... at the root doesn't reach.
+func TestKoubeiauth(t *testing.T) {
+	staticcheck := filepath.Join(t.TempDir(), "staticcheck")
+	steps := [][]string{
+		{"go", "vet", "-C", "../koubeiauth", "./..."},
+		{"go", "vet", "-C", "go", "./..."},
+		{"go", "mod", "tidy", "-C", "../koubeiauth", "-diff"},
+		{"go", "mod", "tidy", "-C", "go", "-diff"},
+		{"go", "build", "-o", staticcheck, "honnef.co/go/tools/cmd/staticcheck"},
+	}
+	test := []string{"go", "test", "-C", "../koubeiauth", "-count=1", "-timeout=90s"}
+	if underRace() {
+		test = append(test, "-race")
+	}
+	for _, step := range append(steps, append(test, "./...")) {
+		if _, err := run(".", "", nil, step[0], step[1:]...); err != nil {
+			t.Error(err)
+		}
+	}
+	for _, dir := range []string{"../koubeiauth", "go"} {
+		if out, err := run(dir, "", nil, staticcheck, "./..."); err != nil {
+			t.Error(out, err)
+		}
+	}
+}
+
+// shop is the Go client, built from this tree.
+var shop = sync.OnceValues(func() (string, error) {
+	dir, err := os.MkdirTemp("", "koubei-clients-")
+	if err != nil {
+		return "", err
+	}
+	program := filepath.Join(dir, "shop")
+	_, err = run(".", "", nil, "go", "build", "-C", "go", "-o", program, ".")
+	return program, err
+})
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if program, err := shop(); err == nil {
+		os.RemoveAll(filepath.Dir(program))
+	}
+	endChromium()
+	os.Exit(code)
+}
+
+// nodeModules installs what the Node client needs, at the versions of its lock file.
+var nodeModules = sync.OnceValue(func() error {
+	var wanted struct{ Dependencies map[string]string }
+	var installed struct{ Version string }
+	if err := readJSON("node/package.json", &wanted); err != nil {
+		return err
+	}
+	if readJSON("node/node_modules/jose/package.json", &installed) == nil && installed.Version == wanted.Dependencies["jose"] {
+		return nil
+	}
+	if _, err := run("node", "", nil, "npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"); err != nil {
+		return fmt.Errorf("installing jose for the Node client (Debian's packages nodejs and npm): %w", err)
+	}
+	return nil
+})
+
+func readJSON(path string, v any) error {
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	return json.Unmarshal(b, v)
+}
+
+// start starts a program that ends with the test, and returns the first line that it prints.
+func start(t *testing.T, dir string, env []string, name string, args ...string) string {
+	t.Helper()
+	cmd := exec.Command(name, args...)
+	cmd.Dir, cmd.Env, cmd.Stderr = dir, append(os.Environ(), env...), os.Stderr
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatalf("%v: install Debian's packages nodejs and npm, or Go", err)
+	}
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+	})
+	line, err := bufio.NewReader(out).ReadString('\n')
+	if err != nil {
+		t.Fatalf("%s %s: printed no address: %v", name, strings.Join(args, " "), err)
+	}
+	return strings.TrimSpace(line)
+}
+
+// verdict is what a client makes of an assertion.
+type verdict struct {
+	status   int
+	operator string
+}
+
+type client struct {
+	name   string
+	keeps  bool // its process goes on, and keeps the keys
+	verify func(t *testing.T, assertion string) verdict
+}
+
+// verifiers are all clients that verify assertions, for an issuer.
+func verifiers(t *testing.T, issuer string) []client {
+	t.Helper()
+	if err := nodeModules(); err != nil {
+		t.Fatal(err)
+	}
+	program, err := shop()
+	if err != nil {
+		t.Fatal(err)
+	}
+	node := start(t, "node", []string{"KOUBEI_ISSUER=" + issuer, "PORT=0"}, "node", "server.mjs")
+	goShop := start(t, ".", nil, program, "--issuer", issuer, "--listen", "127.0.0.1:0")
+	return []client{
+		{"node verify.mjs", false, func(t *testing.T, assertion string) verdict {
+			t.Helper()
+			return viaNode(t, assertion, "KOUBEI_ISSUER="+issuer)
+		}},
+		{"node server.mjs", true, viaHTTP(node + "/")},
+		{"koubeiauth", true, viaHTTP(goShop + "/whoami")},
+	}
+}
+
+// viaNode lets a fresh process verify an assertion.
+func viaNode(t *testing.T, assertion string, env ...string) verdict {
+	t.Helper()
+	out, err := run("node", assertion, env, "node", "verify.mjs")
+	var got struct {
+		OperatorID string
+		Status     int
+	}
+	if json.Unmarshal([]byte(out), &got) != nil || err != nil && got.Status == 0 {
+		t.Fatalf("verify.mjs: %v", err)
+	}
+	if err == nil {
+		got.Status = http.StatusOK
+	}
+	return verdict{got.Status, got.OperatorID}
+}
+
+// viaHTTP asks a back end who we are, as the proxy before it would.
+func viaHTTP(address string) func(*testing.T, string) verdict {
+	return func(t *testing.T, assertion string) verdict {
+		t.Helper()
+		header := http.Header{"X-Koubei-Operator-Id": {"2088000000000666"}}
+		if assertion != "" {
+			header.Set("X-Koubei-Assertion", assertion)
+		}
+		return ask(t, address, header)
+	}
+}
+
+func ask(t *testing.T, address string, header http.Header) verdict {
+	t.Helper()
+	r, err := http.NewRequest(http.MethodGet, address, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header = header
+	c := http.Client{Timeout: patience, Transport: &http.Transport{DisableKeepAlives: true}}
+	a, err := c.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer a.Body.Close()
+	var body struct {
+		Node string `json:"operatorId"`
+		Go   string `json:"operator_id"`
+	}
+	_ = json.NewDecoder(a.Body).Decode(&body) // koubeiauth's refusals are plain text
+	return verdict{a.StatusCode, body.Node + body.Go}
+}
+
+// isv is a service that asserts, at an address that outlives it.
+type isv struct {
+	*testworld.World
+	browser *testworld.Browser
+}
+
+func newISV(t *testing.T, keys ...crypto.Signer) *isv {
+	t.Helper()
+	public := "127.0.0.1:" + strconv.Itoa(testworld.StablePort(t))
+	w := testworld.New(t, func(c *app.Config) {
+		c.PublicListen, c.PublicURL = public, &url.URL{Scheme: "http", Host: public}
+		c.Targets.Public = c.PublicURL
+		c.Assertions = app.Assertions{Keys: keys, Audiences: []string{c.PublicURL.String(), "reports"}, TTL: time.Minute}
+	})
+	b := w.Browser()
+	if a := b.Land(w.Landing(w.Koubei.Issue(testworld.Provider))); a.StatusCode != http.StatusSeeOther {
+		t.Fatalf("landing: got %d", a.StatusCode)
+	}
+	return &isv{w, b}
+}
+
+// rotate starts the service again with other keys.
+func (i *isv) rotate(keys ...crypto.Signer) {
+	i.T.Helper()
+	if err := i.Stop(); err != nil {
+		i.T.Fatal(err)
+	}
+	i.Service = i.Replica(func(c *app.Config) {
+		c.PublicListen, c.Assertions.Keys = i.Config.PublicListen, keys
+	})
+}
+
+// assertion is what /auth/verify tells a proxy.
+func (i *isv) assertion(query string) string {
+	i.T.Helper()
+	a := i.browser.Get(i.Internal + "/auth/verify" + query)
+	text := a.Header.Get("X-Koubei-Assertion")
+	if a.StatusCode != http.StatusOK || text == "" {
+		i.T.Fatalf("/auth/verify%s: got %d and the assertion %q", query, a.StatusCode, text)
+	}
+	return text
+}
+
+func keys(t *testing.T) (es256, eddsa crypto.Signer) {
+	t.Helper()
+	ec, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, ed, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ec, ed
+}
+
+// changed is an assertion whose signature stays, and whose payload says something else.
+func changed(t *testing.T, assertion, from, to string) string {
+	t.Helper()
+	parts := strings.Split(assertion, ".")
+	payload, err := base64.RawURLEncoding.DecodeString(parts[1])
+	if err != nil || !strings.Contains(string(payload), from) {
+		t.Fatalf("%s is not in %s: %v", from, payload, err)
+	}
+	parts[1] = base64.RawURLEncoding.EncodeToString([]byte(strings.Replace(string(payload), from, to, 1)))
+	return strings.Join(parts, ".")
+}
+
+// A rotation as the docs have it: the new key is published, then signs, then the old one goes. The back ends that keep
+// the keys go on through all of it without a look more than they need; a fresh process verifies with the keys as they
+// are served.
+func TestAssertionsThroughARotation(t *testing.T) {
+	first, second := keys(t)
+	w := newISV(t, first)
+	clients := verifiers(t, w.Config.PublicURL.String())
+	who := verdict{http.StatusOK, testworld.Provider.OperatorID}
+	refused := verdict{status: http.StatusUnauthorized}
+	check := func(step, assertion string, kept, fresh verdict) {
+		t.Helper()
+		for _, c := range clients {
+			want := fresh
+			if c.keeps {
+				want = kept
+			}
+			if got := c.verify(t, assertion); got != want {
+				t.Errorf("%s: %s: got %v, want %v", step, c.name, got, want)
+			}
+		}
+	}
+
+	w.rotate(first, second)
+	good := w.assertion("")
+	check("both published, the old one signs", good, who, who)
+	check("nothing", "", refused, refused)
+	check("no JWT", "x.y.z", refused, refused)
+	check("another operator", changed(t, good, testworld.Provider.OperatorID, "2088000000000666"), refused, refused)
+	check("another end", changed(t, good, `"exp":`, `"exp":1`), refused, refused)
+	check("another signature", good[:len(good)-8]+"AAAAAAAA", refused, refused)
+	check("another audience", w.assertion("?audience=reports"), refused, refused)
+
+	w.rotate(second, first)
+	check("after the rotation, the new one signs", w.assertion(""), who, who)
+	check("after the rotation, signed before", good, who, who)
+
+	w.rotate(second)
+	check("the old one is withdrawn, the new one signs", w.assertion(""), who, who)
+	check("the old one is withdrawn, signed before", good, who, refused)
+
+	w.rotate(second)
+	w.Clock.Turn(-5 * time.Minute)
+	check("expired", w.assertion(""), refused, refused)
+	w.Clock.Turn(5 * time.Minute)
+
+	good = w.assertion("")
+	if err := w.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	check("the service is away", good, who, verdict{status: http.StatusServiceUnavailable})
+}
+
+func TestAnotherAudienceByItsOwnName(t *testing.T) {
+	first, _ := keys(t)
+	w := newISV(t, first)
+	if err := nodeModules(); err != nil {
+		t.Fatal(err)
+	}
+	env := []string{"KOUBEI_ISSUER=" + w.Config.PublicURL.String(), "KOUBEI_AUDIENCE=reports"}
+	if got := viaNode(t, w.assertion("?audience=reports"), env...); got.status != http.StatusOK {
+		t.Errorf("got %v", got)
+	}
+	if got := viaNode(t, w.assertion(""), env...); got.status != http.StatusUnauthorized {
+		t.Errorf("the first audience's: got %v", got)
+	}
+	if got := viaNode(t, w.assertion(""), "KOUBEI_ISSUER=http://127.0.0.1:1", "KOUBEI_AUDIENCE="+w.Config.PublicURL.String(),
+		"KOUBEI_JWKS_URL="+w.Public+"/.well-known/jwks.json"); got.status != http.StatusUnauthorized {
+		t.Errorf("another issuer's: got %v", got)
+	}
+}
+
+// The same Go back end without a proxy: it asks the service.
+func TestAskingTheService(t *testing.T) {
+	w := testworld.New(t)
+	program, err := shop()
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := start(t, ".", nil, program, "--internal", w.Internal, "--listen", "127.0.0.1:0")
+	provider, sales := w.Browser(), w.Browser()
+	provider.Land(w.Landing(w.Koubei.Issue(testworld.Provider)))
+	sales.Land(w.Landing(w.Koubei.Issue(testworld.Sales)))
+	other := testworld.Provider
+	other.PartnerID = "2088000000000002"
+	provider.Land(w.Landing(w.Koubei.Issue(other)))
+	forged := http.Header{"X-Koubei-Operator-Id": {testworld.Provider.OperatorID}, "X-Koubei-Select-Partner": {testworld.Provider.PartnerID}}
+	for _, tt := range []struct {
+		name   string
+		b      *testworld.Browser
+		path   string
+		status int
+	}{
+		{"signed in", provider, "/whoami", 200},
+		{"not signed in", nil, "/whoami", 401},
+		{"one of its partners", provider, "/merchants/" + testworld.Provider.PartnerID, 200},
+		{"another of its partners", provider, "/merchants/" + other.PartnerID, 200},
+		{"a stranger's partner", provider, "/merchants/2088000000000003", 403},
+		{"another type", sales, "/merchants/" + testworld.Provider.PartnerID, 403},
+		{"that type elsewhere", sales, "/whoami", 200},
+	} {
+		header := forged.Clone()
+		want := verdict{status: tt.status}
+		if tt.b != nil {
+			header.Set("Cookie", "koubei_session="+tt.b.Cookie(w.Public, "koubei_session"))
+		}
+		if tt.status == http.StatusOK && tt.b == provider {
+			want.operator = testworld.Provider.OperatorID
+		} else if tt.status == http.StatusOK {
+			want.operator = testworld.Sales.OperatorID
+		}
+		if got := ask(t, address+tt.path, header); got != want {
+			t.Errorf("%s: got %v, want %v", tt.name, got, want)
+		}
+	}
+	w.Redis.Kill()
+	header := http.Header{"Cookie": {"koubei_session=" + provider.Cookie(w.Public, "koubei_session")}}
+	if got := ask(t, address+"/whoami", header); got.status != http.StatusServiceUnavailable {
+		t.Errorf("Redis away: got %v, want 503", got)
+	}
+}

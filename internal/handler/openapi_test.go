@@ -1,0 +1,641 @@
+package handler_test
+
+import (
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/elliptic"
+	"crypto/rand"
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"maps"
+	"mime"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/go-chi/chi/v5"
+	"github.com/santhosh-tekuri/jsonschema/v6"
+
+	"koubei-landing/internal/app"
+	"koubei-landing/internal/handler"
+	"koubei-landing/internal/koubeisim"
+	"koubei-landing/internal/testworld"
+)
+
+// object is a JSON object.
+type object = map[string]any
+
+// described is the description as the service serves it, and a judge of answers by it.
+type described struct {
+	document object
+	compiler *jsonschema.Compiler
+	shown    map[string]bool // operations, as "GET /path", with an answer that was no error
+}
+
+func description(t *testing.T, w *testworld.World) *described {
+	t.Helper()
+	a := w.Program().Get(w.Internal + "/openapi.json")
+	document, err := jsonschema.UnmarshalJSON(strings.NewReader(a.Body))
+	if err != nil || a.StatusCode != http.StatusOK {
+		t.Fatalf("got %d, %v", a.StatusCode, err)
+	}
+	d := &described{document.(object), jsonschema.NewCompiler(), map[string]bool{}}
+	// The description leaves room for more members; here none are to come unseen.
+	for _, schema := range d.at("components", "schemas") {
+		closeAll(schema)
+	}
+	d.compiler.DefaultDraft(jsonschema.Draft2020)
+	d.compiler.AssertFormat()
+	if err := d.compiler.AddResource("openapi.json", d.document); err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+// closeAll lets a schema allow no members but those that it names.
+func closeAll(v any) {
+	switch v := v.(type) {
+	case object:
+		if _, ok := v["properties"].(object); ok {
+			v["additionalProperties"] = false
+		}
+		for _, member := range v {
+			closeAll(member)
+		}
+	case []any:
+		for _, member := range v {
+			closeAll(member)
+		}
+	}
+}
+
+// at is an object of the document, empty where there is none.
+func (d *described) at(names ...string) object {
+	here := d.document
+	for _, name := range names {
+		here, _ = here[name].(object)
+	}
+	return here
+}
+
+// resolve follows a reference.
+func (d *described) resolve(t *testing.T, v any) object {
+	t.Helper()
+	o, _ := v.(object)
+	ref, ok := o["$ref"].(string)
+	if !ok {
+		return o
+	}
+	target := d.at(strings.Split(strings.TrimPrefix(ref, "#/"), "/")...)
+	if target == nil {
+		t.Errorf("%s leads nowhere", ref)
+	}
+	return target
+}
+
+// valid judges a value by a schema, which is one of the document's components.
+func (d *described) valid(pointer string, value any) error {
+	schema, err := d.compiler.Compile("openapi.json#" + pointer)
+	if err != nil {
+		return err
+	}
+	return schema.Validate(value)
+}
+
+// operation is what the document says of a method and a path.
+func (d *described) operation(method, path string) (operation object, name string) {
+	item := d.at("paths", path)
+	for _, m := range []string{method, http.MethodGet} {
+		o, ok := item[strings.ToLower(m)].(object)
+		if ok && (m == method || method == http.MethodHead || o["x-every-method"] == true) {
+			return o, m + " " + path
+		}
+	}
+	return nil, ""
+}
+
+// judge holds an answer to the document.
+func (d *described) judge(t *testing.T, path string, a testworld.Answer) {
+	t.Helper()
+	method := a.Request.Method
+	operation, name := d.operation(method, path)
+	if operation == nil {
+		t.Errorf("%s %s is not described", method, path)
+		return
+	}
+	responses, _ := operation["responses"].(object)
+	response := d.resolve(t, responses[strconv.Itoa(a.StatusCode)])
+	if response == nil {
+		t.Errorf("%s: %d is not described", name, a.StatusCode)
+		return
+	}
+	d.shown[name] = d.shown[name] || a.StatusCode < 400
+	d.judgeHeaders(t, name, response, a)
+	if err := d.judgeContent(response, a); err != nil {
+		t.Errorf("%s: %d: %v", name, a.StatusCode, err)
+	}
+}
+
+func (d *described) judgeHeaders(t *testing.T, name string, response object, a testworld.Answer) {
+	t.Helper()
+	headers, _ := response["headers"].(object)
+	for header, ref := range headers {
+		values, there := a.Header[http.CanonicalHeaderKey(header)]
+		spec := d.resolve(t, ref)
+		if !there && spec["required"] == true || len(values) > 1 {
+			t.Errorf("%s: %d: %s: got %q", name, a.StatusCode, header, values)
+		}
+		pointer, _ := ref.(object)["$ref"].(string)
+		for _, value := range values {
+			if err := d.valid(strings.TrimPrefix(pointer, "#")+"/schema", value); err != nil {
+				t.Errorf("%s: %d: %s: %v", name, a.StatusCode, header, err)
+			}
+		}
+	}
+	for header := range a.Header {
+		if _, ok := headers[header]; !ok && strings.HasPrefix(header, "X-") {
+			t.Errorf("%s: %d: %s is not described", name, a.StatusCode, header)
+		}
+	}
+}
+
+func (d *described) judgeContent(response object, a testworld.Answer) error {
+	content, _ := response["content"].(object)
+	speculative := a.Request.Header.Get("Sec-Purpose") != ""
+	if a.Body == "" {
+		if len(content) > 0 && a.Request.Method != http.MethodHead && !speculative {
+			return fmt.Errorf("no content, want one of %v", slices.Collect(maps.Keys(content)))
+		}
+		return nil
+	}
+	mediaType, _, err := mime.ParseMediaType(a.Header.Get("Content-Type"))
+	if err != nil {
+		return err
+	}
+	media, ok := content[mediaType].(object)
+	if !ok {
+		return fmt.Errorf("%s is not described", mediaType)
+	}
+	if !strings.HasSuffix(mediaType, "json") {
+		return nil
+	}
+	value, err := jsonschema.UnmarshalJSON(strings.NewReader(a.Body))
+	if err != nil {
+		return err
+	}
+	ref, _ := media["schema"].(object)["$ref"].(string)
+	if !strings.HasPrefix(ref, "#/components/schemas/") {
+		return fmt.Errorf("the schema of %s is none of the components", mediaType)
+	}
+	if err := d.valid(strings.TrimPrefix(ref, "#"), value); err != nil {
+		return fmt.Errorf("%w\nin %s", err, a.Body)
+	}
+	return nil
+}
+
+func TestAnswersAreAsDescribed(t *testing.T) {
+	const admin = "0123456789abcdef0123456789abcdef"
+	const friend = "https://shop.isv.example"
+	w := testworld.New(t, func(c *app.Config) {
+		signing(t)(c)
+		c.AdminToken, c.ForwardCode, c.CORSOrigins = admin, true, []string{friend}
+	})
+	d := description(t, w)
+	callback := w.Config.CallbackPath
+	asJSON := http.Header{"Accept": {"application/json"}, "Sec-Fetch-Mode": nil, "User-Agent": {"curl/8"}}
+	bearer := http.Header{"Authorization": {"Bearer " + admin}}
+	form := http.Header{"Content-Type": {"application/x-www-form-urlencoded"}, "Sec-Fetch-Site": {"same-origin"}}
+	foreign := http.Header{"Sec-Fetch-Site": {"cross-site"}, "Origin": {"https://evil.example"}}
+	long := strings.Repeat("x", 9000)
+
+	ask := func(b *testworld.Browser, method, address, path, body string, status int, headers ...http.Header) testworld.Answer {
+		t.Helper()
+		r, err := http.NewRequest(method, address, strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, h := range headers {
+			maps.Copy(r.Header, h)
+		}
+		a := b.Do(r)
+		if a.StatusCode != status {
+			t.Errorf("%s %s: got %d, want %d", method, path, a.StatusCode, status)
+		}
+		d.judge(t, path, a)
+		return a
+	}
+	public := func(b *testworld.Browser, method, path, query string, status int, headers ...http.Header) testworld.Answer {
+		t.Helper()
+		return ask(b, method, w.Public+path+query, path, "", status, headers...)
+	}
+	internal := func(b *testworld.Browser, method, path, query string, status int, headers ...http.Header) testworld.Answer {
+		t.Helper()
+		return ask(b, method, w.Internal+path+query, path, "", status, headers...)
+	}
+
+	b, staff, nobody := w.Browser(), w.Browser(), w.Browser()
+	code := w.Koubei.Issue(testworld.Provider)
+	link := w.Landing(code)
+	hop := ask(b, "GET", link, callback, "", 303)
+	next, err := hop.Request.URL.Parse(hop.Header.Get("Location"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ask(b, "GET", next.String(), callback, "", 303)
+	staff.Land(w.Landing(w.Koubei.Issue(testworld.MerchantStaff)))
+	provider := with("") // no partner
+	b.Land(w.Landing(w.Koubei.Issue(provider)))
+
+	for _, kind := range []http.Header{nil, asJSON} { // as a page, and as JSON
+		program := w.Program()
+		public(program, "GET", callback, "", 400, kind)
+		public(program, "GET", callback, "?code=x&app_id=1", 400, kind)
+		ask(program, "GET", link, callback, "", 410, kind)
+		public(program, "GET", callback, "?code=unheard-of"+strconv.Itoa(len(kind)), 410, kind)
+		w.Koubei.Next(koubeisim.AccessDenied)
+		ask(program, "GET", w.Landing(w.Koubei.Issue(testworld.Sales)), callback, "", 403, kind)
+		w.Koubei.Next(koubeisim.WrongKey)
+		ask(program, "GET", w.Landing(w.Koubei.Issue(testworld.Sales)), callback, "", 502, kind)
+		public(b, "GET", callback, "?code="+long, 414, kind)
+		public(b, "GET", callback, "?code=x", 431, kind, http.Header{"X-A": {long, long, long, long}})
+		public(b, "POST", callback+"/switch", "", 400, kind, form)
+		public(b, "POST", callback+"/switch", "", 403, kind, foreign)
+		ask(b, "POST", w.Public+callback+"/switch", callback+"/switch", "decision=yes&landing=x", 410, kind, form)
+		ask(b, "POST", w.Public+callback+"/switch", callback+"/switch", "x="+strings.Repeat(long, 2), 413, kind, form)
+		public(b, "POST", "/logout", "", 403, kind, foreign)
+		public(nobody, "GET", "/session", "", 401, kind)
+		public(b, "GET", "/session", "?x="+long, 414, kind)
+		internal(b, "GET", "/auth/verify", "?x="+long, 414, kind)
+		internal(b, "GET", "/auth/verify", "", 431, kind, http.Header{"X-A": {long, long, long, long}})
+	}
+	public(nobody, "GET", callback, "?code=x&arrived="+strconv.FormatInt(w.Clock.Now().Unix(), 10), 403)
+	public(nobody, "GET", callback, "?code=x", 503, http.Header{"Sec-Purpose": {"prefetch"}})
+	public(nobody, "HEAD", callback, "?code=x", 204)
+	merchant := w.Landing(w.Koubei.Issue(testworld.Merchant))
+	question := ask(b, "GET", merchant, callback, "", 200)
+	ask(b, "GET", merchant, callback, "", 409, asJSON)
+	no := fields(question.Body)
+	no.Set("decision", "no")
+	ask(b, "POST", w.Public+callback+"/switch", callback+"/switch", no.Encode(), 303, form)
+
+	for _, method := range []string{"GET", "HEAD"} {
+		public(b, method, "/session", "", 200)
+		public(b, method, "/session", "?partner_id="+testworld.Provider.PartnerID, 200)
+		public(staff, method, "/session", "", 200)
+		public(b, method, "/session", "?partner_id=1", 403)
+		public(b, method, "/", "", 200)
+		public(nobody, method, "/", "", 200)
+		public(nobody, method, "/signin", "", 200)
+		public(nobody, method, "/signed-out", "", 200)
+		public(nobody, method, "/.well-known/jwks.json", "", 200)
+	}
+	page := public(b, "GET", "/", "", 200).Body
+	for rest := page; strings.Contains(rest, `"/static/`); {
+		_, after, _ := strings.Cut(rest, `"/static/`)
+		file, tail, _ := strings.Cut(after, `"`)
+		ask(b, "GET", w.Public+"/static/"+file, "/static/{file}", "", 200)
+		rest = tail
+	}
+	ask(b, "GET", w.Public+"/static/none.css", "/static/{file}", "", 404)
+	public(w.Browser(), "POST", "/logout", "", 204, asJSON)
+	public(b, "GET", "/session", "", 200, http.Header{"Origin": {friend}})
+
+	for _, method := range []string{"GET", "HEAD", "POST", "DELETE", "OPTIONS", "PROPFIND"} {
+		internal(b, method, "/auth/verify", "", 200)
+	}
+	internal(b, "GET", "/auth/verify", "?type=PROVIDER,MER&partner_id="+testworld.Provider.PartnerID, 200)
+	internal(staff, "GET", "/auth/verify", "?audience=reports", 200)
+	internal(nobody, "GET", "/auth/verify", "", 401)
+	internal(nobody, "GET", "/auth/verify", "?redirect=1", 303)
+	internal(b, "GET", "/auth/verify", "?type=MER", 403)
+	internal(b, "GET", "/auth/verify", "", 403, http.Header{"X-Koubei-Select-Partner": {"1"}})
+	internal(b, "GET", "/healthz", "", 200)
+	internal(b, "GET", "/readyz", "", 200)
+	internal(b, "GET", "/metrics", "", 200)
+	internal(b, "GET", "/metrics", "", 200, http.Header{"Accept": {"application/openmetrics-text;version=1.0.0"}})
+	internal(b, "GET", "/openapi.json", "", 200)
+	const sessions = "/admin/operators/{operator_id}/sessions"
+	of := w.Internal + "/admin/operators/" + testworld.Provider.OperatorID + "/sessions"
+	ask(b, "GET", of, sessions, "", 200, bearer)
+	ask(b, "GET", of, sessions, "", 401)
+	ask(b, "DELETE", of, sessions, "", 401)
+	internal(b, "GET", "/debug/pprof/", "", 401)
+	internal(b, "GET", "/debug/pprof/", "", 200, bearer)
+	ask(b, "GET", w.Internal+"/debug/pprof/goroutine", "/debug/pprof/{profile}", "", 200, bearer)
+	ask(b, "GET", w.Internal+"/debug/pprof/goroutine?debug=1", "/debug/pprof/{profile}", "", 200, bearer)
+	internal(b, "GET", "/debug/pprof/symbol", "", 200, bearer)
+	internal(b, "GET", "/debug/pprof/trace", "?seconds=0.01", 200, bearer)
+	internal(b, "GET", "/debug/pprof/profile", "?seconds=1", 200, bearer)
+	ask(b, "DELETE", of, sessions, "", 200, bearer)
+	public(staff, "POST", "/logout", "", 303)
+
+	token := http.Header{"Cookie": {"koubei_session=" + strings.Repeat("A", 43)}}
+	w.Redis.Kill()
+	for _, kind := range []http.Header{nil, asJSON} {
+		p := w.Program()
+		public(p, "GET", callback, "?code=x", 503, kind)
+		public(p, "GET", "/session", "", 503, kind, token)
+		public(p, "POST", "/logout", "", 503, kind, token)
+		internal(p, "GET", "/auth/verify", "?redirect=1", 503, kind, token)
+	}
+	internal(nobody, "GET", "/readyz", "", 503)
+	ask(nobody, "GET", of, sessions, "", 503, bearer)
+	ask(nobody, "DELETE", of, sessions, "", 503, bearer)
+
+	for path, item := range d.at("paths") {
+		for _, method := range methods(item) {
+			if name := method + " " + path; !d.shown[name] {
+				t.Errorf("no answer of %s was looked at but errors", name)
+			}
+		}
+	}
+}
+
+// signing lets the service assert.
+func signing(t *testing.T) func(*app.Config) {
+	return func(c *app.Config) {
+		c.Assertions = app.Assertions{Keys: newKeys(t), Audiences: []string{c.PublicURL.String(), "reports"}, TTL: time.Minute}
+	}
+}
+
+func newKeys(t *testing.T) []crypto.Signer {
+	t.Helper()
+	ec, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, ed, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return []crypto.Signer{ec, ed}
+}
+
+// fields are the hidden fields of a page's form.
+func fields(page string) url.Values {
+	values := url.Values{}
+	for input := range strings.SplitSeq(page, "<input ") {
+		name, ok := attribute(input, "name")
+		value, _ := attribute(input, "value")
+		if ok {
+			values.Set(name, value)
+		}
+	}
+	return values
+}
+
+func attribute(tag, name string) (string, bool) {
+	_, rest, ok := strings.Cut(tag, name+`="`)
+	value, _, closed := strings.Cut(rest, `"`)
+	return value, ok && closed
+}
+
+func TestAnswersAreAsDescribedWhereAdministrationIsOff(t *testing.T) {
+	w := testworld.New(t, func(c *app.Config) { c.CallbackRate = 1 })
+	d, p := description(t, w), w.Program()
+	for path := range d.at("paths") {
+		if strings.HasPrefix(path, "/admin/") || strings.HasPrefix(path, "/debug/") {
+			a := p.Get(w.Internal + strings.NewReplacer("{operator_id}", "1", "{profile}", "heap").Replace(path))
+			if a.StatusCode != http.StatusNotFound {
+				t.Errorf("%s: got %d, want 404", path, a.StatusCode)
+			}
+			d.judge(t, path, a)
+		}
+	}
+	p.Land(w.Landing(w.Koubei.Issue(testworld.Sales)))
+	limited := w.Program().Get(w.Landing(w.Koubei.Issue(testworld.Sales)))
+	if limited.StatusCode != http.StatusTooManyRequests {
+		t.Errorf("got %d, want 429", limited.StatusCode)
+	}
+	d.judge(t, w.Config.CallbackPath, limited)
+	verified := p.Get(w.Internal + "/auth/verify")
+	if verified.StatusCode != http.StatusOK || verified.Header.Get("X-Koubei-Assertion")+verified.Header.Get("X-Koubei-Auth-Code") != "" {
+		t.Errorf("got %d %v, want neither assertion nor code", verified.StatusCode, verified.Header)
+	}
+	d.judge(t, "/auth/verify", verified)
+}
+
+// methods are those that a path's item describes.
+func methods(item any) []string {
+	var names []string
+	for name := range item.(object) {
+		if name := strings.ToUpper(name); slices.Contains([]string{"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE"}, name) {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// Every route is described, and what is described is a route: on the public listener, with and without a path of its
+// own, by chi's own account; on the internal one by the source, since a ServeMux doesn't tell.
+func TestEveryRouteIsDescribed(t *testing.T) {
+	for _, base := range []string{"", "/landing"} {
+		t.Run("base "+base, func(t *testing.T) {
+			origin := "https://isv.example"
+			u, err := url.Parse(origin + base)
+			if err != nil {
+				t.Fatal(err)
+			}
+			w := testworld.New(t, func(c *app.Config) {
+				c.PublicURL, c.CallbackPath = u, "/arrive"
+				c.Cookie.Name = "who"
+			})
+			d := description(t, w)
+			got, want := describedRoutes(t, d, origin), publicRoutes(t, u, base)
+			want = append(want, internalRoutes(t)...)
+			slices.Sort(want)
+			if diff := difference(got, want); diff != "" {
+				t.Error(diff)
+			}
+			if name := d.at("components", "securitySchemes", "session")["name"]; name != "who" {
+				t.Errorf("got the cookie %v, want the setting's", name)
+			}
+		})
+	}
+}
+
+func difference(got, want []string) string {
+	var diff []string
+	for _, route := range want {
+		if !slices.Contains(got, route) {
+			diff = append(diff, "not described: "+route)
+		}
+	}
+	for _, route := range got {
+		if !slices.Contains(want, route) {
+			diff = append(diff, "no route: "+route)
+		}
+	}
+	return strings.Join(diff, "\n")
+}
+
+// describedRoutes are the document's, as "public GET /path"; HEAD is understood with GET.
+func describedRoutes(t *testing.T, d *described, origin string) []string {
+	t.Helper()
+	var routes []string
+	for path, item := range d.at("paths") {
+		listener := "internal"
+		if servers, ok := item.(object)["servers"].([]any); ok {
+			listener = "public"
+			if len(servers) != 1 || servers[0].(object)["url"] != origin {
+				t.Errorf("%s: got the servers %v, want %s", path, servers, origin)
+			}
+		}
+		for _, method := range methods(item) {
+			if operation := item.(object)[strings.ToLower(method)].(object); operation["x-every-method"] == true {
+				method = "ANY"
+			}
+			routes = append(routes, listener+" "+method+" "+path)
+			if listener == "public" && method == http.MethodGet && item.(object)["head"] == nil {
+				routes = append(routes, "public HEAD "+path)
+			}
+		}
+	}
+	slices.Sort(routes)
+	return routes
+}
+
+func publicRoutes(t *testing.T, u *url.URL, base string) []string {
+	t.Helper()
+	h, err := handler.New(handler.Options{PublicURL: u, CallbackPath: "/arrive"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var routes []string
+	err = chi.Walk(h.Public().(chi.Routes), func(method, route string, _ http.Handler, _ ...func(http.Handler) http.Handler) error {
+		if route != base || base == "" { // the identity page's address without its slash
+			routes = append(routes, "public "+method+" "+strings.Replace(route, "/static/*", "/static/{file}", 1))
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return routes
+}
+
+func internalRoutes(t *testing.T) []string {
+	t.Helper()
+	file, err := parser.ParseFile(token.NewFileSet(), "routes.go", nil, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var routes []string
+	ast.Inspect(file, func(n ast.Node) bool {
+		pattern, ok := muxPattern(n)
+		if !ok || pattern == "/" { // what nothing else matches is no route
+			return true
+		}
+		method, path, ok := strings.Cut(pattern, " ")
+		if !ok {
+			method, path = "ANY", pattern
+		}
+		routes = append(routes, "internal "+method+" "+path)
+		if path == "/debug/pprof/" {
+			routes = append(routes, "internal "+method+" /debug/pprof/{profile}") // the index serves them too
+		}
+		return true
+	})
+	if len(routes) < 10 {
+		t.Fatalf("got %v, want the internal listener's routes", routes)
+	}
+	return routes
+}
+
+// muxPattern is the pattern of a call m.Handle or m.HandleFunc.
+func muxPattern(n ast.Node) (string, bool) {
+	call, ok := n.(*ast.CallExpr)
+	if !ok || len(call.Args) != 2 {
+		return "", false
+	}
+	selector, ok := call.Fun.(*ast.SelectorExpr)
+	if !ok {
+		return "", false
+	}
+	mux, ok := selector.X.(*ast.Ident)
+	literal, isLiteral := call.Args[0].(*ast.BasicLit)
+	if !ok || mux.Name != "m" || !strings.HasPrefix(selector.Sel.Name, "Handle") || !isLiteral {
+		return "", false
+	}
+	pattern, err := strconv.Unquote(literal.Value)
+	return pattern, err == nil
+}
+
+// The codes that a problem may have are those of the table of errors.
+func TestEveryCodeIsDescribed(t *testing.T) {
+	file, err := parser.ParseFile(token.NewFileSet(), "problem.go", nil, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]bool{}
+	ast.Inspect(file, func(n ast.Node) bool {
+		if row, ok := n.(*ast.CompositeLit); ok && len(row.Elts) == 5 {
+			if code, ok := row.Elts[1].(*ast.BasicLit); ok {
+				want[strings.Trim(code.Value, `"`)] = true
+			}
+		}
+		return true
+	})
+	got := map[string]bool{}
+	d := description(t, testworld.New(t))
+	for _, code := range d.at("components", "schemas", "Problem", "properties", "code")["enum"].([]any) {
+		got[code.(string)] = true
+	}
+	if len(want) < 30 || !maps.Equal(got, want) {
+		t.Errorf("got %v, want %v", slices.Sorted(maps.Keys(got)), slices.Sorted(maps.Keys(want)))
+	}
+}
+
+// Every reference leads somewhere, every component is referred to, and every operation has a name of its own.
+func TestTheDescriptionHoldsTogether(t *testing.T) {
+	d := description(t, testworld.New(t))
+	used := map[string]bool{}
+	var walk func(v any)
+	walk = func(v any) {
+		switch v := v.(type) {
+		case object:
+			if ref, ok := v["$ref"].(string); ok {
+				d.resolve(t, v)
+				used[ref] = true
+			}
+			for _, member := range v {
+				walk(member)
+			}
+		case []any:
+			for _, member := range v {
+				walk(member)
+			}
+		}
+	}
+	walk(d.document)
+	names := map[string]string{}
+	for path, item := range d.at("paths") {
+		for _, method := range methods(item) {
+			operation := item.(object)[strings.ToLower(method)].(object)
+			id, _ := operation["operationId"].(string)
+			if id == "" || names[id] != "" || operation["summary"] == nil {
+				t.Errorf("%s %s: got operationId %q, which %s has too, and the summary %v", method, path, id, names[id], operation["summary"])
+			}
+			names[id] = path
+		}
+	}
+	for _, kind := range []string{"headers", "parameters", "responses", "schemas"} {
+		for name := range d.at("components", kind) {
+			if !used["#/components/"+kind+"/"+name] {
+				t.Errorf("nothing refers to %s/%s", kind, name)
+			}
+		}
+	}
+	for name := range d.at("components", "schemas") {
+		if _, err := d.compiler.Compile("openapi.json#/components/schemas/" + name); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}

@@ -1,0 +1,73 @@
+package koubeiauth
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+)
+
+// The kinds of refusal.
+var (
+	ErrUnauthenticated = errors.New("koubeiauth: nobody is signed in")          // 401: enter again from Koubei
+	ErrForbidden       = errors.New("koubeiauth: not allowed")                  // 403: somebody is, and may not
+	ErrUnavailable     = errors.New("koubeiauth: could not find out who it is") // 503: try again
+)
+
+func unauthenticated(why string) error { return fmt.Errorf("%w: %s", ErrUnauthenticated, why) }
+func forbidden(why string) error       { return fmt.Errorf("%w: %s", ErrForbidden, why) }
+func unavailable(err error) error      { return fmt.Errorf("%w: %w", ErrUnavailable, err) }
+
+// Status is the HTTP status of a refusal: 401, 403 or 503.
+func Status(err error) int {
+	switch {
+	case errors.Is(err, ErrUnauthenticated):
+		return http.StatusUnauthorized
+	case errors.Is(err, ErrForbidden):
+		return http.StatusForbidden
+	}
+	return http.StatusServiceUnavailable
+}
+
+// RefuseFunc answers a request that isn't let in; [Status] tells what the error means. The error's text is for the log.
+type RefuseFunc func(w http.ResponseWriter, r *http.Request, err error)
+
+// refuse is the RefuseFunc of those who bring none.
+func refuse(w http.ResponseWriter, _ *http.Request, err error) {
+	status := Status(err)
+	if status == http.StatusServiceUnavailable {
+		w.Header().Set("Retry-After", "2")
+	}
+	w.Header().Set("Cache-Control", "no-store")
+	http.Error(w, http.StatusText(status), status)
+}
+
+// guard lets requests through to next with their operator, and answers the others.
+func guard(identify func(*http.Request) (Operator, error), refused RefuseFunc, next http.Handler) http.Handler {
+	if refused == nil {
+		refused = refuse
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		o, err := identify(r)
+		r = r.WithContext(r.Context()) // a copy: the caller's request keeps its headers
+		r.Header = withoutIdentity(r.Header)
+		if err != nil {
+			refused(w, r, err)
+			return
+		}
+		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), contextKey{}, o)))
+	})
+}
+
+// withoutIdentity returns the headers but those that speak of an identity, whoever set them; in the underscore spelling
+// too, which some servers take for the same name.
+func withoutIdentity(h http.Header) http.Header {
+	clean := make(http.Header, len(h))
+	for name, values := range h {
+		if !strings.HasPrefix(strings.ReplaceAll(strings.ToLower(name), "_", "-"), "x-koubei-") {
+			clean[name] = values
+		}
+	}
+	return clean
+}
