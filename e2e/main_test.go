@@ -38,7 +38,7 @@ func runTests(m *testing.M) (int, error) {
 	if out, err := exec.Command("go", append(args, "../cmd/demo")...).CombinedOutput(); err != nil {
 		return 0, fmt.Errorf("building the demo: %w\n%s", err, out)
 	}
-	defer endChromium()
+	defer func() { endChromium() }() // as it is by then
 	return m.Run(), nil
 }
 

@@ -1,6 +1,7 @@
 package e2e_test
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"strings"
@@ -98,7 +99,7 @@ func TestKoubeiIsBusyAndRecovers(t *testing.T) {
 // A browser that keeps no cookies must be told so before its code is spent.
 func TestCookiesSwitchedOff(t *testing.T) {
 	d := startDemo(t)
-	ctx, err := startChromium(t.Context(), `{"profile":{"default_content_setting_values":{"cookies":2}}}`)
+	ctx, err := startChromium(context.Background(), `{"profile":{"default_content_setting_values":{"cookies":2}}}`)
 	if err != nil {
 		t.Fatal(err)
 	}

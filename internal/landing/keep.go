@@ -34,6 +34,11 @@ func (l *Lander) save(ctx context.Context, v visit, e entry, grant operator.Gran
 	if err != nil {
 		return Outcome{}, err
 	}
+	if fresh {
+		if other, ok := l.meet(ctx, v, h); ok {
+			return l.join(ctx, v, e, grant, h, other)
+		}
+	}
 	if err := l.endOthers(ctx, v, grant.Operator.ID); err != nil {
 		return Outcome{}, errors.Join(err, l.undo(ctx, h, fresh))
 	}
@@ -56,6 +61,16 @@ func (l *Lander) save(ctx context.Context, v visit, e entry, grant operator.Gran
 	}
 	partner, _ := h.Session.Partner(grant.PartnerID)
 	return Outcome{Result: Landed, Token: h.Token, Session: h.Session, Entry: partner}, nil
+}
+
+// join takes back the session that was just begun, and goes on as if the other tab's cookie had come along: the partner is
+// added there, or, where another operator has landed, the person is asked.
+func (l *Lander) join(ctx context.Context, v visit, e entry, grant operator.Grant, h, other session.Held) (Outcome, error) {
+	if err := l.undo(ctx, h, true); err != nil {
+		return Outcome{}, err
+	}
+	v.live = append(v.live[:len(v.live):len(v.live)], other)
+	return l.keep(ctx, v, e, grant)
 }
 
 // overtaken takes back what was written and answers as the request that was first has decided.

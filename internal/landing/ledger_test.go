@@ -239,8 +239,8 @@ func heldStranger(w *world) {
 	code, _, _ := w.hold("one")
 	w.refused(arrival(code, "thief"), landing.ErrCodeUsed)
 	w.refused(arrival(code), landing.ErrCodeUsed)
-	other := w.land(arrival(w.koubei.Issue(provider), "thief"), landing.Landed)
-	w.refused(signedIn(arrival(code, "thief"), other.Token), landing.ErrCodeUsed)
+	other := w.land(arrival(w.koubei.Issue(provider), "another thief"), landing.Landed)
+	w.refused(signedIn(arrival(code, "another thief"), other.Token), landing.ErrCodeUsed)
 	w.wantState(code, "held")
 }
 
