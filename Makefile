@@ -3,7 +3,7 @@
 GO ?= go
 FUZZTIME ?= 10s
 
-.PHONY: demo build test test-short tools lint fuzz screenshots
+.PHONY: demo build test test-short tools lint fuzz screenshots interop chaos bench load
 
 demo: ## everything in one process; prints the address to open
 	$(GO) run ./cmd/demo
@@ -28,3 +28,19 @@ fuzz: ## every fuzz target, FUZZTIME each
 
 screenshots: tools ## renews docs/screenshots
 	$(GO) test -count=1 -run '^TestScreenshots$$' ./e2e -screenshots=$(CURDIR)/docs/screenshots
+
+interop: tools ## the official Node SDK as a client of koubeisim
+	$(GO) test -count=1 ./interop
+
+LANDINGS ?= 2000
+SEED ?= 0
+
+chaos: tools ## three replicas, a Redis and a gateway that fail; SEED repeats a run
+	$(GO) test -count=1 -timeout=20m -v ./chaos -chaos.landings=$(LANDINGS) -chaos.seed=$(SEED)
+
+bench: tools ## each path against its limit, by CPU and rate, in one run
+	$(GO) test -run '^$$' -bench ExchangeOverSignVerify -benchtime 100x ./internal/alipay
+	$(GO) test -run '^$$' -bench . -benchtime 7x -timeout 20m ./bench
+
+load: tools ## the same by wrk, as docs/performance.md has it; about six minutes
+	$(GO) run ./bench/load

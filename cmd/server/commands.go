@@ -22,6 +22,11 @@ func (c *serveCmd) Run(w *world) error {
 	if err != nil {
 		return err
 	}
+	if w.getenv("GOGC") == "" {
+		// The heap is small and what a check leaves behind dies young: fewer collections save a tenth of its CPU for a
+		// few megabytes. GOMEMLIMIT still holds.
+		debug.SetGCPercent(400)
+	}
 	redis.SetLogger(redisLog{config.Log})
 	provider, err := tracing(w.ctx, w.getenv)
 	if err != nil {

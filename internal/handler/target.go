@@ -97,6 +97,7 @@ func rebuild(u *url.URL) string {
 // escapeRest escapes what must not stand in a header or a query as it is, and leaves what is escaped already.
 func escapeRest(s string) string {
 	var b strings.Builder
+	b.Grow(len(s))
 	for i := range len(s) {
 		if c := s[i]; c <= ' ' || c >= 0x7f || strings.IndexByte(`"<>\^`+"`{|}", c) >= 0 {
 			fmt.Fprintf(&b, "%%%02X", c)

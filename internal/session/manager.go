@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/alexedwards/scs/v2"
+	lru "github.com/hashicorp/golang-lru/v2"
 
 	"koubei-landing/internal/operator"
 	"koubei-landing/internal/store"
@@ -46,7 +47,11 @@ type Manager struct {
 
 // New returns a Manager.
 func New(o Options) (*Manager, error) {
-	records := &records{store: o.Store, idle: o.Idle, lifetime: o.Lifetime, now: o.Now}
+	remembered, err := lru.New[string, seen](maxSeen)
+	if err != nil {
+		return nil, err
+	}
+	records := &records{store: o.Store, idle: o.Idle, lifetime: o.Lifetime, now: o.Now, seen: remembered}
 	if o.CacheTTL > 0 {
 		cache, err := newCache(o.Store, o.CacheTTL)
 		if err != nil {
@@ -151,7 +156,7 @@ func (m *Manager) read(ctx context.Context, hash string) (record, []byte, error)
 	if raw == nil {
 		return record{}, nil, ErrNone
 	}
-	r, err := decode(raw)
+	r, err := m.records.decode(hash, raw)
 	if err != nil {
 		return record{}, nil, fmt.Errorf("%w: %w", ErrNone, err)
 	}

@@ -1,0 +1,169 @@
+package bench_test
+
+import (
+	"fmt"
+	"os"
+	"sync"
+	"testing"
+	"time"
+
+	"koubei-landing/bench"
+)
+
+// The rig is started by the first that needs it, and its table printed when all is done.
+var (
+	rig     *bench.Rig
+	failed  error
+	once    sync.Once
+	matches []*bench.Match
+	costs   []bench.Cost
+)
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if rig != nil {
+		if err := rig.Close(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+		}
+	}
+	if len(matches) > 0 {
+		fmt.Println()
+		bench.Table(os.Stdout, matches)
+		fmt.Printf("\n%s\n", bench.CostHeader)
+		for _, c := range costs {
+			fmt.Println(c)
+		}
+	}
+	os.Exit(code)
+}
+
+func started(t testing.TB) *bench.Rig {
+	t.Helper()
+	once.Do(func() { rig, failed = bench.NewRig(t.Context()) })
+	if failed != nil {
+		t.Fatal(failed)
+	}
+	return rig
+}
+
+// round is how long each side of a round is driven.
+const round = 2 * time.Second
+
+// play plays as many rounds as the benchmark has iterations; -benchtime 7x asks for seven.
+func play(b *testing.B, m *bench.Match, once func() error) {
+	for b.Loop() {
+		if err := once(); err != nil {
+			b.Fatal(err)
+		}
+	}
+	matches = append(matches, m)
+	rate, cpu := m.Ratios()
+	if rate > 0 {
+		b.ReportMetric(rate, "x-rate")
+	}
+	b.ReportMetric(cpu, "x-cpu")
+	c, err := rig.Cost(b.Context(), m.Path, 500)
+	if err != nil {
+		b.Fatal(err)
+	}
+	costs = append(costs, c)
+	b.ReportMetric(c.RoundTrips, "trips/op")
+}
+
+// path plays a path whose requests are all alike.
+func path(b *testing.B, name string) {
+	for _, m := range started(b).Matches() {
+		if m.Path.Name == name {
+			play(b, m, func() error { return m.Play(b.Context(), bench.Own, round) })
+			return
+		}
+	}
+	b.Fatalf("no path is called %s", name)
+}
+
+func BenchmarkVerify(b *testing.B)         { path(b, "`/auth/verify`") }
+func BenchmarkVerifyCached(b *testing.B)   { path(b, "`/auth/verify`, cached") }
+func BenchmarkVerifyAsserted(b *testing.B) { path(b, "`/auth/verify`, assertion") }
+func BenchmarkSession(b *testing.B)        { path(b, "`/session`") }
+func BenchmarkHop(b *testing.B)            { path(b, "the hop") }
+
+func BenchmarkLanding(b *testing.B) {
+	m := started(b).LandingMatch()
+	bare, err := bench.NewBare()
+	if err != nil {
+		b.Fatal(err)
+	}
+	play(b, m, func() error { return m.PlayLanding(b.Context(), bare, 400) })
+}
+
+// What a check costs Redis is no matter of how busy the machine is: one command, and nothing written.
+func TestOneCommandForACheck(t *testing.T) {
+	r := started(t)
+	for _, target := range r.Targets() {
+		c, err := r.Cost(t.Context(), target, 50)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Logf("%s", c)
+		wantTrips, wantWrites := 1.0, 0.0
+		switch target.Name {
+		case "the hop", "`/auth/verify`, cached":
+			wantTrips = 0
+		case "a landing":
+			continue // counted by TestRoundTripsOfALanding
+		}
+		if c.RoundTrips < wantTrips || c.RoundTrips > wantTrips+0.5 || c.Writes() != wantWrites {
+			t.Errorf("%s: got %.2f round trips and %.2f writes, want %.0f and %.0f", target.Name, c.RoundTrips, c.Writes(), wantTrips, wantWrites)
+		}
+	}
+}
+
+// A landing asks Redis three times: the claim, one pipeline, the settling.
+func TestRoundTripsOfALanding(t *testing.T) {
+	r := started(t)
+	targets := r.Targets()
+	c, err := r.Cost(t.Context(), targets[len(targets)-1], 50)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// The claim; index, session and mark in one pipeline; the arrival under which two tabs meet; the ledger.
+	if c.RoundTrips < 3.5 || c.RoundTrips > 4.5 {
+		t.Errorf("got %.2f round trips, want 4: %s", c.RoundTrips, c)
+	}
+}
+
+// The tools are held to working, not to any speed.
+func TestMatches(t *testing.T) {
+	r := started(t)
+	played := append(r.Matches(), r.LandingMatch())
+	bare, err := bench.NewBare()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range played[:len(played)-1] {
+		if err := m.Play(t.Context(), bench.Own, 100*time.Millisecond); err != nil {
+			t.Error(err)
+		}
+	}
+	if err := played[len(played)-1].PlayLanding(t.Context(), bare, 8); err != nil {
+		t.Error(err)
+	}
+	bench.Table(t.Output(), played)
+}
+
+func TestWeights(t *testing.T) {
+	r := started(t)
+	if landing, gateway, err := r.Latency(t.Context(), 5); err != nil || landing <= gateway {
+		t.Errorf("got a landing of %s over %s of the gateway's: %v", landing, gateway, err)
+	}
+	if _, err := r.IdleConnection(t.Context(), 20); err != nil {
+		t.Error(err)
+	}
+	if g, err := r.Growth(t.Context(), 200); err != nil || g.One == 0 || g.Many == 0 {
+		t.Errorf("got %+v: %v", g, err)
+	}
+	rows, err := r.Replicas(t.Context(), 2, 50*time.Millisecond)
+	if err != nil || len(rows) != 2 {
+		t.Errorf("got %q: %v", rows, err)
+	}
+}
