@@ -60,9 +60,11 @@ func (s *service) drain(c Config, browsers, proxies *http.Server) error {
 	<-time.After(c.ShutdownDelay)
 	ctx, cancel := context.WithTimeout(context.Background(), c.ShutdownTimeout)
 	defer cancel()
-	select {
-	case <-s.handler.Drain():
-	case <-ctx.Done():
+	for _, done := range []func() <-chan struct{}{s.handler.Drain, s.lander.Told} {
+		select {
+		case <-done():
+		case <-ctx.Done():
+		}
 	}
 	err := errors.Join(browsers.Shutdown(ctx), proxies.Shutdown(ctx))
 	if err != nil {

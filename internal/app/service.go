@@ -25,6 +25,7 @@ const exchanges = 64
 type service struct {
 	redis    redis.UniversalClient
 	handler  *handler.Handler
+	lander   *landing.Lander
 	sessions *session.Manager
 	store    *store.Store
 	gateway  *alipay.Client
@@ -72,14 +73,14 @@ func build(c Config) (*service, error) {
 	if err != nil {
 		return nil, errors.Join(err, rdb.Close())
 	}
-	lander := landing.New(landing.Options{
+	s.lander = landing.New(landing.Options{
 		AppID: c.Alipay.AppID, Gateway: gateway, Sessions: s.sessions, Store: s.store, Sealer: sealer,
 		Limit: rateLimit(c.CallbackRate), Confirm: c.ConfirmSwitch,
 		ExchangeTimeout: c.Alipay.Timeout, Concurrency: exchanges,
 		OnStarted: m.SessionStarted, OnReplaced: func() { m.SessionsEnded(metrics.Replaced, 1) },
 		Log: c.Log, Now: c.Now,
 	})
-	s.patience = lander.Patience()
+	s.patience = s.lander.Patience()
 	assertions, err := newIssuer(c)
 	if err != nil {
 		return nil, errors.Join(err, rdb.Close())
@@ -89,7 +90,7 @@ func build(c Config) (*service, error) {
 		Targets: c.Targets, FrameAncestors: c.FrameAncestors, CORSOrigins: c.CORSOrigins,
 		ArrivalCheck: c.ArrivalCheck, ForwardCode: c.ForwardCode, AdminToken: c.AdminToken,
 		MaxRequests: c.MaxRequests, TrustedProxies: c.TrustedProxies,
-		Landing: lander, Sessions: s.sessions, Cookies: session.NewCookies(c.Cookie), Store: s.store, Metrics: m, Assertions: assertions,
+		Landing: s.lander, Sessions: s.sessions, Cookies: session.NewCookies(c.Cookie), Store: s.store, Metrics: m, Assertions: assertions,
 		Log: c.Log, Now: c.Now,
 	})
 	if err != nil {

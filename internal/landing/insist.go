@@ -23,7 +23,7 @@ const (
 // worth. No exchange begins while Redis is away, so there are never more of these than were under way when it was lost.
 func (l *Lander) insist(ctx context.Context, tell func(context.Context) error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), insistFor)
-	go func() {
+	l.telling.Go(func() {
 		defer cancel()
 		again := time.NewTicker(insistEvery)
 		defer again.Stop()
@@ -37,7 +37,18 @@ func (l *Lander) insist(ctx context.Context, tell func(context.Context) error) {
 				return
 			}
 		}
+	})
+}
+
+// Told returns a channel that is closed when the ledger has been told everything, once no landing is under way any more: a
+// process that ended before would take with it what a code was worth.
+func (l *Lander) Told() <-chan struct{} {
+	told := make(chan struct{})
+	go func() {
+		l.telling.Wait()
+		close(told)
 	}()
+	return told
 }
 
 // shelve puts a grant by that did not become a session, for when the same browser comes again. A write whose answer was

@@ -26,31 +26,7 @@ func TestRedisLostAndBrowserGone(t *testing.T) {
 		{"a verdict", func(k *koubeisim.Koubei) string { return k.IssueIn(koubeisim.CodeExpired, testworld.Provider) }, http.StatusGone},
 	} {
 		t.Run(row.name, func(t *testing.T) {
-			node := testworld.StartNode(t)
-			// A lease longer than the test: what helps must not be that it ends.
-			w := testworld.New(t, func(c *app.Config) { c.Redis.URL, c.Alipay.Timeout = node.URL(), time.Minute })
-			code := row.code(w.Koubei)
-			b := w.Browser()
-			hop := b.Get(w.Landing(code))
-			w.Koubei.Next(koubeisim.SpendThenHold)
-			away, leave := context.WithCancel(t.Context())
-			r, err := http.NewRequestWithContext(away, http.MethodGet, w.Public+hop.Header.Get("Location"), nil)
-			if err != nil {
-				t.Fatal(err)
-			}
-			left := make(chan error, 1)
-			go func() {
-				_, err := b.Try(r)
-				left <- err
-			}()
-			if err := w.Koubei.AwaitHeld(t.Context(), 1); err != nil {
-				t.Fatal(err)
-			}
-			leave()
-			<-left
-			node.Freeze()
-			w.Koubei.Release()
-			awaitFailure(t, w)
+			w, node, b, code := loseRedis(t, row.code)
 			node.Thaw()
 			if a := b.Land(w.Landing(code)); a.StatusCode != row.status {
 				t.Errorf("the next try: got %d, want %d", a.StatusCode, row.status)
@@ -63,6 +39,65 @@ func TestRedisLostAndBrowserGone(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestShutdownTellsTheLedgerFirst: the same, and the replica is told to end before Redis is back.
+func TestShutdownTellsTheLedgerFirst(t *testing.T) {
+	w, node, b, code := loseRedis(t, func(k *koubeisim.Koubei) string { return k.Issue(testworld.Provider) })
+	other := w.Replica()
+	w.Signal()
+	testworld.Eventually(t, 10*time.Second, "the replica shuts down", func() error {
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, w.Public+"/signin", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if a, err := b.Try(r); err == nil && a.StatusCode == http.StatusOK {
+			return errors.New("it still answers")
+		}
+		return nil
+	})
+	node.Thaw()
+	if err := w.Stop(); err != nil {
+		t.Errorf("the replica ended with %v", err)
+	}
+	if a := b.Land(testworld.On(other, w.Landing(code))); a.StatusCode != http.StatusSeeOther {
+		t.Errorf("the next try, at another replica: got %d, want %d", a.StatusCode, http.StatusSeeOther)
+	}
+	if got := w.Koubei.CallsFor(code); got != 1 {
+		t.Errorf("the code was sent %d times, want 1", got)
+	}
+}
+
+// loseRedis has a browser bring a code and leave, and freezes Redis when the gateway has decided. It returns when the
+// landing has failed.
+func loseRedis(t *testing.T, issue func(*koubeisim.Koubei) string) (*testworld.World, *testworld.Redis, *testworld.Browser, string) {
+	t.Helper()
+	node := testworld.StartNode(t)
+	// A lease longer than the test: what helps must not be that it ends.
+	w := testworld.New(t, func(c *app.Config) { c.Redis.URL, c.Alipay.Timeout = node.URL(), time.Minute })
+	code := issue(w.Koubei)
+	b := w.Browser()
+	hop := b.Get(w.Landing(code))
+	w.Koubei.Next(koubeisim.SpendThenHold)
+	away, leave := context.WithCancel(t.Context())
+	r, err := http.NewRequestWithContext(away, http.MethodGet, w.Public+hop.Header.Get("Location"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	left := make(chan error, 1)
+	go func() {
+		_, err := b.Try(r)
+		left <- err
+	}()
+	if err := w.Koubei.AwaitHeld(t.Context(), 1); err != nil {
+		t.Fatal(err)
+	}
+	leave()
+	<-left
+	node.Freeze()
+	w.Koubei.Release()
+	awaitFailure(t, w)
+	return w, node, b, code
 }
 
 // awaitFailure waits until the replica has found out that Redis is away.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"sync"
 	"time"
 
 	"koubei-landing/internal/alipay"
@@ -127,6 +128,8 @@ type Lander struct {
 
 	onStarted  func(operator.Type)
 	onReplaced func()
+
+	telling sync.WaitGroup // what the ledger is still to be told
 }
 
 // New returns a Lander.

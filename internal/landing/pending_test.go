@@ -25,16 +25,17 @@ func (t *tap) failAt(name string) {
 	})
 }
 
-// lose loses Redis between exchange and save, and returns what the browser is given to keep.
+// lose loses Redis between exchange and save, on a replica that never finds back to it, and returns what the browser is
+// given to keep.
 func (w *world) lose(a landing.Arrival) string {
 	w.t.Helper()
 	w.koubei.Next(koubeisim.SpendThenHold)
-	done := w.background(w.replica, a)
+	lost := w.open()
+	done := w.background(lost, a)
 	w.awaitHeld(1)
-	w.tap.cut()
+	lost.tap.cut()
 	w.koubei.Release()
 	out := <-done
-	w.tap.with(nil)
 	if !errors.Is(out.err, store.ErrUnavailable) || out.Pending == "" || out.Token != "" {
 		w.t.Fatalf("got %q, %v, pending %q; want unavailable with the grant", out.Result, out.err, out.Pending)
 	}

@@ -1,0 +1,153 @@
+package handler_test
+
+import (
+	"net/http"
+	"net/netip"
+	"strconv"
+	"strings"
+	"testing"
+
+	"koubei-landing/internal/app"
+	"koubei-landing/internal/koubeisim"
+	"koubei-landing/internal/testworld"
+)
+
+func limited(rate int, proxies ...string) func(*app.Config) {
+	return func(c *app.Config) {
+		c.CallbackRate = rate
+		for _, p := range proxies {
+			c.TrustedProxies = append(c.TrustedProxies, netip.MustParsePrefix(p))
+		}
+	}
+}
+
+// from is a fresh program that claims to be at an address.
+func from(w *testworld.World, forwarded ...string) *testworld.Browser {
+	p := w.Program()
+	p.Header["X-Forwarded-For"] = forwarded
+	return p
+}
+
+func TestOnlyClaimsCountTowardTheLimit(t *testing.T) {
+	w := testworld.New(t, limited(3))
+	b := w.Browser()
+	landed := []string{w.Landing(w.Koubei.Issue(testworld.Provider)), w.Landing(w.Koubei.Issue(testworld.Provider))}
+	for _, link := range landed {
+		if a := b.Land(link); a.StatusCode != http.StatusSeeOther {
+			t.Fatalf("got %d", a.StatusCode)
+		}
+	}
+	for range 5 { // hops, replays, refusals, prefetches: none of these claims a code
+		w.Browser().Get(w.Landing(w.Koubei.Issue(testworld.Provider)))
+		b.Get(landed[0])
+		w.Program().Get(landed[1])
+		b.Get(w.Public + w.Config.CallbackPath + "?code=")
+		b.Get(w.Landing(w.Koubei.Issue(testworld.Provider)) + "&return_to=//evil.example")
+		r, _ := http.NewRequest(http.MethodHead, w.Landing(w.Koubei.Issue(testworld.Provider)), nil)
+		b.Do(r)
+	}
+	if a := b.Land(w.Landing(w.Koubei.Issue(testworld.Provider))); a.StatusCode != http.StatusSeeOther {
+		t.Fatalf("the third claim: got %d, want 303", a.StatusCode)
+	}
+	code := w.Koubei.Issue(testworld.Provider)
+	a := b.Land(w.Landing(code))
+	after, err := strconv.Atoi(a.Header.Get("Retry-After"))
+	if a.StatusCode != http.StatusTooManyRequests || err != nil || after <= 0 {
+		t.Fatalf("the fourth: got %d, Retry-After %q, want 429", a.StatusCode, a.Header.Get("Retry-After"))
+	}
+	checkErrorPage(t, a, code, "rate_limited")
+	if p := w.Program().Get(w.Landing(code)); p.StatusCode != http.StatusTooManyRequests || p.Problem() != "rate_limited" {
+		t.Errorf("JSON: got %d %q", p.StatusCode, p.Problem())
+	}
+	if n := w.Koubei.CallsFor(code); n != 0 {
+		t.Errorf("got %d calls, want none", n)
+	}
+	if a := b.Get(landed[0]); a.StatusCode != http.StatusSeeOther {
+		t.Errorf("a replay above the limit: got %d, want 303", a.StatusCode)
+	}
+	if a := w.Program().Get(landed[0]); a.Problem() != "code_used" {
+		t.Errorf("a thief above the limit: got %d %q, want code_used", a.StatusCode, a.Problem())
+	}
+}
+
+func TestLandingsAtOnceDoNotSlipThroughTheLimit(t *testing.T) {
+	w := testworld.New(t, limited(3))
+	var holds []koubeisim.Fault
+	for range 12 {
+		holds = append(holds, koubeisim.Hold)
+	}
+	w.Koubei.Next(holds...)
+	results := make(chan int, 12)
+	for range 12 {
+		go func() {
+			r, _ := http.NewRequest(http.MethodGet, w.Landing(w.Koubei.Issue(testworld.Provider)), nil)
+			a, err := w.Program().Try(r)
+			if err != nil {
+				t.Error(err)
+				a.Response = &http.Response{}
+			}
+			results <- a.StatusCode
+		}()
+	}
+	for range 9 {
+		if status := <-results; status != http.StatusTooManyRequests {
+			t.Errorf("got %d, want 429 for all above three", status)
+		}
+	}
+	awaitHeld(t, w, 3)
+	w.Koubei.Release()
+	for range 3 {
+		if status := <-results; status != http.StatusSeeOther {
+			t.Errorf("got %d, want 303 for three", status)
+		}
+	}
+}
+
+func TestALimitOfZeroIsNone(t *testing.T) {
+	w := testworld.New(t, limited(0))
+	for range 20 {
+		if a := w.Program().Get(w.Landing(w.Koubei.Issue(testworld.Provider))); a.StatusCode != http.StatusSeeOther {
+			t.Fatalf("got %d", a.StatusCode)
+		}
+	}
+}
+
+// TestWhoIsLimited: rows that are the same client share a limit of one landing.
+func TestWhoIsLimited(t *testing.T) {
+	w := testworld.New(t)
+	for _, tt := range []struct {
+		name          string
+		proxies       []string
+		first, second []string
+		same          bool
+	}{
+		{"a stranger's word is not believed", nil, []string{"192.0.2.1"}, []string{"192.0.2.2"}, true},
+		{"nor that of a proxy that is not listed", []string{"192.0.2.0/24"}, []string{"198.51.100.1"}, []string{"198.51.100.2"}, true},
+		{"a proxy's is", []string{"127.0.0.0/8"}, []string{"192.0.2.1"}, []string{"192.0.2.2"}, false},
+		{"the rightmost counts", []string{"127.0.0.0/8"}, []string{"203.0.113.9, 192.0.2.1"}, []string{"203.0.113.8, 192.0.2.1"}, true},
+		{"in the last header", []string{"127.0.0.0/8"}, []string{"203.0.113.9", "192.0.2.1"}, []string{"203.0.113.8", "192.0.2.1"}, true},
+		{"behind proxies of ours", []string{"127.0.0.0/8", "10.0.0.0/8"}, []string{"192.0.2.1, 10.1.1.1"}, []string{"192.0.2.2, 10.1.1.1"}, false},
+		{"what a client wrote before it is not believed", []string{"127.0.0.0/8", "10.0.0.0/8"}, []string{"203.0.113.9, 192.0.2.1, 10.1.1.1"}, []string{"203.0.113.8, 192.0.2.1, 10.1.1.2"}, true},
+		{"junk is the proxy itself", []string{"127.0.0.0/8"}, []string{"junk"}, []string{"other junk"}, true},
+		{"junk to the left is not reached", []string{"127.0.0.0/8"}, []string{"junk, 192.0.2.1"}, []string{"192.0.2.1"}, true},
+		{"IPv6 by the first half", []string{"127.0.0.0/8"}, []string{"2001:db8:1:2::1"}, []string{"2001:db8:1:2:ffff::2"}, true},
+		{"another IPv6 network", []string{"127.0.0.0/8"}, []string{"2001:db8:1:2::1"}, []string{"2001:db8:1:3::1"}, false},
+		{"IPv4 in IPv6's clothes", []string{"127.0.0.0/8"}, []string{"::ffff:192.0.2.1"}, []string{"192.0.2.1"}, true},
+		{"two IPv4 in IPv6's clothes", []string{"127.0.0.0/8"}, []string{"::ffff:192.0.2.1"}, []string{"::ffff:192.0.2.2"}, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			replica := w.Replica(limited(1, tt.proxies...)) // each counts for itself
+			link := func() string { return testworld.On(replica, w.Landing(w.Koubei.Issue(testworld.Provider))) }
+			if a := from(w, tt.first...).Get(link()); a.StatusCode != http.StatusSeeOther {
+				t.Fatalf("the first: got %d", a.StatusCode)
+			}
+			want := http.StatusSeeOther
+			if tt.same {
+				want = http.StatusTooManyRequests
+			}
+			if a := from(w, tt.second...).Get(link()); a.StatusCode != want {
+				t.Errorf("from %s: got %d, want %d", strings.Join(tt.second, " and "), a.StatusCode, want)
+			}
+		})
+	}
+}
