@@ -1,0 +1,220 @@
+package chaos_test
+
+import (
+	"context"
+	"encoding/json"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"net/http/cookiejar"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"koubei-landing/internal/koubeisim"
+)
+
+const (
+	callback      = "/koubei/callback"
+	sessionCookie = "koubei_session"
+
+	// longest is more than any answer may take: waiting for another landing, an exchange of its own, and keeping it.
+	longest = 60 * time.Second
+)
+
+// browser keeps cookies and knows what a page's script does: it tries again when told to, ten times at most.
+type browser struct {
+	w      *world
+	dice   *rand.Rand // used by one goroutine at a time: those that go at once get their own
+	client *http.Client
+	header http.Header
+}
+
+var navigates = http.Header{
+	"Accept":         {"text/html,application/xhtml+xml,*/*;q=0.8"},
+	"User-Agent":     {"Mozilla/5.0 (chaos)"},
+	"Sec-Fetch-Mode": {"navigate"},
+	"Sec-Fetch-Dest": {"document"},
+}
+
+// sockets are shared: a thousand browsers of their own would keep three thousand open.
+var sockets = &http.Transport{MaxIdleConnsPerHost: 256, IdleConnTimeout: 30 * time.Second}
+
+func (w *world) browser(dice *rand.Rand, header http.Header) *browser {
+	jar, _ := cookiejar.New(nil) // never fails without options
+	return &browser{w: w, dice: dice, header: header, client: &http.Client{
+		Jar: jar, Transport: sockets, Timeout: longest,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}}
+}
+
+// again is the same browser in another tab: the same cookies, dice of its own.
+func (b *browser) again() *browser {
+	tab := *b
+	tab.dice = rand.New(rand.NewPCG(b.dice.Uint64(), b.dice.Uint64()))
+	return &tab
+}
+
+// answer is a response, read.
+type answer struct {
+	*http.Response
+	body []byte
+}
+
+// session is the token that the answer sets; empty when it sets none.
+func (a answer) session() string {
+	for _, c := range a.Cookies() {
+		if c.Name == sessionCookie && c.MaxAge >= 0 {
+			return c.Value
+		}
+	}
+	return ""
+}
+
+// request is one request about a code, as evidence.
+type request struct {
+	by          *http.Client // tells browsers apart, whatever their tabs
+	replica     int
+	began       time.Time
+	unanswered  bool
+	gotSession  bool
+	refusedWith int
+}
+
+// ask sends a request to a random replica, as a load balancer does, and tries the next where nobody listens. The error
+// says that no answer came: because ctx ended, or a process did.
+func (b *browser) ask(ctx context.Context, method, uri, code string) (answer, error) {
+	r := b.w.replicas[b.dice.IntN(len(b.w.replicas))]
+	req, err := http.NewRequestWithContext(ctx, method, r.public+uri, nil)
+	if err != nil {
+		return answer{}, err
+	}
+	req.Header = b.header.Clone()
+	if method == http.MethodPost {
+		req.Header.Set("Sec-Fetch-Site", "same-origin")
+		req.Header.Set("Origin", r.public)
+	}
+	began := time.Now()
+	a, err := b.send(req)
+	if err != nil && ctx.Err() == nil && !r.disturbed(began, time.Now()) {
+		b.w.tally.unanswered("%s at replica %d, which lived: %v", req.URL.Path, r.number, err)
+	}
+	if err == nil {
+		b.w.tally.answered(a)
+	}
+	if code != "" {
+		e := request{by: b.client, replica: r.number, began: began, unanswered: err != nil}
+		if err == nil {
+			e.gotSession, e.refusedWith = a.session() != "", a.StatusCode
+		}
+		b.w.tally.landing(code, e)
+	}
+	return a, err
+}
+
+func (b *browser) send(req *http.Request) (answer, error) {
+	res, err := b.client.Do(req)
+	if err != nil {
+		return answer{}, err
+	}
+	defer res.Body.Close()
+	body, err := io.ReadAll(res.Body)
+	return answer{res, body}, err
+}
+
+// ending is how an attempt to land ended.
+type ending int
+
+const (
+	gaveUp  ending = iota // after ten tries, or because the person left
+	landed                // with a session
+	refused               // for good
+)
+
+// tries is how often a page asks again by itself.
+const tries = 10
+
+// land opens a link and does as the pages tell: round the arrival hop, and again after a 503. Where a connection dies, the
+// person presses reload.
+func (b *browser) land(ctx context.Context, code string) ending {
+	uri := b.w.link(code)
+	for n := 0; n < tries && ctx.Err() == nil; {
+		a, err := b.ask(ctx, http.MethodGet, uri, code)
+		switch {
+		case err != nil:
+			pause(ctx, between(b.dice, 100*time.Millisecond, 500*time.Millisecond))
+		case a.StatusCode == http.StatusServiceUnavailable:
+			n++
+			pause(ctx, b.patience(a))
+		case a.StatusCode == http.StatusSeeOther && strings.Contains(a.Header.Get("Location"), "arrived="):
+			uri = a.Header.Get("Location")
+		case a.StatusCode == http.StatusSeeOther && a.session() != "":
+			return landed
+		default:
+			return refused
+		}
+	}
+	return gaveUp
+}
+
+// patience is how long the page waits before it asks again.
+func (b *browser) patience(a answer) time.Duration {
+	seconds, err := strconv.Atoi(a.Header.Get("Retry-After"))
+	if err != nil {
+		seconds = 1
+	}
+	d := time.Duration(seconds) * time.Second
+	return between(b.dice, d*3/4, d*5/4)
+}
+
+// link is where Koubei sends a browser, without the host.
+func (w *world) link(code string) string {
+	u, err := url.Parse(w.koubei.LandingURL(code, koubeisim.Observed))
+	if err != nil {
+		panic(err) // our own address
+	}
+	return u.RequestURI()
+}
+
+// persist asks until there is an answer that is no outage.
+func (b *browser) persist(ctx context.Context, method, uri string) (answer, bool) {
+	for ctx.Err() == nil {
+		a, err := b.ask(ctx, method, uri, "")
+		if err == nil && a.StatusCode < 500 {
+			return a, true
+		}
+		pause(ctx, between(b.dice, 100*time.Millisecond, 400*time.Millisecond))
+	}
+	return answer{}, false
+}
+
+// identity is what /session answers, as far as it matters here.
+type identity struct {
+	OperatorID   string  `json:"operator_id"`
+	OperatorType string  `json:"operator_type"`
+	PartnerID    *string `json:"partner_id"`
+	ShopIDs      string  `json:"shop_ids"`
+}
+
+// is reports whether the answer is about this operator, working for this partner.
+func (i identity) is(p koubeisim.Person) bool {
+	return i.OperatorID == p.OperatorID && i.OperatorType == p.OperatorType && i.PartnerID != nil && *i.PartnerID == p.PartnerID && i.ShopIDs == p.ShopIDs
+}
+
+// confirm asks who is signed in, for a partner that this browser has landed for.
+func (b *browser) confirm(ctx context.Context, p koubeisim.Person) {
+	a, ok := b.persist(ctx, http.MethodGet, "/session?partner_id="+p.PartnerID)
+	if !ok {
+		return
+	}
+	t := b.w.tally
+	t.add(&t.confirmations)
+	var id identity
+	switch {
+	case a.StatusCode != http.StatusOK:
+		t.wrong(&t.sessionsLost, "operator %s, partner %s: /session answers %d %s", p.OperatorID, p.PartnerID, a.StatusCode, a.body)
+	case json.Unmarshal(a.body, &id) != nil || !id.is(p):
+		t.wrong(&t.wrongPartner, "operator %s, partner %s: /session answers %s", p.OperatorID, p.PartnerID, a.body)
+	}
+}

@@ -1,0 +1,133 @@
+package chaos_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"sync"
+	"testing"
+	"time"
+
+	"koubei-landing/internal/koubeisim"
+)
+
+// gateway stands before koubeisim's and notes which replica asks about which code, and when it was answered.
+type gateway struct {
+	koubei *koubeisim.Koubei
+
+	mu    sync.Mutex
+	calls []*call
+}
+
+// call is one question about a code.
+type call struct {
+	replica      int
+	code         string
+	began, ended time.Time
+
+	// What koubeisim says of it, filled in at the end.
+	fault   koubeisim.Fault
+	outcome string
+}
+
+// forReplica starts the gateway's door for one replica.
+func (g *gateway) forReplica(t *testing.T, n int) string {
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, 64<<10))
+		if err != nil {
+			return
+		}
+		r.Body = io.NopCloser(bytes.NewReader(body))
+		c := g.begin(n, codeIn(body))
+		defer g.end(c) // also where the answer is cut, which is a panic
+		g.koubei.Gateway().ServeHTTP(w, r)
+	}))
+	t.Cleanup(func() {
+		s.CloseClientConnections()
+		s.Close()
+	})
+	return s.URL
+}
+
+func codeIn(body []byte) string {
+	form, err := url.ParseQuery(string(body))
+	if err != nil {
+		return ""
+	}
+	var q struct{ Code string }
+	_ = json.Unmarshal([]byte(form.Get("biz_content")), &q)
+	return q.Code
+}
+
+func (g *gateway) begin(replica int, code string) *call {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	c := &call{replica: replica, code: code, began: time.Now()}
+	g.calls = append(g.calls, c)
+	return c
+}
+
+func (g *gateway) end(c *call) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	c.ended = time.Now()
+}
+
+// byCode returns all calls of each code in their order, with what koubeisim has made of them.
+func (g *gateway) byCode(t *testing.T) map[string][]*call {
+	t.Helper()
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	calls := map[string][]*call{}
+	for _, c := range g.calls {
+		calls[c.code] = append(calls[c.code], c)
+	}
+	at := map[string]int{}
+	for _, c := range g.koubei.Calls() {
+		of := calls[c.Code]
+		if at[c.Code] >= len(of) {
+			t.Fatalf("koubeisim knows more calls than came through the door")
+		}
+		of[at[c.Code]].fault, of[at[c.Code]].outcome = c.Fault, c.Outcome
+		at[c.Code]++
+	}
+	if len(g.calls) >= 10_000 {
+		t.Fatalf("%d calls: koubeisim forgets the oldest; take fewer landings", len(g.calls))
+	}
+	return calls
+}
+
+// spent lists the codes that the gateway has given away, in the order of their calls.
+func (g *gateway) spent() []string {
+	var codes []string
+	for _, c := range g.koubei.Calls() {
+		if c.Outcome == success {
+			codes = append(codes, c.Code)
+		}
+	}
+	return codes
+}
+
+// success is koubeisim's word for an identity given.
+const success = "success"
+
+// verdict reports whether the gateway has said something definite about the code, and the service could hear it.
+func (c *call) verdict() bool {
+	switch c.outcome {
+	case success, "INVALID_PARAMETER", "AUTH_CODE_NOT_EXIST", "AUTH_CODE_EXPIRES", "ACCESS_NOT_ALLOWED":
+		return !c.lostOnTheWire()
+	}
+	return false
+}
+
+// lostOnTheWire reports whether the answer was queued to be lost after the code was looked at.
+func (c *call) lostOnTheWire() bool {
+	switch c.fault {
+	case koubeisim.SpendThenDrop, koubeisim.DropMidway, koubeisim.Truncated, koubeisim.SpendThenBusy:
+		return true
+	}
+	return false
+}

@@ -1,0 +1,104 @@
+package chaos_test
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"time"
+
+	"koubei-landing/internal/testworld"
+)
+
+// trouble makes trouble until it is enough.
+func (w *world) trouble(enough <-chan struct{}) {
+	dice := w.random(forTrouble)
+	for {
+		select {
+		case <-enough:
+			return
+		case <-time.After(between(dice, 100*time.Millisecond, 900*time.Millisecond)):
+		}
+		r := w.replicas[dice.IntN(len(w.replicas))]
+		switch dice.IntN(7) {
+		case 0:
+			w.killRedis(dice, enough)
+		case 1:
+			thaw := w.freeze(dice, enough)
+			wait(enough, between(dice, 0, 1200*time.Millisecond))
+			thaw()
+		case 2, 3:
+			w.killReplica(r, dice, enough)
+		case 4:
+			r.roll(func() {})
+		case 5: // both at once
+			thaw := w.freeze(dice, enough)
+			w.killReplica(r, dice, enough)
+			thaw()
+		case 6:
+			thaw := w.freeze(dice, enough)
+			r.roll(func() {
+				wait(enough, between(dice, 0, 800*time.Millisecond))
+				thaw()
+			})
+		}
+	}
+}
+
+func between(dice *rand.Rand, least, most time.Duration) time.Duration {
+	return least + time.Duration(dice.Int64N(int64(most-least)))
+}
+
+func (w *world) killRedis(dice *rand.Rand, enough <-chan struct{}) {
+	w.outages.open(time.Now())
+	w.redis.Kill()
+	wait(enough, between(dice, 0, 1200*time.Millisecond))
+	w.redis.Start()
+	w.outages.close(time.Now())
+	w.tally.add(&w.tally.redisKills)
+}
+
+// freeze stops Redis, at times only for so long that nobody should notice, and returns how to let it go on.
+func (w *world) freeze(dice *rand.Rand, enough <-chan struct{}) (thaw func()) {
+	w.outages.open(time.Now())
+	w.redis.Freeze()
+	w.tally.add(&w.tally.redisFreezes)
+	wait(enough, between(dice, 50*time.Millisecond, 700*time.Millisecond))
+	return func() {
+		w.redis.Thaw()
+		w.outages.close(time.Now())
+	}
+}
+
+func (w *world) killReplica(r *replica, dice *rand.Rand, enough <-chan struct{}) {
+	r.kill()
+	wait(enough, between(dice, 0, 800*time.Millisecond))
+	r.start()
+	r.kills.close(time.Now())
+}
+
+func wait(enough <-chan struct{}, d time.Duration) {
+	select {
+	case <-enough:
+	case <-time.After(d):
+	}
+}
+
+// calm waits until all is well again.
+func (w *world) calm() {
+	w.t.Helper()
+	w.koubei.ClearFaults()
+	client := http.Client{Timeout: 5 * time.Second}
+	for _, r := range w.replicas {
+		testworld.Eventually(w.t, 30*time.Second, "the replica is ready", func() error {
+			a, err := client.Get(r.internal + "/readyz")
+			if err != nil {
+				return err
+			}
+			defer a.Body.Close()
+			if a.StatusCode != http.StatusOK {
+				return fmt.Errorf("/readyz: %d", a.StatusCode)
+			}
+			return nil
+		})
+	}
+}
