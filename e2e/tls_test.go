@@ -1,0 +1,297 @@
+package e2e_test
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/base64"
+	"fmt"
+	"html"
+	"io"
+	"log"
+	"math/big"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/chromedp/chromedp"
+
+	"koubei-landing/internal/app"
+	"koubei-landing/internal/testworld"
+)
+
+// The sites: names of loopback, as far as the browser is concerned. Each is a site of its own, but for the sibling.
+const (
+	koubeiHost   = "koubei.test"    // frames the service
+	isvHost      = "isv.test"       // is the service
+	strangerHost = "stranger.test"  // frames it, too, and shouldn't
+	siblingHost  = "pages.isv.test" // is of the service's own site, though
+	probeHost    = "probe.test"     // tells which cookies a browser gives to a third party
+)
+
+var siteHosts = []string{koubeiHost, isvHost, strangerHost, siblingHost, probeHost}
+
+// authority is thrown away when the tests end. Nobody trusts it but the browsers of these tests, by its key.
+var authority = sync.OnceValues(newAuthority)
+
+// Every browser of these tests finds the sites and trusts their authority.
+func init() {
+	var rules []string
+	for _, host := range siteHosts {
+		rules = append(rules, "MAP "+host+" 127.0.0.1")
+	}
+	_, pin := authority()
+	flags = append(flags, chromedp.Flag("host-resolver-rules", strings.Join(rules, ",")),
+		chromedp.Flag("ignore-certificate-errors-spki-list", pin))
+}
+
+// newAuthority returns the sites' certificate with its chain, and the pin of the authority's key.
+func newAuthority() (tls.Certificate, string) {
+	caKey, key := newKey(), newKey()
+	ca := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "koubei-landing e2e"},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour),
+		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
+	}
+	leaf := &x509.Certificate{
+		SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: isvHost}, DNSNames: siteHosts,
+		NotBefore: ca.NotBefore, NotAfter: ca.NotAfter,
+		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+	}
+	caDER, err := x509.CreateCertificate(rand.Reader, ca, ca, &caKey.PublicKey, caKey)
+	if err != nil {
+		panic(err)
+	}
+	leafDER, err := x509.CreateCertificate(rand.Reader, leaf, ca, &key.PublicKey, caKey)
+	if err != nil {
+		panic(err)
+	}
+	public, err := x509.MarshalPKIXPublicKey(&caKey.PublicKey)
+	if err != nil {
+		panic(err)
+	}
+	pin := sha256.Sum256(public)
+	return tls.Certificate{Certificate: [][]byte{leafDER, caDER}, PrivateKey: key}, base64.StdEncoding.EncodeToString(pin[:])
+}
+
+func newKey() *ecdsa.PrivateKey {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		panic(err)
+	}
+	return key
+}
+
+// sites are Koubei's portal, the service and a stranger, each on a site of its own and behind one TLS proxy.
+type sites struct {
+	*testworld.World
+	t    *testing.T
+	port string
+
+	portal, service http.Handler
+
+	mu     sync.Mutex
+	pages  map[string]string // by host and path
+	visits []*visit
+	gates  []chan struct{} // the next visits wait at these, each at its own
+}
+
+// visit is one request that came to the callback, and what became of it.
+type visit struct {
+	query, dest, purpose string
+	cookies              int
+	status               int    // 0 while it is under way
+	ancestors            string // who may show the answer
+	left                 bool   // the browser went away before it was answered
+}
+
+// startSites starts them; the service is told that it is reached over https, and to the changes.
+func startSites(t *testing.T, changes ...func(*app.Config)) *sites {
+	t.Helper()
+	s := &sites{t: t, pages: map[string]string{}}
+	server := httptest.NewUnstartedServer(s)
+	_, s.port, _ = net.SplitHostPort(server.Listener.Addr().String())
+	here, err := url.Parse(s.origin(isvHost))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.World = testworld.New(t, append([]func(*app.Config){func(c *app.Config) {
+		c.PublicURL, c.Targets.Public = here, here
+		c.Cookie.Secure = true
+		c.Alipay.Timeout, c.Alipay.AttemptTimeout = patience, patience // however long a test keeps an answer back
+	}}, changes...)...)
+	if err := s.Koubei.SetLandingURL(s.origin(isvHost) + s.Config.CallbackPath); err != nil {
+		t.Fatal(err)
+	}
+	behind, err := url.Parse(s.Public)
+	if err != nil {
+		t.Fatal(err)
+	}
+	transport := &http.Transport{}
+	s.service = &httputil.ReverseProxy{
+		Transport: transport,
+		Rewrite: func(r *httputil.ProxyRequest) {
+			r.SetURL(behind)
+			r.Out.Host = r.In.Host
+			r.SetXForwarded()
+		},
+		ModifyResponse: s.answered,
+		ErrorHandler: func(w http.ResponseWriter, _ *http.Request, err error) {
+			http.Error(w, "the proxy of the test: "+err.Error(), http.StatusBadGateway)
+		},
+	}
+	s.portal = s.Koubei.Portal()
+	certificate, _ := authority()
+	server.TLS = &tls.Config{Certificates: []tls.Certificate{certificate}}
+	server.Config.ErrorLog = log.New(io.Discard, "", 0) // connections that a browser opens ahead and drops
+	server.StartTLS()
+	t.Cleanup(transport.CloseIdleConnections)
+	t.Cleanup(func() {
+		server.CloseClientConnections()
+		server.Close()
+	})
+	return s
+}
+
+// origin is a site's.
+func (s *sites) origin(host string) string { return "https://" + net.JoinHostPort(host, s.port) }
+
+// at is an address of a site.
+func (s *sites) at(host, path string) string { return s.origin(host) + path }
+
+func (s *sites) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	host, _, _ := net.SplitHostPort(r.Host)
+	s.mu.Lock()
+	page, ok := s.pages[host+r.URL.Path]
+	s.mu.Unlock()
+	switch {
+	case ok:
+		w.Header().Set("Content-Type", "text/html; charset=utf-8")
+		fmt.Fprint(w, page)
+	case host == koubeiHost:
+		r.Host = "localhost" // the only name, besides addresses, that the portal takes for its own
+		s.portal.ServeHTTP(w, r)
+	case host == isvHost:
+		s.toService(w, r)
+	case host == probeHost:
+		probe(w, r)
+	default:
+		http.NotFound(w, r)
+	}
+}
+
+// page adds a page to a site and returns its address.
+func (s *sites) page(host, path, body string) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.pages[host+path] = `<!doctype html><title>` + host + `</title><link rel="icon" href="data:,">` + body
+	return s.at(host, path)
+}
+
+// linking adds a page with a link, and whatever else there is to be in it.
+func (s *sites) linking(host, path, link, more string) string {
+	return s.page(host, path, fmt.Sprintf(`%s<p><a id="enter" href="%s">enter</a></p>`, more, html.EscapeString(link)))
+}
+
+// framing adds a page that shows an address in a frame.
+func (s *sites) framing(host, path, address string) string {
+	return s.page(host, path, fmt.Sprintf(`<iframe id="isv" width="1000" height="800" src="%s"></iframe>`, html.EscapeString(address)))
+}
+
+type visitKey struct{}
+
+func (s *sites) toService(w http.ResponseWriter, r *http.Request) {
+	if r.URL.Path != s.Config.CallbackPath {
+		s.service.ServeHTTP(w, r)
+		return
+	}
+	v := &visit{query: r.URL.RawQuery, dest: r.Header.Get("Sec-Fetch-Dest"), purpose: r.Header.Get("Sec-Purpose"), cookies: len(r.Cookies())}
+	select {
+	case <-s.visited(v):
+	case <-r.Context().Done():
+	}
+	s.service.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), visitKey{}, v)))
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	v.left = v.status == 0
+}
+
+// openGate is a gate at which nobody waits.
+var openGate = func() chan struct{} { c := make(chan struct{}); close(c); return c }()
+
+// visited notes a visit and returns the gate that it has to wait at.
+func (s *sites) visited(v *visit) <-chan struct{} {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.visits = append(s.visits, v)
+	if len(s.gates) == 0 {
+		return openGate
+	}
+	gate := s.gates[0]
+	s.gates = s.gates[1:]
+	return gate
+}
+
+// keep lets the next n visits wait, each until its gate is closed.
+func (s *sites) keep(n int) (gates []chan struct{}) {
+	for range n {
+		gates = append(gates, make(chan struct{}))
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.gates = gates
+	return gates
+}
+
+func (s *sites) answered(a *http.Response) error {
+	v, ok := a.Request.Context().Value(visitKey{}).(*visit)
+	if !ok {
+		return nil
+	}
+	_, ancestors, _ := strings.Cut(a.Header.Get("Content-Security-Policy"), "frame-ancestors ")
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	v.status, v.ancestors = a.StatusCode, ancestors
+	return nil
+}
+
+// visitsOf are the visits with a code.
+func (s *sites) visitsOf(code string) []visit {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var visits []visit
+	for _, v := range s.visits {
+		if strings.Contains(v.query, "="+code) {
+			visits = append(visits, *v)
+		}
+	}
+	return visits
+}
+
+// probe gives a browser two cookies, one of them Partitioned, and says which come back.
+func probe(w http.ResponseWriter, r *http.Request) {
+	if r.URL.Path == "/" {
+		for _, name := range []string{"plain", "partitioned"} {
+			http.SetCookie(w, &http.Cookie{Name: name, Value: "1", Path: "/", Secure: true, SameSite: http.SameSiteNoneMode, Partitioned: name == "partitioned"})
+		}
+		http.Redirect(w, r, "/got", http.StatusSeeOther)
+		return
+	}
+	var names []string
+	for _, c := range r.Cookies() {
+		names = append(names, c.Name)
+	}
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	fmt.Fprintf(w, `<!doctype html><title>probe</title><link rel="icon" href="data:,"><p id="got">%s.</p>`, strings.Join(names, " "))
+}
