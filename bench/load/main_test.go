@@ -7,9 +7,6 @@ import (
 
 // The tool is held to working, not to any speed.
 func TestRun(t *testing.T) {
-	if testing.Short() {
-		t.Skip("starts everything")
-	}
 	var out, log strings.Builder
 	args := []string{"-rounds", "1", "-seconds", "1", "-only", "the hop", "-landings", "4", "-sessions", "50", "-idle", "10", "-replicas", "1"}
 	if err := run(t.Context(), args, &out, &log); err != nil {
