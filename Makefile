@@ -3,7 +3,7 @@
 GO ?= go
 FUZZTIME ?= 10s
 
-.PHONY: demo build test test-short tools lint fuzz screenshots interop chaos bench load
+.PHONY: demo build test test-short tools lint fuzz screenshots interop chaos bench load soak licences image
 
 demo: ## everything in one process; prints the address to open
 	$(GO) run ./cmd/demo
@@ -44,3 +44,15 @@ bench: tools ## each path against its limit, by CPU and rate, in one run
 
 load: tools ## the same by wrk, as docs/performance.md has it; about six minutes
 	$(GO) run ./bench/load
+
+soak: tools ## ten minutes at half of the measured capacity; memory per session
+	$(GO) test ./soak -count=1 -v -timeout 30m -run 'TestSoak|TestFigures' -soak.duration=10m -soak.sessions=100000
+
+licences: ## of every module, from the module cache; fails on one that it doesn't know
+	$(GO) mod verify
+	scripts/licences --all
+
+VERSION ?= dev
+
+image: ## the container image; needs a container engine
+	docker build -t koubei-landing --build-arg VERSION=$(VERSION) .

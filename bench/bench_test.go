@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"koubei-landing/bench"
+	"koubei-landing/internal/testworld"
 )
 
 // The rig is started by the first that needs it, and its table printed when all is done.
@@ -96,29 +97,45 @@ func BenchmarkLanding(b *testing.B) {
 	play(b, m, func() error { return m.PlayLanding(b.Context(), bare, 400) })
 }
 
-// What a check costs Redis is no matter of how busy the machine is: one command, and nothing written.
+// What a check costs Redis is no matter of how busy the machine is: one command, and nothing written. From memory it costs
+// nothing, as soon as the replica hears what is announced: a moment after its start.
 func TestOneCommandForACheck(t *testing.T) {
 	r := started(t)
 	for _, target := range r.Targets() {
-		c, err := r.Cost(t.Context(), target, 50)
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Logf("%s", c)
-		wantTrips, wantWrites := 1.0, 0.0
 		switch target.Name {
-		case "the hop", "`/auth/verify`, cached":
-			wantTrips = 0
-		case "a landing":
-			continue // counted by TestRoundTripsOfALanding
-		}
-		if c.RoundTrips < wantTrips || c.RoundTrips > wantTrips+0.5 || c.Writes() != wantWrites {
-			t.Errorf("%s: got %.2f round trips and %.2f writes, want %.0f and %.0f", target.Name, c.RoundTrips, c.Writes(), wantTrips, wantWrites)
+		case "a landing": // counted by TestRoundTripsOfALanding
+		case "the hop":
+			mustCost(t, r, target, 0)
+		case "`/auth/verify`, cached":
+			testworld.Eventually(t, 30*time.Second, "checks are answered from memory", func() error { return tripsOf(t, r, target, 0) })
+		default:
+			mustCost(t, r, target, 1)
 		}
 	}
 }
 
-// A landing asks Redis three times: the claim, one pipeline, the settling.
+func mustCost(t *testing.T, r *bench.Rig, target bench.Target, trips float64) {
+	t.Helper()
+	if err := tripsOf(t, r, target, trips); err != nil {
+		t.Error(err)
+	}
+}
+
+// tripsOf says when a request takes another number of round trips, or writes.
+func tripsOf(t *testing.T, r *bench.Rig, target bench.Target, trips float64) error {
+	t.Helper()
+	c, err := r.Cost(t.Context(), target, 50)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("%s", c)
+	if c.RoundTrips < trips || c.RoundTrips > trips+0.5 || c.Writes() != 0 {
+		return fmt.Errorf("%s: got %.2f round trips and %.2f writes, want %.0f and none", target.Name, c.RoundTrips, c.Writes(), trips)
+	}
+	return nil
+}
+
+// A browser's landing asks Redis four times.
 func TestRoundTripsOfALanding(t *testing.T) {
 	r := started(t)
 	targets := r.Targets()

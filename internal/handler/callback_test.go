@@ -161,7 +161,7 @@ type verdict struct {
 
 func TestWhatTheGatewaySays(t *testing.T) {
 	w := testworld.New(t, func(c *app.Config) {
-		c.Alipay.Timeout, c.Alipay.AttemptTimeout = 600*time.Millisecond, 400*time.Millisecond
+		c.Alipay.Timeout, c.Alipay.AttemptTimeout = 2*time.Second, time.Second
 	})
 	many := func(f koubeisim.Fault) []koubeisim.Fault { return []koubeisim.Fault{f, f, f, f, f, f, f, f} }
 	for _, tt := range []verdict{

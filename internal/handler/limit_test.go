@@ -112,9 +112,11 @@ func TestALimitOfZeroIsNone(t *testing.T) {
 	}
 }
 
-// TestWhoIsLimited: rows that are the same client share a limit of one landing.
+// TestWhoIsLimited: what is the same client shares a limit of one landing. No two rows speak of one address.
 func TestWhoIsLimited(t *testing.T) {
 	w := testworld.New(t)
+	ours := []string{"127.0.0.0/8", "10.0.0.0/8"}
+	replicas := map[int]*testworld.Service{}
 	for _, tt := range []struct {
 		name          string
 		proxies       []string
@@ -123,20 +125,25 @@ func TestWhoIsLimited(t *testing.T) {
 	}{
 		{"a stranger's word is not believed", nil, []string{"192.0.2.1"}, []string{"192.0.2.2"}, true},
 		{"nor that of a proxy that is not listed", []string{"192.0.2.0/24"}, []string{"198.51.100.1"}, []string{"198.51.100.2"}, true},
-		{"a proxy's is", []string{"127.0.0.0/8"}, []string{"192.0.2.1"}, []string{"192.0.2.2"}, false},
-		{"the rightmost counts", []string{"127.0.0.0/8"}, []string{"203.0.113.9, 192.0.2.1"}, []string{"203.0.113.8, 192.0.2.1"}, true},
-		{"in the last header", []string{"127.0.0.0/8"}, []string{"203.0.113.9", "192.0.2.1"}, []string{"203.0.113.8", "192.0.2.1"}, true},
-		{"behind proxies of ours", []string{"127.0.0.0/8", "10.0.0.0/8"}, []string{"192.0.2.1, 10.1.1.1"}, []string{"192.0.2.2, 10.1.1.1"}, false},
-		{"what a client wrote before it is not believed", []string{"127.0.0.0/8", "10.0.0.0/8"}, []string{"203.0.113.9, 192.0.2.1, 10.1.1.1"}, []string{"203.0.113.8, 192.0.2.1, 10.1.1.2"}, true},
-		{"junk is the proxy itself", []string{"127.0.0.0/8"}, []string{"junk"}, []string{"other junk"}, true},
-		{"junk to the left is not reached", []string{"127.0.0.0/8"}, []string{"junk, 192.0.2.1"}, []string{"192.0.2.1"}, true},
-		{"IPv6 by the first half", []string{"127.0.0.0/8"}, []string{"2001:db8:1:2::1"}, []string{"2001:db8:1:2:ffff::2"}, true},
-		{"another IPv6 network", []string{"127.0.0.0/8"}, []string{"2001:db8:1:2::1"}, []string{"2001:db8:1:3::1"}, false},
-		{"IPv4 in IPv6's clothes", []string{"127.0.0.0/8"}, []string{"::ffff:192.0.2.1"}, []string{"192.0.2.1"}, true},
-		{"two IPv4 in IPv6's clothes", []string{"127.0.0.0/8"}, []string{"::ffff:192.0.2.1"}, []string{"::ffff:192.0.2.2"}, false},
+		{"a proxy's is", ours, []string{"192.0.2.1"}, []string{"192.0.2.2"}, false},
+		{"the rightmost counts", ours, []string{"203.0.113.9, 192.0.2.3"}, []string{"203.0.113.8, 192.0.2.3"}, true},
+		{"in the last header", ours, []string{"203.0.113.9", "192.0.2.4"}, []string{"203.0.113.8", "192.0.2.4"}, true},
+		{"behind proxies of ours", ours, []string{"192.0.2.5, 10.1.1.1"}, []string{"192.0.2.6, 10.1.1.1"}, false},
+		{"what a client wrote before it is not believed", ours, []string{"203.0.113.9, 192.0.2.7, 10.1.1.1"}, []string{"203.0.113.8, 192.0.2.7, 10.1.1.2"}, true},
+		{"junk is the proxy itself", ours, []string{"junk"}, []string{"other junk"}, true},
+		{"junk to the left is not reached", ours, []string{"junk, 192.0.2.8"}, []string{"192.0.2.8"}, true},
+		{"IPv6 by the first half", ours, []string{"2001:db8:1:2::1"}, []string{"2001:db8:1:2:ffff::2"}, true},
+		{"another IPv6 network", ours, []string{"2001:db8:1:4::1"}, []string{"2001:db8:1:5::1"}, false},
+		{"IPv4 in IPv6's clothes", ours, []string{"::ffff:192.0.2.9"}, []string{"192.0.2.9"}, true},
+		{"two IPv4 in IPv6's clothes", ours, []string{"::ffff:192.0.2.10"}, []string{"::ffff:192.0.2.11"}, false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			replica := w.Replica(limited(1, tt.proxies...)) // each counts for itself
+			replica := replicas[len(tt.proxies)]
+			if replica == nil {
+				replica = w.Replica(limited(1, tt.proxies...)) // each counts for itself
+				replicas[len(tt.proxies)] = replica
+				wantReady(t, w, replica, http.StatusOK)
+			}
 			link := func() string { return testworld.On(replica, w.Landing(w.Koubei.Issue(testworld.Provider))) }
 			if a := from(w, tt.first...).Get(link()); a.StatusCode != http.StatusSeeOther {
 				t.Fatalf("the first: got %d", a.StatusCode)

@@ -1,0 +1,168 @@
+package deploy_test
+
+import (
+	"archive/tar"
+	"compress/gzip"
+	"debug/elf"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"koubei-landing/internal/koubeisim"
+	"koubei-landing/internal/testworld"
+)
+
+// No container engine is needed here: scripts/dockerfile-steps carries the Dockerfile's steps out one by one, with this
+// machine's tools in the place of the base image's. What an engine adds to that is not tested.
+func TestDockerfileStepByStep(t *testing.T) {
+	dir := t.TempDir()
+	steps := exec.Command("../scripts/dockerfile-steps", dir, "VERSION=1.2.3-test", "REVISION=abc")
+	if out, err := steps.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	image := filepath.Join(dir, "server")
+
+	t.Run("what is in it", func(t *testing.T) {
+		if got, want := contents(t, image), []string{"etc/ssl/certs/ca-certificates.crt", "server"}; !slices.Equal(got, want) {
+			t.Errorf("got %q, want %q", got, want)
+		}
+		if got, want := contents(t, filepath.Join(dir, "koubeisim")), []string{"koubeisim"}; !slices.Equal(got, want) {
+			t.Errorf("koubeisim: got %q, want %q", got, want)
+		}
+		for _, file := range contents(t, filepath.Join(dir, "context")) {
+			if top, _, _ := strings.Cut(file, "/"); !slices.Contains([]string{"go.mod", "go.sum", "cmd", "internal", "web"}, top) ||
+				strings.HasSuffix(file, "_test.go") || strings.HasPrefix(file, "internal/testworld/") {
+				t.Errorf("the build context has %s", file)
+			}
+		}
+		plain, packed := size(t, image)
+		t.Logf("image: %.1f MB, compressed %.1f MB", float64(plain)/1e6, float64(packed)/1e6)
+		if plain >= 30e6 || packed >= 12e6 {
+			t.Errorf("the image has %d bytes, compressed %d: want less than 30 MB and 12 MB", plain, packed)
+		}
+	})
+
+	t.Run("static programs", func(t *testing.T) {
+		for _, program := range []string{filepath.Join(image, "server"), filepath.Join(dir, "koubeisim/koubeisim")} {
+			f, err := elf.Open(program)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer f.Close()
+			for _, p := range f.Progs {
+				if p.Type == elf.PT_INTERP || p.Type == elf.PT_DYNAMIC {
+					t.Errorf("%s is not static", program)
+				}
+			}
+		}
+	})
+
+	t.Run("how it is started", func(t *testing.T) {
+		config := slurp(t, image+".config")
+		for _, line := range []string{"USER 65532:65532\n", "ENTRYPOINT [\"/server\"]\n", "CMD [\"serve\"]\n", "STOPSIGNAL SIGTERM\n",
+			"CMD [\"/server\", \"healthcheck\"]\n", "org.opencontainers.image.version=\"$VERSION\"", "EXPOSE 8080\n"} {
+			if !strings.Contains(config, line) {
+				t.Errorf("no %q in\n%s", line, config)
+			}
+		}
+		if strings.Contains(config, "9090") {
+			t.Error("the internal listener's port is exposed")
+		}
+	})
+
+	t.Run("it runs", func(t *testing.T) { runImage(t, image) })
+}
+
+// runImage runs the program as the image would: where this test may, with the image as the root of its file system and
+// as the image's user.
+func runImage(t *testing.T, image string) {
+	program, attributes := filepath.Join(image, "server"), &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if os.Getuid() == 0 {
+		for path := image; path != "/"; path = filepath.Dir(path) { // temporary directories are root's alone
+			if err := os.Chmod(path, 0o755); err != nil || path == os.TempDir() {
+				break
+			}
+		}
+		program, attributes.Chroot, attributes.Credential = "/server", image, &syscall.Credential{Uid: 65532, Gid: 65532}
+	}
+	k, err := koubeisim.New(koubeisim.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	redis := testworld.StartRedis(t)
+	m := &member{t: t, name: "server", internal: fmt.Sprintf("http://127.0.0.1:%d", testworld.StablePort(t)), out: &output{}}
+	env := []string{"PUBLIC_LISTEN=127.0.0.1:0", "INTERNAL_LISTEN=" + host(m.internal), "ALIPAY_APP_ID=" + k.AppID(), "REDIS_URL=" + redis.URL(),
+		"ALIPAY_APP_PRIVATE_KEY=" + k.AppPrivateKey(), "ALIPAY_PUBLIC_KEY=" + k.AlipayPublicKey()}
+	command := func(args ...string) *exec.Cmd {
+		cmd := &exec.Cmd{Path: program, Args: append([]string{"/server"}, args...), Dir: "/", Env: env, SysProcAttr: attributes}
+		return cmd
+	}
+	if out, err := command("version").CombinedOutput(); err != nil || !strings.HasPrefix(string(out), "koubei-landing 1.2.3-test go1.") {
+		t.Errorf("server version: %q, %v", out, err)
+	}
+	if out, err := command("healthcheck").CombinedOutput(); err == nil {
+		t.Errorf("server healthcheck, nobody there: %q", out)
+	}
+	cmd := command("serve")
+	cmd.Stdout, cmd.Stderr = m.out, m.out
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	m.cmd = cmd
+	t.Cleanup(m.kill)
+	testworld.Eventually(t, 20*time.Second, "the service is ready", func() error { return m.says("/readyz", http.StatusOK) })
+	if out, err := command("healthcheck").CombinedOutput(); err != nil || string(out) != "ok\n" {
+		t.Errorf("server healthcheck: %q, %v", out, err)
+	}
+}
+
+// contents are the files below a directory.
+func contents(t *testing.T, dir string) []string {
+	t.Helper()
+	var files []string
+	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err == nil && !d.IsDir() {
+			rel, _ := filepath.Rel(dir, path)
+			files = append(files, rel)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return files
+}
+
+// size is what a directory weighs as a layer of an image.
+func size(t *testing.T, dir string) (plain, packed int64) {
+	t.Helper()
+	a, b := &counter{}, &counter{}
+	zip := gzip.NewWriter(b)
+	layer := tar.NewWriter(io.MultiWriter(a, zip))
+	if err := layer.AddFS(os.DirFS(dir)); err != nil {
+		t.Fatal(err)
+	}
+	if err := layer.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := zip.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return a.n, b.n
+}
+
+type counter struct{ n int64 }
+
+func (c *counter) Write(b []byte) (int, error) {
+	c.n += int64(len(b))
+	return len(b), nil
+}

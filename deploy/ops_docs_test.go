@@ -1,0 +1,194 @@
+package deploy_test
+
+import (
+	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"koubei-landing/internal/testworld"
+)
+
+// opsDocs are the pages whose commands and claims are tested here.
+var opsDocs = []string{"docs/operations.md", "docs/security.md", "docs/troubleshooting.md", "docs/koubei-setup.md", "CONTRIBUTING.md", "CHANGELOG.md"}
+
+// block is a fenced block of a page: what it is marked as, and what is in it.
+type block struct{ page, info, text string }
+
+func blocks(t *testing.T) []block {
+	t.Helper()
+	var all []block
+	for _, page := range opsDocs {
+		text := slurp(t, "../"+page)
+		for _, m := range regexp.MustCompile("(?ms)^ *```([a-z][^\n]*)\n(.*?)^ *```$").FindAllStringSubmatch(text, -1) {
+			all = append(all, block{page, m[1], m[2]})
+		}
+		if strings.Count(text, "```")%2 != 0 {
+			t.Errorf("%s: a block has no end", page)
+		}
+	}
+	return all
+}
+
+// Commands run as they stand, one page's in one directory in their order, beside a running service whose addresses take the
+// place of the usual ones.
+func TestDocsCommands(t *testing.T) {
+	const token = "0123456789abcdef0123456789abcdef"
+	c := newComposed(t, "ADMIN_TOKEN="+token)
+	replica := c.replicas[0]
+	if err := c.guest().land(testworld.Provider); err != nil {
+		t.Fatal(err)
+	}
+	for range c.replicas { // nginx asks them in turn: each has a landing to tell of
+		if err := c.guest().land(testworld.Provider); err != nil {
+			t.Fatal(err)
+		}
+	}
+	env := append(os.Environ(), replica.env...)
+	env = append(env, "PATH="+c.programs+":"+os.Getenv("PATH"), "KUBECONFIG=/dev/null")
+	variables := map[string]string{}
+	for _, assignment := range replica.env {
+		name, value, _ := strings.Cut(assignment, "=")
+		variables[name] = value
+	}
+	dirs := map[string]string{}
+	n := 0
+	for _, b := range blocks(t) {
+		switch {
+		case b.info == "sh":
+			if dirs[b.page] == "" {
+				dirs[b.page] = docsDir(t, variables, token)
+			}
+			n++
+			runBlock(t, b, dirs[b.page], env, replica)
+		case b.info == "sh in the checkout":
+			n++
+			runBlock(t, b, "..", os.Environ(), replica)
+		case strings.HasPrefix(b.info, "sh by "):
+			if name := strings.TrimPrefix(b.info, "sh by "); !allTests(t)[name] {
+				t.Errorf("%s: a block is run by %s, which is no test", b.page, name)
+			}
+		case !slices.Contains([]string{"text", "nginx"}, b.info):
+			t.Errorf("%s: a block is marked %q", b.page, b.info)
+		}
+	}
+	if n < 10 {
+		t.Errorf("%d blocks were run", n)
+	}
+}
+
+// docsDir is a directory with what the pages' commands begin with.
+func docsDir(t *testing.T, variables map[string]string, token string) string {
+	t.Helper()
+	dir := t.TempDir()
+	if err := os.CopyFS(filepath.Join(dir, "deploy/kubernetes"), os.DirFS("kubernetes")); err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range map[string]string{"redis-url": variables["REDIS_URL"], "admin-token": token,
+		"alipay-app-private-key": slurp(t, variables["ALIPAY_APP_PRIVATE_KEY_FILE"]), "alipay-public-key": slurp(t, variables["ALIPAY_PUBLIC_KEY_FILE"])} {
+		write(t, filepath.Join(dir, name), text)
+	}
+	const keys = "openssl rand -base64 32 > seal-keys && openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out assertion-keys.pem"
+	made := exec.Command("sh", "-ec", keys)
+	made.Dir = dir
+	if out, err := made.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	return dir
+}
+
+func runBlock(t *testing.T, b block, dir string, env []string, at *member) {
+	t.Helper()
+	cmd := exec.Command("bash", "-euo", "pipefail", "-c", strings.ReplaceAll(b.text, "http://127.0.0.1:9090", at.internal))
+	cmd.Dir, cmd.Env = dir, env
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Errorf("%s: %v\n%s\n%s", b.page, err, b.text, out)
+	} else if len(out) == 0 && strings.Contains(b.text, "curl") {
+		t.Errorf("%s: nothing came of\n%s", b.page, b.text)
+	}
+}
+
+// allTests are the names of the module's tests.
+func allTests(t *testing.T) map[string]bool {
+	t.Helper()
+	names := map[string]bool{}
+	files, err := exec.Command("git", "-C", "..", "ls-files", "-co", "--exclude-standard", "*_test.go").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	declared := regexp.MustCompile(`(?m)^func ((?:Test|Fuzz)\w+)\(`)
+	for _, file := range strings.Fields(string(files)) {
+		b, err := os.ReadFile("../" + file)
+		if err != nil {
+			continue // deleted, and not yet committed
+		}
+		for _, m := range declared.FindAllStringSubmatch(string(b), -1) {
+			names[m[1]] = true
+		}
+	}
+	return names
+}
+
+func TestDocsNameTestsThatExist(t *testing.T) {
+	known := allTests(t)
+	for _, page := range opsDocs {
+		for _, m := range regexp.MustCompile("`((?:Test|Fuzz)[A-Z]\\w+)`").FindAllStringSubmatch(slurp(t, "../"+page), -1) {
+			if !known[m[1]] && m[1] != "TestName" {
+				t.Errorf("%s names %s, which is no test", page, m[1])
+			}
+		}
+	}
+}
+
+func TestDocsLinkToWhatIsThere(t *testing.T) {
+	for _, page := range opsDocs {
+		for _, m := range regexp.MustCompile(`\]\(([^)#:]+)(?:#[^)]*)?\)`).FindAllStringSubmatch(slurp(t, "../"+page), -1) {
+			if _, err := os.Stat(filepath.Join("..", filepath.Dir(page), m[1])); err != nil {
+				t.Errorf("%s links to %s: %v", page, m[1], err)
+			}
+		}
+	}
+}
+
+func TestTroubleshootingNamesEveryCode(t *testing.T) {
+	text := slurp(t, "../docs/troubleshooting.md")
+	codes := map[string]bool{"internal": true}
+	for _, m := range regexp.MustCompile(`(?m)^\t\{\w+(?:\.\w+)?, "([a-z_]+)", http\.Status`).FindAllStringSubmatch(slurp(t, "../internal/handler/problem.go"), -1) {
+		codes[m[1]] = true
+	}
+	if len(codes) < 30 {
+		t.Fatalf("problem.go has %d codes", len(codes))
+	}
+	for _, code := range slices.Sorted(maps.Keys(codes)) {
+		if !strings.Contains(text, "`"+code+"`") {
+			t.Errorf("docs/troubleshooting.md says nothing of %s", code)
+		}
+	}
+}
+
+// The settings that pages name are settings.
+func TestDocsNameSettingsThatExist(t *testing.T) {
+	for _, page := range opsDocs {
+		for _, m := range regexp.MustCompile("`([A-Z]+(?:_[A-Z]+)+)(?:=[^`]*)?`").FindAllStringSubmatch(slurp(t, "../"+page), -1) {
+			if base := strings.TrimSuffix(m[1], "_FILE"); !slices.Contains([]string{"NAME", "INVALID_PARAMETER"}, base) && !settingNames(t)[base] {
+				wantSetting(t, m[1])
+			}
+		}
+	}
+}
+
+func TestLicences(t *testing.T) {
+	for _, args := range [][]string{nil, {"--all"}} {
+		out, err := exec.Command("../scripts/licences", args...).Output()
+		if err != nil {
+			t.Errorf("scripts/licences %s: %v\n%s", strings.Join(args, " "), err, out)
+		}
+		if !strings.Contains(string(out), "github.com/redis/go-redis/v9 ") {
+			t.Errorf("go-redis is not in the list:\n%s", out)
+		}
+	}
+}

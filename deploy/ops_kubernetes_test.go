@@ -1,0 +1,357 @@
+package deploy_test
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"os/exec"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// What we use of Kubernetes's objects, by their own names. A member that stands not here is a mistake.
+type (
+	labels map[string]string
+	head   struct {
+		APIVersion string `yaml:"apiVersion"`
+		Kind       string `yaml:"kind"`
+		Metadata   struct {
+			Name   string `yaml:"name"`
+			Labels labels `yaml:"labels"`
+		} `yaml:"metadata"`
+	}
+	selector struct {
+		MatchLabels labels `yaml:"matchLabels"`
+	}
+	serviceAccount struct {
+		head      `yaml:",inline"`
+		Automount bool `yaml:"automountServiceAccountToken"`
+	}
+	configMap struct {
+		head `yaml:",inline"`
+		Data map[string]string `yaml:"data"`
+	}
+	service struct {
+		head `yaml:",inline"`
+		Spec struct {
+			Selector labels `yaml:"selector"`
+			Ports    []struct {
+				Name       string `yaml:"name"`
+				Port       int    `yaml:"port"`
+				TargetPort string `yaml:"targetPort"`
+			} `yaml:"ports"`
+		} `yaml:"spec"`
+	}
+	disruptionBudget struct {
+		head `yaml:",inline"`
+		Spec struct {
+			MinAvailable int      `yaml:"minAvailable"`
+			Selector     selector `yaml:"selector"`
+		} `yaml:"spec"`
+	}
+	peer struct {
+		Namespaces *selector `yaml:"namespaceSelector"`
+		Pods       *selector `yaml:"podSelector"`
+		IPBlock    *struct {
+			CIDR   string   `yaml:"cidr"`
+			Except []string `yaml:"except"`
+		} `yaml:"ipBlock"`
+	}
+	policyRule struct {
+		From  []peer `yaml:"from"`
+		To    []peer `yaml:"to"`
+		Ports []struct {
+			Protocol string `yaml:"protocol"`
+			Port     string `yaml:"port"`
+		} `yaml:"ports"`
+	}
+	networkPolicy struct {
+		head `yaml:",inline"`
+		Spec struct {
+			PodSelector selector     `yaml:"podSelector"`
+			PolicyTypes []string     `yaml:"policyTypes"`
+			Ingress     []policyRule `yaml:"ingress"`
+			Egress      []policyRule `yaml:"egress"`
+		} `yaml:"spec"`
+	}
+	probe struct {
+		HTTPGet struct {
+			Path string `yaml:"path"`
+			Port string `yaml:"port"`
+		} `yaml:"httpGet"`
+		Period  int `yaml:"periodSeconds"`
+		Timeout int `yaml:"timeoutSeconds"`
+		Failure int `yaml:"failureThreshold"`
+	}
+	container struct {
+		Name  string   `yaml:"name"`
+		Image string   `yaml:"image"`
+		Args  []string `yaml:"args"`
+		Ports []struct {
+			Name string `yaml:"name"`
+			Port int    `yaml:"containerPort"`
+		} `yaml:"ports"`
+		EnvFrom []struct {
+			ConfigMap struct {
+				Name string `yaml:"name"`
+			} `yaml:"configMapRef"`
+		} `yaml:"envFrom"`
+		Env []struct {
+			Name  string `yaml:"name"`
+			Value string `yaml:"value"`
+		} `yaml:"env"`
+		Startup   probe `yaml:"startupProbe"`
+		Readiness probe `yaml:"readinessProbe"`
+		Liveness  probe `yaml:"livenessProbe"`
+		Resources struct {
+			Requests map[string]string `yaml:"requests"`
+			Limits   map[string]string `yaml:"limits"`
+		} `yaml:"resources"`
+		Security struct {
+			Escalation   *bool `yaml:"allowPrivilegeEscalation"`
+			ReadOnly     bool  `yaml:"readOnlyRootFilesystem"`
+			Capabilities struct {
+				Drop []string `yaml:"drop"`
+			} `yaml:"capabilities"`
+		} `yaml:"securityContext"`
+		Mounts []struct {
+			Name     string `yaml:"name"`
+			Path     string `yaml:"mountPath"`
+			ReadOnly bool   `yaml:"readOnly"`
+		} `yaml:"volumeMounts"`
+	}
+	deployment struct {
+		head `yaml:",inline"`
+		Spec struct {
+			Replicas int      `yaml:"replicas"`
+			History  int      `yaml:"revisionHistoryLimit"`
+			Selector selector `yaml:"selector"`
+			Strategy struct {
+				Type   string `yaml:"type"`
+				Update struct {
+					MaxUnavailable int `yaml:"maxUnavailable"`
+					MaxSurge       int `yaml:"maxSurge"`
+				} `yaml:"rollingUpdate"`
+			} `yaml:"strategy"`
+			MinReady int `yaml:"minReadySeconds"`
+			Template struct {
+				Metadata struct {
+					Labels      labels            `yaml:"labels"`
+					Annotations map[string]string `yaml:"annotations"`
+				} `yaml:"metadata"`
+				Spec struct {
+					Account   string `yaml:"serviceAccountName"`
+					Automount *bool  `yaml:"automountServiceAccountToken"`
+					Links     *bool  `yaml:"enableServiceLinks"`
+					Grace     int    `yaml:"terminationGracePeriodSeconds"`
+					Security  struct {
+						NonRoot bool              `yaml:"runAsNonRoot"`
+						User    int               `yaml:"runAsUser"`
+						Group   int               `yaml:"runAsGroup"`
+						FSGroup int               `yaml:"fsGroup"`
+						Seccomp map[string]string `yaml:"seccompProfile"`
+					} `yaml:"securityContext"`
+					Spread []struct {
+						MaxSkew  int      `yaml:"maxSkew"`
+						Key      string   `yaml:"topologyKey"`
+						When     string   `yaml:"whenUnsatisfiable"`
+						Selector selector `yaml:"labelSelector"`
+					} `yaml:"topologySpreadConstraints"`
+					Containers []container `yaml:"containers"`
+					Volumes    []struct {
+						Name   string `yaml:"name"`
+						Secret struct {
+							Name string `yaml:"secretName"`
+							Mode int    `yaml:"defaultMode"`
+						} `yaml:"secret"`
+					} `yaml:"volumes"`
+				} `yaml:"spec"`
+			} `yaml:"template"`
+		} `yaml:"spec"`
+	}
+)
+
+func (h head) named() string { return h.Metadata.Name }
+
+// strictly decodes every document of a file, each into the type of its kind.
+func strictly(t *testing.T, name string, raw []byte) (objects []any) {
+	t.Helper()
+	kinds := map[string]reflect.Type{
+		"v1 ServiceAccount": reflect.TypeFor[serviceAccount](), "v1 ConfigMap": reflect.TypeFor[configMap](), "v1 Service": reflect.TypeFor[service](),
+		"apps/v1 Deployment": reflect.TypeFor[deployment](), "policy/v1 PodDisruptionBudget": reflect.TypeFor[disruptionBudget](),
+		"networking.k8s.io/v1 NetworkPolicy": reflect.TypeFor[networkPolicy](),
+	}
+	documents := yaml.NewDecoder(bytes.NewReader(raw))
+	for {
+		var document yaml.Node
+		if err := documents.Decode(&document); errors.Is(err, io.EOF) {
+			return objects
+		} else if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		var h head
+		text, err := yaml.Marshal(&document)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := yaml.Unmarshal(text, &h); err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		kind, ok := kinds[h.APIVersion+" "+h.Kind]
+		if !ok {
+			t.Fatalf("%s: what is %s %s?", name, h.APIVersion, h.Kind)
+		}
+		object := reflect.New(kind)
+		d := yaml.NewDecoder(bytes.NewReader(text))
+		d.KnownFields(true)
+		if err := d.Decode(object.Interface()); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		if h.Metadata.Labels["app.kubernetes.io/name"] != "koubei-landing" || !strings.HasPrefix(h.Metadata.Name, "koubei-landing") {
+			t.Errorf("%s: %s is called %q and labelled %v", name, h.Kind, h.Metadata.Name, h.Metadata.Labels)
+		}
+		objects = append(objects, object.Elem().Interface())
+	}
+}
+
+func the[T any](t *testing.T, objects []any, name string) (found T) {
+	t.Helper()
+	n := 0
+	for _, o := range objects {
+		if v, ok := o.(T); ok && (name == "" || o.(interface{ named() string }).named() == name) {
+			found, n = v, n+1
+		}
+	}
+	if n != 1 {
+		t.Fatalf("got %d of %T, want one", n, found)
+	}
+	return found
+}
+
+func TestKubernetesManifests(t *testing.T) {
+	var list struct {
+		APIVersion string   `yaml:"apiVersion"`
+		Kind       string   `yaml:"kind"`
+		Resources  []string `yaml:"resources"`
+	}
+	d := yaml.NewDecoder(strings.NewReader(slurp(t, "kubernetes/kustomization.yaml")))
+	d.KnownFields(true)
+	if err := d.Decode(&list); err != nil {
+		t.Fatal(err)
+	}
+	files, err := filepath.Glob("kubernetes/*.yaml")
+	if err != nil || len(files) != len(list.Resources)+1 {
+		t.Errorf("the kustomization has %d of %d files, %v", len(list.Resources), len(files)-1, err)
+	}
+	var objects []any
+	for _, file := range list.Resources {
+		objects = append(objects, strictly(t, file, []byte(slurp(t, "kubernetes/"+file)))...)
+	}
+	deploy := the[deployment](t, objects, "")
+	pod := deploy.Spec.Template.Spec
+	c := pod.Containers[0]
+	config := the[configMap](t, objects, "")
+
+	for name := range config.Data {
+		wantSetting(t, name)
+		if strings.HasSuffix(name, "_KEY") || strings.HasSuffix(name, "_TOKEN") || name == "REDIS_URL" {
+			t.Errorf("the ConfigMap holds the secret %s", name)
+		}
+	}
+	for _, e := range c.Env {
+		wantSetting(t, e.Name)
+		if !strings.HasPrefix(e.Value, c.Mounts[0].Path+"/") {
+			t.Errorf("%s names %s, which no volume has", e.Name, e.Value)
+		}
+	}
+	if c.EnvFrom[0].ConfigMap.Name != config.Metadata.Name || c.Mounts[0].Name != pod.Volumes[0].Name || !c.Mounts[0].ReadOnly || pod.Volumes[0].Secret.Mode != 0o440 {
+		t.Errorf("configuration: %+v, %+v, %+v", c.EnvFrom, c.Mounts, pod.Volumes)
+	}
+
+	_, internal, _ := strings.Cut(config.Data["INTERNAL_LISTEN"], ":")
+	ports := map[string]string{}
+	for _, p := range c.Ports {
+		ports[p.Name] = map[int]string{8080: "8080", 9090: "9090"}[p.Port]
+	}
+	if ports["public"] != "8080" || ports["internal"] != internal {
+		t.Errorf("ports: %v, and INTERNAL_LISTEN is %s", ports, config.Data["INTERNAL_LISTEN"])
+	}
+	for _, p := range []struct {
+		probe
+		path string
+	}{{c.Startup, "/healthz"}, {c.Readiness, "/readyz"}, {c.Liveness, "/healthz"}} {
+		if p.HTTPGet.Path != p.path || p.HTTPGet.Port != "internal" {
+			t.Errorf("a probe asks %+v, want %s of the internal port", p.HTTPGet, p.path)
+		}
+	}
+	delay := wantDuration(t, config.Data["SHUTDOWN_DELAY"])
+	if may := delay + wantDuration(t, config.Data["SHUTDOWN_TIMEOUT"]); time.Duration(pod.Grace)*time.Second < may+5*time.Second {
+		t.Errorf("killed after %d s, but may take %s", pod.Grace, may)
+	}
+	if noticed := time.Duration(c.Readiness.Period*c.Readiness.Failure) * time.Second; delay <= noticed {
+		t.Errorf("SHUTDOWN_DELAY is %s, but it takes %s until unreadiness is noticed", delay, noticed)
+	}
+	if deploy.Spec.Replicas != 2 || deploy.Spec.Strategy.Update.MaxUnavailable != 0 || deploy.Spec.Strategy.Update.MaxSurge != 1 {
+		t.Errorf("got %d replicas, %+v", deploy.Spec.Replicas, deploy.Spec.Strategy)
+	}
+	if !pod.Security.NonRoot || pod.Security.User != 65532 || pod.Security.Seccomp["type"] != "RuntimeDefault" || pod.Automount == nil || *pod.Automount ||
+		!c.Security.ReadOnly || c.Security.Escalation == nil || *c.Security.Escalation || !slices.Equal(c.Security.Capabilities.Drop, []string{"ALL"}) {
+		t.Errorf("the pod is not shut in: %+v, %+v", pod.Security, c.Security)
+	}
+
+	pods := deploy.Spec.Template.Metadata.Labels
+	budget, policy := the[disruptionBudget](t, objects, ""), the[networkPolicy](t, objects, "")
+	for what, selects := range map[string]labels{
+		"deployment": deploy.Spec.Selector.MatchLabels, "budget": budget.Spec.Selector.MatchLabels, "policy": policy.Spec.PodSelector.MatchLabels,
+		"service": the[service](t, objects, "koubei-landing").Spec.Selector, "internal service": the[service](t, objects, "koubei-landing-internal").Spec.Selector,
+	} {
+		if !reflect.DeepEqual(selects, pods) {
+			t.Errorf("%s selects %v, the pods are %v", what, selects, pods)
+		}
+	}
+	if budget.Spec.MinAvailable >= deploy.Spec.Replicas || budget.Spec.MinAvailable < 1 {
+		t.Errorf("the budget wants %d of %d", budget.Spec.MinAvailable, deploy.Spec.Replicas)
+	}
+	if target := the[service](t, objects, "koubei-landing").Spec.Ports; len(target) != 1 || target[0].TargetPort != "public" {
+		t.Errorf("the service for browsers leads to %+v", target)
+	}
+	if !slices.Equal(policy.Spec.PolicyTypes, []string{"Ingress", "Egress"}) {
+		t.Errorf("the policy is about %v", policy.Spec.PolicyTypes)
+	}
+	for _, rule := range policy.Spec.Ingress {
+		for _, port := range rule.Ports {
+			if port.Port != "internal" {
+				continue
+			}
+			for _, from := range rule.From {
+				if from.Pods == nil || len(from.Pods.MatchLabels) == 0 || from.IPBlock != nil {
+					t.Errorf("the internal listener is open to %+v", from)
+				}
+			}
+			if len(rule.From) == 0 {
+				t.Error("the internal listener is open to all")
+			}
+		}
+	}
+}
+
+// kubectl's own kustomize puts them together.
+func TestKustomizeTakesTheManifests(t *testing.T) {
+	kubectl, err := exec.LookPath("kubectl")
+	if err != nil {
+		t.Fatal("kubectl is not installed: install Debian's package kubernetes-client")
+	}
+	out, err := exec.Command(kubectl, "kustomize", "kubernetes").Output()
+	if err != nil {
+		t.Fatalf("kubectl kustomize: %v\n%s", err, out)
+	}
+	if n := len(strictly(t, "kubectl kustomize", out)); n != 7 {
+		t.Errorf("got %d objects, want 7", n)
+	}
+}

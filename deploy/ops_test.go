@@ -1,0 +1,354 @@
+package deploy_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/cookiejar"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"go.yaml.in/yaml/v3"
+
+	"koubei-landing/internal/koubeisim"
+	"koubei-landing/internal/testworld"
+)
+
+// build builds programs of ours and returns their directory.
+func build(t *testing.T, programs ...string) string {
+	t.Helper()
+	dir := t.TempDir()
+	for _, p := range programs {
+		if out, err := exec.Command("go", "build", "-o", filepath.Join(dir, p), "koubei-landing/cmd/"+p).CombinedOutput(); err != nil {
+			t.Fatalf("go build: %v\n%s", err, out)
+		}
+	}
+	return dir
+}
+
+func slurp(t *testing.T, name string) string {
+	t.Helper()
+	b, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+// settingNames are the variables of README's table of settings, which another test holds to the program's own; true for
+// secret ones.
+func settingNames(t *testing.T) map[string]bool {
+	t.Helper()
+	names := map[string]bool{}
+	for _, m := range regexp.MustCompile("(?m)^\\| `([A-Z_]+)`( °)? \\|").FindAllStringSubmatch(slurp(t, "../README.md"), -1) {
+		names[m[1]] = m[2] != ""
+	}
+	if len(names) < 40 || !names["REDIS_URL"] {
+		t.Fatalf("README.md's table has %d settings", len(names))
+	}
+	return names
+}
+
+// wantSetting fails on a variable that the service wouldn't read.
+func wantSetting(t *testing.T, name string) {
+	t.Helper()
+	names := settingNames(t)
+	if base, ok := strings.CutSuffix(name, "_FILE"); ok && names[base] || strings.HasPrefix(name, "OTEL_") || name == "GOMEMLIMIT" {
+		return
+	}
+	if secret, ok := names[name]; !ok {
+		t.Errorf("%s is no setting", name)
+	} else if secret && name != "REDIS_URL" {
+		t.Errorf("%s is a secret: hand it over as %s_FILE", name, name)
+	}
+}
+
+func wantDuration(t *testing.T, text string) time.Duration {
+	t.Helper()
+	d, err := time.ParseDuration(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+// composeFile is what we use of deploy/compose.yaml. A member that stands not here is a mistake.
+type composeFile struct {
+	Service  composeService            `yaml:"x-service"`
+	Services map[string]composeService `yaml:"services"`
+	Networks map[string]struct {
+		Internal bool `yaml:"internal"`
+	} `yaml:"networks"`
+	Volumes map[string]struct {
+		Driver  string            `yaml:"driver"`
+		Options map[string]string `yaml:"driver_opts"`
+	} `yaml:"volumes"`
+}
+
+type composeService struct {
+	Image string `yaml:"image"`
+	Build struct {
+		Context string `yaml:"context"`
+		Target  string `yaml:"target"`
+	} `yaml:"build"`
+	ReadOnly    bool     `yaml:"read_only"`
+	CapDrop     []string `yaml:"cap_drop"`
+	SecurityOpt []string `yaml:"security_opt"`
+	Restart     string   `yaml:"restart"`
+	User        string   `yaml:"user"`
+	DependsOn   map[string]struct {
+		Condition string `yaml:"condition"`
+	} `yaml:"depends_on"`
+	Environment     map[string]string `yaml:"environment"`
+	StopGracePeriod string            `yaml:"stop_grace_period"`
+	Volumes         []string          `yaml:"volumes"`
+	Networks        []string          `yaml:"networks"`
+	NetworkMode     string            `yaml:"network_mode"`
+	Ports           []string          `yaml:"ports"`
+	Entrypoint      []string          `yaml:"entrypoint"`
+	Command         []string          `yaml:"command"`
+	Healthcheck     struct {
+		Test     []string `yaml:"test"`
+		Interval string   `yaml:"interval"`
+		Timeout  string   `yaml:"timeout"`
+		Retries  int      `yaml:"retries"`
+	} `yaml:"healthcheck"`
+}
+
+func readCompose(t *testing.T) composeFile {
+	t.Helper()
+	f, err := os.Open("compose.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	var c composeFile
+	d := yaml.NewDecoder(f)
+	d.KnownFields(true)
+	if err := d.Decode(&c); err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// composed is deploy/compose.yaml without an engine: the same programs with the same settings, as processes on loopback,
+// behind a real nginx with the file that the composition mounts.
+type composed struct {
+	t        *testing.T
+	programs string // their directory
+	front    string // nginx, with the scheme
+	koubei   string // koubeisim, likewise
+	replicas []*member
+	nginx    *proxy
+	issued   atomic.Int64
+}
+
+// member is one replica.
+type member struct {
+	t        *testing.T
+	name     string
+	program  string
+	env      []string
+	public   string // its address, with the scheme
+	internal string
+	out      *output
+	cmd      *exec.Cmd
+}
+
+// newComposed starts everything; extra is for each replica's environment.
+func newComposed(t *testing.T, extra ...string) *composed {
+	t.Helper()
+	file := readCompose(t)
+	redis := testworld.StartRedis(t)
+	local := func() string { return "127.0.0.1:" + strconv.Itoa(testworld.StablePort(t)) }
+	front, sim, dir := local(), local(), t.TempDir()
+	c := &composed{t: t, programs: build(t, "server", "koubeisim"), front: "http://" + front, koubei: "http://" + sim}
+	place := strings.NewReplacer("localhost:8080", front, "localhost:8900", sim, "koubeisim:8900", sim, "0.0.0.0:8900", sim,
+		"redis:6379", redis.Addr(), "/run/koubei", dir)
+
+	var args []string
+	for _, a := range file.Services["koubeisim"].Command {
+		args = append(args, place.Replace(a))
+	}
+	start(t, sim, dir, filepath.Join(c.programs, "koubeisim"), args...)
+
+	script := file.Services["settings"]
+	settings := append(append([]string{}, script.Entrypoint...), place.Replace(script.Command[0]))
+	if out, err := exec.Command(settings[0], settings[1:]...).CombinedOutput(); err != nil {
+		t.Fatalf("the settings: %v\n%s", err, out)
+	}
+
+	conf := map[string]string{"listen 8080;": "listen " + front + ";"}
+	app := local()
+	conf["server 127.0.0.1:3000;"], conf["listen 127.0.0.1:3000;"] = "server "+app+";", "listen "+app+";"
+	for _, name := range []string{"server-1", "server-2"} {
+		public, internal := local(), local()
+		m := &member{t: t, name: name, program: filepath.Join(c.programs, "server"), public: "http://" + public, internal: "http://" + internal, out: &output{}}
+		for variable, value := range file.Services[name].Environment {
+			switch variable {
+			case "PUBLIC_LISTEN":
+				value = public
+			case "INTERNAL_LISTEN":
+				value = internal
+			}
+			m.env = append(m.env, variable+"="+place.Replace(value))
+		}
+		m.env = append(m.env, extra...)
+		m.start()
+		t.Cleanup(m.kill)
+		c.replicas = append(c.replicas, m)
+		conf[name+":8080"], conf[name+":9090"] = public, internal
+	}
+	c.nginx = startComposedNginx(t, front, conf)
+	return c
+}
+
+func startComposedNginx(t *testing.T, front string, conf map[string]string) *proxy {
+	t.Helper()
+	dir := t.TempDir()
+	fill(t, "compose/nginx.conf", dir, conf)
+	own := fmt.Sprintf("daemon off;\nmaster_process off;\npid %[1]s/pid;\nerror_log stderr info;\nevents {}\nhttp {\n", dir)
+	for _, of := range []string{"client_body", "proxy", "fastcgi", "uwsgi", "scgi"} {
+		own += fmt.Sprintf("%s_temp_path %s/%s;\n", of, dir, of)
+	}
+	write(t, filepath.Join(dir, "main.conf"), own+"include nginx.conf;\n}\n")
+	return start(t, front, dir, "nginx", "-e", "stderr", "-p", dir, "-c", filepath.Join(dir, "main.conf"))
+}
+
+// start starts the process and waits until it is ready.
+func (m *member) start() {
+	m.t.Helper()
+	cmd := exec.Command(m.program, "serve")
+	cmd.Env, cmd.Stdout, cmd.Stderr = m.env, m.out, m.out
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if err := cmd.Start(); err != nil {
+		m.t.Fatal(err)
+	}
+	m.cmd = cmd
+	testworld.Eventually(m.t, 20*time.Second, m.name+" is ready", func() error { return m.says("/readyz", http.StatusOK) })
+}
+
+// says fails unless the internal listener answers so.
+func (m *member) says(path string, status int) error {
+	client := &http.Client{Timeout: 2 * time.Second}
+	a, err := client.Get(m.internal + path)
+	if err != nil {
+		return fmt.Errorf("%w\n%s", err, m.out)
+	}
+	defer a.Body.Close()
+	if a.StatusCode != status {
+		return fmt.Errorf("%s: got %d, want %d", path, a.StatusCode, status)
+	}
+	return nil
+}
+
+func (m *member) kill() {
+	_ = m.cmd.Process.Kill()
+	_ = m.cmd.Wait()
+	if m.t.Failed() {
+		m.t.Logf("%s wrote:\n%s", m.name, m.out)
+	}
+}
+
+// issue has Koubei's stand-in issue a code and returns the link that a person would follow.
+func (c *composed) issue(p koubeisim.Person) (string, error) {
+	body := fmt.Sprintf(`{"operator_id":%q,"operator_type":%q,"partner_id":%q}`, p.OperatorID, p.OperatorType, p.PartnerID)
+	a, err := http.Post(c.koubei+"/api/codes", "application/json", strings.NewReader(body))
+	if err != nil {
+		return "", err
+	}
+	defer a.Body.Close()
+	var code struct{ URL string }
+	if err := json.NewDecoder(a.Body).Decode(&code); err != nil || a.StatusCode != http.StatusCreated {
+		return "", fmt.Errorf("issuing a code: %d, %v", a.StatusCode, err)
+	}
+	c.issued.Add(1)
+	return code.URL, nil
+}
+
+// guest is a browser at the composition's nginx.
+type guest struct {
+	c      *composed
+	client *http.Client
+}
+
+func (c *composed) guest() *guest {
+	jar, err := cookiejar.New(nil)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	return &guest{c, &http.Client{Jar: jar, Timeout: 30 * time.Second, Transport: &http.Transport{},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}}
+}
+
+// ask sends a request, wants a status and returns the body and where it leads.
+func (g *guest) ask(method, address string, want int) (body, next string, err error) {
+	r, err := http.NewRequest(method, address, nil)
+	if err != nil {
+		return "", "", err
+	}
+	r.Header = http.Header{"Accept": {"text/html"}, "User-Agent": {"Mozilla/5.0 (test)"}, "Sec-Fetch-Mode": {"navigate"}}
+	if method == http.MethodPost {
+		r.Header.Set("Origin", g.c.front)
+		r.Header.Set("Sec-Fetch-Site", "same-origin")
+	}
+	a, err := g.client.Do(r)
+	if err != nil {
+		if e, ok := err.(*url.Error); ok {
+			err = e.Err // without the address, which may hold a code
+		}
+		return "", "", fmt.Errorf("%s %s: %w", method, r.URL.Path, err)
+	}
+	defer a.Body.Close()
+	raw, err := io.ReadAll(a.Body)
+	if err != nil {
+		return "", "", err
+	}
+	if a.StatusCode != want {
+		return "", "", fmt.Errorf("%s %s: got %d, want %d: %.300s", method, r.URL.Path, a.StatusCode, want, raw)
+	}
+	if location := a.Header.Get("Location"); location != "" {
+		to, err := r.URL.Parse(location)
+		if err != nil {
+			return "", "", err
+		}
+		next = to.String()
+	}
+	return string(raw), next, nil
+}
+
+// land follows Koubei's link until it shows the application.
+func (g *guest) land(p koubeisim.Person) error {
+	next, err := g.c.issue(p)
+	if err != nil {
+		return err
+	}
+	for range 2 { // the hop and the landing
+		if _, next, err = g.ask(http.MethodGet, next, http.StatusSeeOther); err != nil {
+			return err
+		}
+	}
+	if want := g.c.front + "/shop?partner_id=" + url.QueryEscape(p.PartnerID); next != want {
+		return fmt.Errorf("the landing led to %q, want %q", next, want)
+	}
+	return g.works(next, p)
+}
+
+// works fails unless the application is told who is there.
+func (g *guest) works(address string, p koubeisim.Person) error {
+	body, _, err := g.ask(http.MethodGet, address, http.StatusOK)
+	if err == nil && !strings.HasPrefix(body, fmt.Sprintf("operator %s (%s)\npartner %s\n", p.OperatorID, p.OperatorType, p.PartnerID)) {
+		err = fmt.Errorf("the application was told %q", body)
+	}
+	return err
+}

@@ -1,0 +1,190 @@
+package soak_test
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/cookiejar"
+	"net/url"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"koubei-landing/internal/koubeisim"
+)
+
+// crowd is all visitors: they share their connections, as behind a proxy.
+type crowd struct {
+	w         *world
+	transport *http.Transport
+	serial    atomic.Int64
+	requests  atomic.Int64
+	visits    atomic.Int64
+
+	mu     sync.Mutex
+	failed []error
+	slow   time.Duration // the longest request
+	what   string        // and what it asked for
+}
+
+// atOnce is how many connections the crowd keeps to each listener, as a proxy would.
+const atOnce = 32
+
+func newCrowd(w *world) *crowd {
+	c := &crowd{w: w, transport: &http.Transport{MaxIdleConnsPerHost: atOnce, MaxConnsPerHost: atOnce}}
+	w.t.Cleanup(c.transport.CloseIdleConnections)
+	return c
+}
+
+// perVisit is how many requests a visit is made of.
+const perVisit = 14
+
+// visit is somebody who lands, works for a while and leaves, or forgets to: hop, landing, ten checks by the proxy, the
+// front end's question, the sign-out.
+func (c *crowd) visit() {
+	err := c.visitOnce()
+	c.visits.Add(1)
+	if err != nil {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.failed = append(c.failed, err)
+	}
+}
+
+func (c *crowd) visitOnce() error {
+	n := c.serial.Add(1)
+	jar, err := cookiejar.New(nil)
+	if err != nil {
+		return err
+	}
+	browser := &http.Client{Transport: c.transport, Jar: jar, Timeout: 30 * time.Second,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	person := koubeisim.Person{OperatorID: fmt.Sprintf("2088%012d", n), OperatorType: "MER", PartnerID: fmt.Sprintf("2088%012d", n)}
+	link := c.w.koubei.LandingURL(c.w.koubei.Issue(person), koubeisim.Observed)
+	location, err := c.ask(browser, http.MethodGet, link, http.StatusSeeOther)
+	if err != nil {
+		return err
+	}
+	if location, err = c.ask(browser, http.MethodGet, location, http.StatusSeeOther); err != nil {
+		return err
+	}
+	if strings.Contains(location, "code=") {
+		return fmt.Errorf("the landing led to %q", location)
+	}
+	for range 10 {
+		if _, err := c.ask(browser, http.MethodGet, c.w.internal+"/auth/verify", http.StatusOK); err != nil {
+			return err
+		}
+	}
+	if _, err := c.ask(browser, http.MethodGet, c.w.public+"/session", http.StatusOK); err != nil {
+		return err
+	}
+	if n%2 == 0 { // the others close the window
+		_, err = c.ask(browser, http.MethodPost, c.w.public+"/logout", http.StatusSeeOther)
+	} else {
+		_, err = c.ask(browser, http.MethodGet, c.w.public+"/", http.StatusOK)
+	}
+	return err
+}
+
+// ask sends a request and returns where the answer leads.
+func (c *crowd) ask(browser *http.Client, method, address string, want int) (string, error) {
+	r, err := http.NewRequest(method, address, nil)
+	if err != nil {
+		return "", err
+	}
+	r.Header = http.Header{"Accept": {"text/html"}, "User-Agent": {"Mozilla/5.0 (soak)"}, "Sec-Fetch-Mode": {"navigate"}, "Origin": {c.w.public}}
+	if strings.HasPrefix(address, c.w.internal) { // cookies don't tell ports apart
+		r.Header.Del("Sec-Fetch-Mode")
+	}
+	began := time.Now()
+	a, err := browser.Do(r)
+	if err != nil {
+		return "", withoutQuery(err)
+	}
+	defer a.Body.Close()
+	body, err := io.ReadAll(a.Body)
+	if err != nil {
+		return "", err
+	}
+	c.took(r, time.Since(began))
+	if a.StatusCode != want {
+		return "", fmt.Errorf("%s %s: got %d, want %d: %.200s", method, r.URL.Path, a.StatusCode, want, body)
+	}
+	if a.Header.Get("Location") == "" {
+		return "", nil
+	}
+	next, err := r.URL.Parse(a.Header.Get("Location"))
+	if err != nil {
+		return "", err
+	}
+	return next.String(), nil
+}
+
+func (c *crowd) took(r *http.Request, d time.Duration) {
+	c.requests.Add(1)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if d > c.slow {
+		c.slow, c.what = d, r.Method+" "+r.URL.Path
+	}
+}
+
+func withoutQuery(err error) error {
+	if e, ok := err.(*url.Error); ok {
+		return e.Err
+	}
+	return err
+}
+
+// capacity lets so many visit one after another, each as fast as it can, and returns the visits in a second.
+func (c *crowd) capacity(atOnce int, d time.Duration) float64 {
+	before, began := c.visits.Load(), time.Now()
+	end := make(chan struct{})
+	time.AfterFunc(d, func() { close(end) })
+	var visitors sync.WaitGroup
+	for range atOnce {
+		visitors.Go(func() {
+			for {
+				select {
+				case <-end:
+					return
+				default:
+					c.visit()
+				}
+			}
+		})
+	}
+	visitors.Wait()
+	return float64(c.visits.Load()-before) / time.Since(began).Seconds()
+}
+
+// steady begins so many visits a second, whatever becomes of those before, and calls sample every interval.
+func (c *crowd) steady(perSecond float64, d, interval time.Duration, sample func()) {
+	end := make(chan struct{})
+	began := time.Now()
+	time.AfterFunc(d, func() { close(end) })
+	var running sync.WaitGroup
+	defer running.Wait()
+	running.Go(func() { every(interval, end, sample) })
+	begun := 0
+	every(5*time.Millisecond, end, func() {
+		for due := int(time.Since(began).Seconds() * perSecond); begun < due; begun++ {
+			running.Go(c.visit)
+		}
+	})
+}
+
+func every(interval time.Duration, end <-chan struct{}, do func()) {
+	tick := time.NewTicker(interval)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+			do()
+		case <-end:
+			return
+		}
+	}
+}
