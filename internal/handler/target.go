@@ -51,7 +51,11 @@ func (t Targets) Parse(raw string) (string, error) {
 	if !plainPath(u) || t.isCallback(u) {
 		return "", errTarget
 	}
-	return rebuild(u), nil
+	rebuilt := rebuild(u)
+	if len(rebuilt) > maxTarget { // escaping makes it longer, and a form may bring it back
+		return "", errTarget
+	}
+	return rebuilt, nil
 }
 
 // misread reports characters that browsers drop, or take for others, before they read an address.

@@ -48,7 +48,7 @@ var attacks = []string{
 }
 
 func TestAddressesThatMayNot(t *testing.T) {
-	for _, raw := range append(attacks, "/"+strings.Repeat("a", maxTarget)) {
+	for _, raw := range append(attacks, "/"+strings.Repeat("a", maxTarget), "/"+strings.Repeat("店", maxTarget/4)) {
 		if got, err := targets(t).Parse(raw); err == nil {
 			t.Errorf("%.60q: got %q, want it refused", raw, got)
 		}

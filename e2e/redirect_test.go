@@ -1,0 +1,40 @@
+package e2e_test
+
+import (
+	"net/url"
+	"testing"
+
+	"github.com/chromedp/chromedp"
+)
+
+// abroad are return addresses that lead elsewhere, or that some reader of addresses would take to.
+var abroad = []string{
+	"//evil.example", "///evil.example", `/\evil.example`, `\\evil.example`, `/./\evil.example`, "/.//evil.example", "/..//evil.example",
+	"/a/../..//evil.example", "/%2e%2e//evil.example", "/\t/evil.example", "/\n/evil.example", "\t//evil.example", " //evil.example",
+	"https:evil.example", "https:/evil.example", "https:///evil.example", "https://evil.example", "https://localhost@evil.example/",
+	`https://localhost\@evil.example/`, "https://localhost.evil.example/", "javascript:location='https://evil.example'", "data:text/html,x",
+	"/%5cevil.example", "/%2fevil.example", "/%09/evil.example", "/\u2028/evil.example", "//evil%E3%80%82example", "ftp://evil.example/",
+}
+
+// near are addresses that look like those and lead nowhere else.
+var near = []string{"/app//evil.example", "/app?next=//evil.example", "/app#//evil.example", "/app/%252e%252e//evil.example", `/app?x=\evil.example`}
+
+// TestReturnAddressesEndAtHome: where a landing's redirect really ends, in a browser that reads addresses its own way.
+func TestReturnAddressesEndAtHome(t *testing.T) {
+	d := startDemo(t)
+	b := newBrowser(t)
+	_, link := d.issue(merchant)
+	home, err := url.Parse(link)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, address := range append(near, abroad...) {
+		b.open(link + "&return_to=" + url.QueryEscape(address))
+		if got := get(b, chromedp.Evaluate[string](`location.origin`)); got != home.Scheme+"://"+home.Host {
+			t.Errorf("%q: ended at %s, want %s://%s", address, got, home.Scheme, home.Host)
+		}
+	}
+	if n := b.asked("://evil"); n != 0 {
+		t.Errorf("the browser asked strangers %d times", n)
+	}
+}
