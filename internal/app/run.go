@@ -36,8 +36,8 @@ func Run(ctx context.Context, c Config) error {
 }
 
 func (s *service) serve(ctx context.Context, c Config, public, internal net.Listener) error {
-	browsers := serverFor(traced(s.handler.Public(), c.Tracing, true), s.patience, c.Log)
-	proxies := serverFor(traced(s.handler.Internal(), c.Tracing, false), s.patience, c.Log)
+	browsers := serverForStrangers(traced(s.handler.Public(), c.Tracing, true), s.patience, c.Log)
+	proxies := serverFor(traced(s.handler.Internal(), c.Tracing, false), c.Log)
 	watching, stop := context.WithCancel(context.Background())
 	defer stop()
 	go s.sessions.Watch(watching)

@@ -123,15 +123,22 @@ func watchCertificates(m *metrics.Metrics, certs *alipay.Certificates) {
 	}
 }
 
-// serverFor bounds what a client may take its time over; patience is how long an answer may be in the making.
-func serverFor(h http.Handler, patience time.Duration, log *slog.Logger) *http.Server {
+// serverFor bounds what a client may take its time over.
+func serverFor(h http.Handler, log *slog.Logger) *http.Server {
 	return &http.Server{
 		Handler:           h,
 		ReadHeaderTimeout: 10 * time.Second,
-		ReadTimeout:       20 * time.Second,
-		WriteTimeout:      patience + 20*time.Second,
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    handler.MaxHeaderBytes,
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 	}
+}
+
+// serverForStrangers bounds a body and the taking of an answer too; patience is how long an answer may be in the making.
+// Proxies and operators send no body, are known, and may want a profile that takes its time.
+func serverForStrangers(h http.Handler, patience time.Duration, log *slog.Logger) *http.Server {
+	s := serverFor(h, log)
+	s.ReadTimeout = 20 * time.Second
+	s.WriteTimeout = patience + 20*time.Second
+	return s
 }

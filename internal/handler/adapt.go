@@ -62,7 +62,7 @@ func (h *Handler) note(w http.ResponseWriter, r *http.Request, err error) proble
 		level = slog.LevelInfo // the browser left; nobody reads the answer
 	}
 	attrs := append([]slog.Attr{slog.String("code", p.code), slog.String("error", err.Error())}, advice(err)...)
-	annotate(r.Context(), level, attrs...)
+	annotate(w, level, attrs...)
 	setRetryAfter(w, p.retry)
 	noStore(w)
 	return p
@@ -83,7 +83,7 @@ func (h *Handler) fail(w http.ResponseWriter, r *http.Request, err error) {
 		h.writeProblem(w, r, p, h.questionPage(r, p))
 		return
 	}
-	data := web.ErrorPage{Common: h.common(r), Status: p.status, Code: p.code}
+	data := web.ErrorPage{Common: h.common(w), Status: p.status, Code: p.code}
 	switch {
 	case p.code == "cookies_blocked":
 		data.OpenURL = h.callbackURL(unmarked(r.URL.RawQuery))
@@ -96,7 +96,7 @@ func (h *Handler) fail(w http.ResponseWriter, r *http.Request, err error) {
 		data.LogoutURL = h.base + "/logout"
 	}
 	if err := h.writePage(w, r, p.status, web.PageError, data); err != nil {
-		annotate(r.Context(), slog.LevelError, slog.String("render_error", err.Error()))
+		annotate(w, slog.LevelError, slog.String("render_error", err.Error()))
 		w.WriteHeader(http.StatusInternalServerError)
 	}
 }
@@ -110,7 +110,7 @@ func (h *Handler) questionPage(r *http.Request, p problem) string {
 }
 
 // logLanding writes the one line of a landing that ended well.
-func (h *Handler) logLanding(r *http.Request, out landing.Outcome) {
+func (h *Handler) logLanding(w http.ResponseWriter, r *http.Request, out landing.Outcome) {
 	if out.Result != landing.Kept { // an answer, not an arrival
 		h.Metrics.Landing(string(out.Result))
 	}
@@ -121,6 +121,6 @@ func (h *Handler) logLanding(r *http.Request, out landing.Outcome) {
 		attrs = append(attrs, slog.String("operator_id", out.Session.OperatorID),
 			slog.String("operator_type", string(out.Entry.OperatorType)), slog.String("partner_id", out.Entry.PartnerID))
 	}
-	attrs = append(attrs, slog.String("request_id", requestID(r.Context())))
+	attrs = append(attrs, slog.String("request_id", requestID(w)))
 	h.Log.LogAttrs(r.Context(), slog.LevelInfo, "landing", attrs...)
 }

@@ -51,7 +51,7 @@ func (h *Handler) callback(w http.ResponseWriter, r *http.Request) error {
 	if out.Result == landing.Asked && prefersJSON(r) {
 		return errOperatorDiffers
 	}
-	h.logLanding(r, out)
+	h.logLanding(w, r, out)
 	if out.Result == landing.Asked {
 		return h.ask(w, r, out.Question, in.returnTo)
 	}
@@ -171,7 +171,7 @@ func (h *Handler) destination(out landing.Outcome, returnTo string) string {
 func (h *Handler) ask(w http.ResponseWriter, r *http.Request, q landing.Question, returnTo string) error {
 	current := q.Current.Newest()
 	return h.writePage(w, r, http.StatusOK, web.PageSwitch, web.SwitchPage{
-		Common: h.common(r),
+		Common: h.common(w),
 		Action: h.CallbackPath + "/switch",
 		Fields: []web.Field{
 			{Name: "landing", Value: q.Landing},

@@ -36,7 +36,7 @@ func (h *Handler) decide(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	h.logLanding(r, out)
+	h.logLanding(w, r, out)
 	if out.Result == landing.Kept {
 		goTo(w, h.keptHome(out))
 		return nil

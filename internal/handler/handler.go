@@ -94,6 +94,6 @@ func trusting(origins ...string) (*http.CrossOriginProtection, error) {
 }
 
 // common is what every page shows.
-func (h *Handler) common(r *http.Request) web.Common {
-	return web.Common{RequestID: requestID(r.Context()), EntryURL: h.EntryURL}
+func (h *Handler) common(w http.ResponseWriter) web.Common {
+	return web.Common{RequestID: requestID(w), EntryURL: h.EntryURL}
 }

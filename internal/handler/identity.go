@@ -74,7 +74,7 @@ func rfc3339(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 // identity is the page that says who is signed in.
 func (h *Handler) identity(w http.ResponseWriter, r *http.Request) error {
 	noStore(w)
-	page := web.IdentityPage{Common: h.common(r), LogoutURL: h.base + "/logout"}
+	page := web.IdentityPage{Common: h.common(w), LogoutURL: h.base + "/logout"}
 	s, err := h.Sessions.Choose(r.Context(), h.Cookies.Tokens(r))
 	switch {
 	case errors.Is(err, session.ErrNone):
@@ -99,12 +99,12 @@ func (h *Handler) identity(w http.ResponseWriter, r *http.Request) error {
 
 func (h *Handler) signIn(w http.ResponseWriter, r *http.Request) error {
 	noStore(w)
-	return h.writePage(w, r, http.StatusOK, web.PageSignIn, web.SignInPage{Common: h.common(r)})
+	return h.writePage(w, r, http.StatusOK, web.PageSignIn, web.SignInPage{Common: h.common(w)})
 }
 
 func (h *Handler) signedOut(w http.ResponseWriter, r *http.Request) error {
 	noStore(w)
-	return h.writePage(w, r, http.StatusOK, web.PageSignedOut, web.SignedOutPage{Common: h.common(r)})
+	return h.writePage(w, r, http.StatusOK, web.PageSignedOut, web.SignedOutPage{Common: h.common(w)})
 }
 
 // logout ends every session whose cookie came along. The cookies go only once that is done: while Redis is out of

@@ -1,7 +1,6 @@
 package handler
 
 import (
-	"context"
 	"crypto/rand"
 	"fmt"
 	"log/slog"
@@ -14,52 +13,49 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-// requestLog is the log line of one request while it is being written.
-type requestLog struct {
-	id    string
-	level slog.Level
-	attrs []slog.Attr
+// answer is the answer to one request while it is being written: its id, its status, and what the request's log line is
+// going to say. Every handler writes to one.
+type answer struct {
+	http.ResponseWriter
+	id     string
+	status int
+	level  slog.Level
+	attrs  []slog.Attr
 }
 
-type requestLogKey struct{}
-
-func requestID(ctx context.Context) string {
-	if line, ok := ctx.Value(requestLogKey{}).(*requestLog); ok {
-		return line.id
+// requestID returns the id of the request that w answers.
+func requestID(w http.ResponseWriter) string {
+	if a, ok := w.(*answer); ok {
+		return a.id
 	}
 	return ""
 }
 
-// annotate adds to the log line of a request, and raises its level.
-func annotate(ctx context.Context, level slog.Level, attrs ...slog.Attr) {
-	if line, ok := ctx.Value(requestLogKey{}).(*requestLog); ok {
-		line.level = max(line.level, level)
-		line.attrs = append(line.attrs, attrs...)
+// annotate adds to the log line of the request that w answers, and raises its level.
+func annotate(w http.ResponseWriter, level slog.Level, attrs ...slog.Attr) {
+	if a, ok := w.(*answer); ok {
+		a.level = max(a.level, level)
+		a.attrs = append(a.attrs, attrs...)
 	}
 }
 
-// recorder remembers the status that was written.
-type recorder struct {
-	http.ResponseWriter
-	status int
+// WriteHeader remembers the status.
+func (a *answer) WriteHeader(status int) {
+	if a.status == 0 {
+		a.status = status
+	}
+	a.ResponseWriter.WriteHeader(status)
 }
 
-func (r *recorder) WriteHeader(status int) {
-	if r.status == 0 {
-		r.status = status
+func (a *answer) Write(b []byte) (int, error) {
+	if a.status == 0 {
+		a.status = http.StatusOK
 	}
-	r.ResponseWriter.WriteHeader(status)
-}
-
-func (r *recorder) Write(b []byte) (int, error) {
-	if r.status == 0 {
-		r.status = http.StatusOK
-	}
-	return r.ResponseWriter.Write(b)
+	return a.ResponseWriter.Write(b)
 }
 
 // Unwrap lets http.ResponseController reach what is below.
-func (r *recorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }
+func (a *answer) Unwrap() http.ResponseWriter { return a.ResponseWriter }
 
 // observe gives every answer a request id, and every request one log line and one observation: by its route, never by
 // its address, whose query may hold a code. A panic is a 500 and is logged with its stack.
@@ -67,42 +63,40 @@ func (h *Handler) observe(route func(*http.Request) string, fail failFunc) func(
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			start := time.Now()
-			line := &requestLog{id: strings.ToLower(rand.Text()[:20])}
-			w.Header().Set("X-Request-Id", line.id)
-			rec := &recorder{ResponseWriter: w}
-			r = r.WithContext(context.WithValue(r.Context(), requestLogKey{}, line))
-			defer func() { h.record(r, rec, line, route(r), time.Since(start)) }()
-			defer recoverPanic(rec, r, fail)
-			next.ServeHTTP(rec, r)
+			a := &answer{ResponseWriter: w, id: strings.ToLower(rand.Text()[:20])}
+			w.Header().Set("X-Request-Id", a.id)
+			defer func() { h.record(r, a, route(r), time.Since(start)) }()
+			defer recoverPanic(a, r, fail)
+			next.ServeHTTP(a, r)
 		})
 	}
 }
 
-func (h *Handler) record(r *http.Request, rec *recorder, line *requestLog, route string, took time.Duration) {
+func (h *Handler) record(r *http.Request, a *answer, route string, took time.Duration) {
 	if span := trace.SpanFromContext(r.Context()); span.IsRecording() {
 		span.SetName(r.Method + " " + route)
-		span.SetAttributes(attribute.String("http.route", route), attribute.String("request_id", line.id))
+		span.SetAttributes(attribute.String("http.route", route), attribute.String("request_id", a.id))
 	}
-	h.Metrics.Request(route, r.Method, max(rec.status, http.StatusOK), took)
-	if !h.Log.Enabled(r.Context(), line.level) {
+	h.Metrics.Request(route, r.Method, max(a.status, http.StatusOK), took)
+	if !h.Log.Enabled(r.Context(), a.level) {
 		return
 	}
 	attrs := append([]slog.Attr{
-		slog.String("method", r.Method), slog.String("route", route), slog.Int("status", rec.status),
-		slog.Float64("duration_ms", float64(took.Microseconds())/1000), slog.String("request_id", line.id),
-	}, line.attrs...)
-	h.Log.LogAttrs(r.Context(), line.level, "request", attrs...)
+		slog.String("method", r.Method), slog.String("route", route), slog.Int("status", a.status),
+		slog.Float64("duration_ms", float64(took.Microseconds())/1000), slog.String("request_id", a.id),
+	}, a.attrs...)
+	h.Log.LogAttrs(r.Context(), a.level, "request", attrs...)
 }
 
-func recoverPanic(rec *recorder, r *http.Request, fail failFunc) {
+func recoverPanic(a *answer, r *http.Request, fail failFunc) {
 	switch cause := recover(); cause {
 	case nil:
 	case http.ErrAbortHandler:
 		panic(cause)
 	default:
-		annotate(r.Context(), slog.LevelError, slog.String("stack", string(debug.Stack())))
-		if rec.status == 0 {
-			fail(rec, r, fmt.Errorf("panic: %v", cause))
+		annotate(a, slog.LevelError, slog.String("stack", string(debug.Stack())))
+		if a.status == 0 {
+			fail(a, r, fmt.Errorf("panic: %v", cause))
 		}
 	}
 }

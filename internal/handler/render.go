@@ -64,7 +64,7 @@ func (h *Handler) writeProblem(w http.ResponseWriter, r *http.Request, p problem
 		Status:    p.status,
 		Detail:    h.pages.Text(lang, "error."+p.code+".what") + " " + h.pages.Text(lang, "error."+p.code+".do"),
 		Code:      p.code,
-		RequestID: requestID(r.Context()),
+		RequestID: requestID(w),
 		Page:      page,
 	})
 }

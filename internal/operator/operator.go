@@ -17,11 +17,6 @@ const (
 	Sales         Type = "SALES"          // 阿里销售小二, Alibaba's own sales staff
 )
 
-// Types returns the documented types, in the order of the documentation.
-func Types() []Type {
-	return []Type{Provider, ProviderStaff, Merchant, MerchantStaff, Sales}
-}
-
 // Known reports whether t is one of the documented types: only those may be granted anything.
 func (t Type) Known() bool {
 	switch t {

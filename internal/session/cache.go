@@ -51,8 +51,8 @@ type cache struct {
 }
 
 type kept struct {
-	record record
-	since  time.Time
+	session Session
+	since   time.Time
 }
 
 func newCache(s *store.Store, ttl time.Duration) (*cache, error) {
@@ -64,15 +64,15 @@ func newCache(s *store.Store, ttl time.Duration) (*cache, error) {
 }
 
 // get returns a session from memory, while what is in memory can be trusted.
-func (c *cache) get(hash string) (record, bool) {
+func (c *cache) get(hash string) (Session, bool) {
 	if c == nil || !c.hears() {
-		return record{}, false
+		return Session{}, false
 	}
 	k, ok := c.kept.Get(hash)
 	if !ok || time.Since(k.since) >= c.ttl {
-		return record{}, false
+		return Session{}, false
 	}
-	return k.record, true
+	return k.session, true
 }
 
 func (c *cache) hears() bool {
@@ -96,13 +96,13 @@ func (c *cache) stripe(hash string) *atomic.Uint64 {
 }
 
 // keep keeps what was read, unless something was announced since.
-func (c *cache) keep(hash string, r record, before uint64) {
-	if c == nil || c.stripe(hash).Load() != before {
+func (c *cache) keep(s Session, before uint64) {
+	if c == nil || c.stripe(s.hash).Load() != before {
 		return
 	}
-	c.kept.Add(hash, kept{r, time.Now()})
-	if c.stripe(hash).Load() != before {
-		c.kept.Remove(hash)
+	c.kept.Add(s.hash, kept{s, time.Now()})
+	if c.stripe(s.hash).Load() != before {
+		c.kept.Remove(s.hash)
 	}
 }
 

@@ -47,7 +47,7 @@ type Manager struct {
 
 // New returns a Manager.
 func New(o Options) (*Manager, error) {
-	remembered, err := lru.New[string, seen](maxSeen)
+	remembered, err := lru.New[string, stored](maxSeen)
 	if err != nil {
 		return nil, err
 	}
@@ -123,49 +123,51 @@ func (m *Manager) Find(ctx context.Context, token Token) (Session, error) {
 		return Session{}, ErrNone
 	}
 	hash := token.Hash()
-	if r, ok := m.records.cache.get(hash); ok && !m.renewable(r) {
-		if r = r.live(m.now()); len(r.Entries) > 0 {
-			return r.session(hash), nil
+	if s, ok := m.records.cache.get(hash); ok && !m.renewable(s) {
+		if s.Entries = live(s.Entries, m.now()); len(s.Entries) > 0 {
+			return s, nil
 		}
 	}
 	before := m.records.cache.reading(hash)
-	r, raw, err := m.read(ctx, hash)
+	now, err := m.read(ctx, hash)
 	if err != nil {
 		return Session{}, err
 	}
-	if m.renewable(r) {
-		r.LastReadAt = m.now().UTC()
+	s := now.session
+	if m.renewable(s) {
+		s.LastRead = m.now().UTC()
+		now.record.LastReadAt = s.LastRead
 		// A renewal that fails costs the session a tenth of its idle time; the read itself has succeeded.
-		_ = m.records.renew(ctx, hash, raw, r)
+		_ = m.records.renew(ctx, hash, now.raw, now.record)
 	}
-	m.records.cache.keep(hash, r, before)
-	return r.session(hash), nil
+	m.records.cache.keep(s, before)
+	return s, nil
 }
 
 // renewable reports whether a tenth of the idle time has passed since it began anew.
-func (m *Manager) renewable(r record) bool {
-	return m.idle > 0 && m.now().Sub(r.LastReadAt) >= m.idle/10
+func (m *Manager) renewable(s Session) bool {
+	return m.idle > 0 && m.now().Sub(s.LastRead) >= m.idle/10
 }
 
 // read returns what of a stored session is still in force: Redis's own expiry is not taken on trust.
-func (m *Manager) read(ctx context.Context, hash string) (record, []byte, error) {
+func (m *Manager) read(ctx context.Context, hash string) (stored, error) {
 	raw, err := m.records.get(ctx, hash)
 	if err != nil {
-		return record{}, nil, err
+		return stored{}, err
 	}
 	if raw == nil {
-		return record{}, nil, ErrNone
+		return stored{}, ErrNone
 	}
-	r, err := m.records.decode(hash, raw)
+	s, err := m.records.decode(hash, raw)
 	if err != nil {
-		return record{}, nil, fmt.Errorf("%w: %w", ErrNone, err)
+		return stored{}, fmt.Errorf("%w: %w", ErrNone, err)
 	}
 	now := m.now()
-	r = r.live(now)
-	if len(r.Entries) == 0 || m.idle > 0 && now.Sub(r.LastReadAt) >= m.idle {
-		return record{}, nil, ErrNone
+	s.record.Entries, s.session.Entries = live(s.record.Entries, now), live(s.session.Entries, now)
+	if len(s.session.Entries) == 0 || m.idle > 0 && now.Sub(s.session.LastRead) >= m.idle {
+		return stored{}, ErrNone
 	}
-	return r, raw, nil
+	return s, nil
 }
 
 // Code returns the authorisation code that an entry was earned with, for later calls of Koubei's. It fails with ErrSeal
@@ -182,16 +184,17 @@ func (m *Manager) AddPartner(ctx context.Context, token Token, grant operator.Gr
 	hash := token.Hash()
 	e := m.entry(grant, code)
 	for {
-		r, raw, err := m.read(ctx, hash)
+		was, err := m.read(ctx, hash)
 		if err != nil {
 			return Session{}, err
 		}
+		r := was.record
 		if r.OperatorID != grant.Operator.ID || r.AppID != grant.AppID {
 			return Session{}, fmt.Errorf("%w of this operator", ErrNone)
 		}
 		r.LastReadAt = m.now().UTC()
 		r = r.with(e)
-		done, err := m.records.change(ctx, hash, raw, r)
+		done, err := m.records.change(ctx, hash, was.raw, r)
 		if err != nil {
 			return Session{}, err
 		}

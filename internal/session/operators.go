@@ -13,18 +13,18 @@ func (m *Manager) List(ctx context.Context, operatorID string) ([]Session, error
 	if err != nil {
 		return nil, err
 	}
-	var live []Session
+	var found []Session
 	for _, hash := range hashes {
-		r, _, err := m.read(ctx, hash)
+		s, err := m.read(ctx, hash)
 		if errors.Is(err, ErrNone) {
 			continue
 		}
 		if err != nil {
 			return nil, err
 		}
-		live = append(live, r.session(hash))
+		found = append(found, s.session)
 	}
-	return live, nil
+	return found, nil
 }
 
 // Revoke ends all sessions of an operator and returns how many there were. Grants that were earned before and are not

@@ -66,13 +66,15 @@ func (r record) with(e entryRecord) record {
 	return r
 }
 
-// live returns the record without the entries that have ended.
-func (r record) live(now time.Time) record {
-	ended := func(e entryRecord) bool { return !e.ExpiresAt.After(now) }
-	if slices.ContainsFunc(r.Entries, ended) {
-		r.Entries = slices.DeleteFunc(slices.Clone(r.Entries), ended)
+func (e entryRecord) end() time.Time { return e.ExpiresAt }
+
+// live returns the entries that have not ended: the same slice where none has.
+func live[E interface{ end() time.Time }](entries []E, now time.Time) []E {
+	ended := func(e E) bool { return !e.end().After(now) }
+	if !slices.ContainsFunc(entries, ended) {
+		return entries
 	}
-	return r
+	return slices.DeleteFunc(slices.Clone(entries), ended)
 }
 
 // ends is when the last entry ends; the zero time when there is none.

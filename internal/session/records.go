@@ -32,29 +32,32 @@ type records struct {
 	lifetime time.Duration
 	now      func() time.Time
 	cache    *cache // nil without one
-	seen     *lru.Cache[string, seen]
+	seen     *lru.Cache[string, stored]
 }
 
-// maxSeen bounds the records of which the bytes are remembered: about three kilobytes each.
+// stored is a session as it was read: its bytes, what they say, and how that is told.
+type stored struct {
+	raw     []byte
+	record  record
+	session Session
+}
+
+// maxSeen bounds the sessions of which the bytes are remembered: about three kilobytes each.
 const maxSeen = 1024
 
-// seen is what bytes of Redis's were decoded to. A page's checks read the same bytes again and again, and to compare them
-// costs next to nothing where decoding them costs a seventh of a check. Nothing is served from here: Redis has just been asked.
-type seen struct {
-	raw    []byte
-	record record
-}
-
-// decode is the package's decode, but for bytes that it has just seen.
-func (s *records) decode(hash string, raw []byte) (record, error) {
+// decode returns what bytes of Redis's say. A page's checks read the same bytes again and again, and to compare them costs
+// next to nothing where decoding them costs a seventh of a check. Nothing is served from here: Redis has just been asked.
+func (s *records) decode(hash string, raw []byte) (stored, error) {
 	if before, ok := s.seen.Get(hash); ok && bytes.Equal(before.raw, raw) {
-		return before.record, nil
+		return before, nil
 	}
 	r, err := decode(raw)
-	if err == nil {
-		s.seen.Add(hash, seen{raw, r})
+	if err != nil {
+		return stored{}, err
 	}
-	return r, err
+	now := stored{raw, r, r.session(hash)}
+	s.seen.Add(hash, now)
+	return now, nil
 }
 
 // ttl is how long Redis keeps a record: the idle time, at most until its end.

@@ -36,6 +36,8 @@ type Entry struct {
 	sealedCode string
 }
 
+func (e Entry) end() time.Time { return e.ExpiresAt }
+
 // Hash names the session in Redis, and in a form that speaks of it; it doesn't sign anyone in.
 func (s Session) Hash() string { return s.hash }
 

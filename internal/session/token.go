@@ -42,5 +42,7 @@ func base64URL(c byte) bool {
 // makes it. Who can read Redis can't sign in with what stands there.
 func (t Token) Hash() string {
 	sum := sha256.Sum256([]byte(t))
-	return base64.RawURLEncoding.EncodeToString(sum[:])
+	var text [tokenLength]byte // as long as a token: both are 32 bytes
+	base64.RawURLEncoding.Encode(text[:], sum[:])
+	return string(text[:])
 }

@@ -43,12 +43,17 @@ type Store struct {
 	prefix   string
 	timeout  time.Duration
 	replicas int
+	reads    *reads // nil where each question goes alone
 }
 
 // New returns a Store over a client that the caller opened and closes.
 func New(o Options) *Store {
 	cluster, _ := o.Redis.(*redis.ClusterClient)
-	return &Store{rdb: o.Redis, cluster: cluster, prefix: o.Prefix, timeout: o.Timeout, replicas: o.Replicas}
+	s := &Store{rdb: o.Redis, cluster: cluster, prefix: o.Prefix, timeout: o.Timeout, replicas: o.Replicas}
+	if cluster == nil {
+		s.reads = &reads{store: s}
+	}
+	return s
 }
 
 // Timeout is the longest that one call takes.
@@ -64,6 +69,9 @@ func (s *Store) Ping(ctx context.Context) error {
 
 // Get returns the value of a key, nil when there is none. It fails with ErrUnavailable.
 func (s *Store) Get(ctx context.Context, key string) ([]byte, error) {
+	if s.reads != nil {
+		return s.reads.get(ctx, key)
+	}
 	cmd := redis.NewStringCmd(ctx, "get", key)
 	if err := s.Do(ctx, cmd); err != nil {
 		return nil, err

@@ -1,0 +1,105 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// maxReads is how many questions are under way at once before others are put together. One that a lost packet holds up
+// then holds up no more than a part of the others.
+const maxReads = 2
+
+// reads puts questions together that are asked at once. Up to maxReads go to Redis alone and at once; those that come
+// meanwhile wait for one of these to be answered, and then go together, in one pipeline. So nothing waits while there is
+// little to do, and where there is much, one system call serves many: a check costs a quarter less.
+//
+// go-redis's AutoPipeline does the same, but it is experimental, and it carries commands out without their deadlines.
+type reads struct {
+	store *Store
+
+	mu       sync.Mutex
+	underWay int
+	waiting  *together // those that wait; nil for none
+}
+
+// together are questions that go in one pipeline.
+type together struct {
+	cmds     []redis.Cmder
+	answered chan struct{} // closed when they are
+	err      error         // of the pipeline, set before
+}
+
+// get asks for the value of a key, within the store's time-out. It fails with ErrUnavailable.
+func (r *reads) get(ctx context.Context, key string) ([]byte, error) {
+	cmd := redis.NewStringCmd(ctx, "get", key)
+	t := r.join(cmd)
+	if t == nil {
+		defer r.next()
+		if err := r.store.Do(ctx, cmd); err != nil {
+			return nil, err
+		}
+		return Bytes(cmd)
+	}
+	patience := time.NewTimer(r.store.timeout)
+	defer patience.Stop()
+	select {
+	case <-t.answered:
+		return t.answer(cmd)
+	case <-ctx.Done():
+		return nil, fmt.Errorf("%w: %w", ErrUnavailable, ctx.Err())
+	case <-patience.C:
+		return nil, fmt.Errorf("%w: %w", ErrUnavailable, context.DeadlineExceeded)
+	}
+}
+
+// join returns with whom a question has to go, nil where it may go alone: then next is to be called after it.
+func (r *reads) join(cmd redis.Cmder) *together {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.underWay < maxReads {
+		r.underWay++
+		return nil
+	}
+	if r.waiting == nil {
+		r.waiting = &together{answered: make(chan struct{})}
+	}
+	r.waiting.cmds = append(r.waiting.cmds, cmd)
+	return r.waiting
+}
+
+// next sends those who wait in the place of what was answered.
+func (r *reads) next() {
+	r.mu.Lock()
+	t := r.waiting
+	r.waiting = nil
+	if t == nil {
+		r.underWay--
+	}
+	r.mu.Unlock()
+	if t != nil {
+		go r.send(t)
+	}
+}
+
+// send asks on nobody's behalf alone: that one of those who wait leaves doesn't concern the others.
+func (r *reads) send(t *together) {
+	defer r.next()
+	t.err = r.store.Do(context.Background(), t.cmds...)
+	close(t.answered)
+}
+
+// answer returns what Redis has said to one question. That another question of the same pipeline was answered with an
+// error doesn't concern it; only where it was not answered at all, the pipeline's error is its own.
+func (t *together) answer(cmd *redis.StringCmd) ([]byte, error) {
+	if err := failure(nil, []redis.Cmder{cmd}); err != nil {
+		return nil, err
+	}
+	if cmd.Err() == nil && cmd.Val() == "" && t.err != nil {
+		return nil, t.err
+	}
+	return Bytes(cmd)
+}
