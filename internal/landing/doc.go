@@ -30,7 +30,8 @@
 // refused, and the open claim that earned it; landed, held and declined beat the grant. What the ledger could not be told
 // because Redis was away, the process that knows it tells later: for the browser that left and has no pending grant.
 //
-// Two landings of one browser that begin at once, before there is a session, meet under an arrival: see meet.go.
+// Two landings of one browser that begin at once, before there is a session, meet under an arrival: see
+// [session.Manager.StartMeeting].
 //
 // A browser is recognised by its arrival cookies, of which only hashes are stored, or by the session it made. Absent
 // never equals absent.

@@ -27,17 +27,15 @@ func (l *Lander) keep(ctx context.Context, v visit, e entry, grant operator.Gran
 // save writes the session and settles the code. A live session of the grant's own operator is added to, in all other
 // cases a new one begins, and those of other operators end.
 func (l *Lander) save(ctx context.Context, v visit, e entry, grant operator.Grant) (Outcome, error) {
-	h, fresh, err := l.write(ctx, v, grant)
+	h, met, fresh, err := l.write(ctx, v, grant)
 	if errors.Is(err, session.ErrRevoked) || errors.Is(err, session.ErrNone) {
 		return Outcome{}, l.void(ctx, e, err)
 	}
 	if err != nil {
 		return Outcome{}, err
 	}
-	if fresh {
-		if other, ok := l.meet(ctx, v, h); ok {
-			return l.join(ctx, v, e, grant, h, other)
-		}
+	if other, ok := l.meet(ctx, v, met); ok {
+		return l.join(ctx, v, e, grant, h, other)
 	}
 	if err := l.endOthers(ctx, v, grant.Operator.ID); err != nil {
 		return Outcome{}, errors.Join(err, l.undo(ctx, h, fresh))
@@ -81,17 +79,18 @@ func (l *Lander) overtaken(ctx context.Context, v visit, now entry, h session.He
 	return l.known(ctx, v, now)
 }
 
-// write adds to the operator's own session or begins a new one.
-func (l *Lander) write(ctx context.Context, v visit, grant operator.Grant) (h session.Held, fresh bool, err error) {
+// write adds to the operator's own session or begins a new one. With that it returns the tokens of those that the browser's
+// other landings have begun meanwhile.
+func (l *Lander) write(ctx context.Context, v visit, grant operator.Grant) (h session.Held, met []session.Token, fresh bool, err error) {
 	if own, ok := v.own(grant.Operator.ID); ok {
 		s, err := l.sessions.AddPartner(ctx, own.Token, grant, v.Code)
 		if !errors.Is(err, session.ErrNone) {
-			return session.Held{Token: own.Token, Session: s}, false, err
+			return session.Held{Token: own.Token, Session: s}, nil, false, err
 		}
 		// Signed out meanwhile: this landing is a sign-in of its own.
 	}
-	token, s, err := l.sessions.Start(ctx, grant, v.Code)
-	return session.Held{Token: token, Session: s}, true, err
+	token, s, met, err := l.sessions.StartMeeting(ctx, grant, v.Code, v.browsers)
+	return session.Held{Token: token, Session: s}, met, true, err
 }
 
 // endOthers ends the sessions that a new operator replaces.

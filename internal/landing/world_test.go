@@ -266,8 +266,10 @@ func (t *tap) count(name string) *atomic.Int64 {
 	var n atomic.Int64
 	t.with(func(ctx context.Context, names string, send func(context.Context) error) error {
 		err := send(ctx)
-		if names == name {
-			n.Add(1)
+		for sent := range strings.FieldsSeq(names) {
+			if sent == name {
+				n.Add(1)
+			}
 		}
 		return err
 	})

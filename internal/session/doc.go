@@ -9,8 +9,8 @@
 // carries two answers. Nor is goredisstore, which takes no Cluster client and turns a past deadline into a key that
 // never expires. And where a clock that can be turned, a compare-and-swap, or one pipeline with the operator's index
 // matters, scs has no say: it measures ends by the real clock and commits blindly, in a write of its own, so two tabs
-// that land at once would forget each other's partner. RenewToken is not used either: it deletes the old session
-// before the new one is written. Here the new one is written first.
+// that land at once would forget each other's partner. Nor is a token renewed by RenewToken, which deletes
+// the old session before the new one is written. Here the new one is written first.
 //
 // Each change writes the operator's index, then the session, then reads whether the operator was revoked meanwhile, in
 // that order, while [Manager.Revoke] leaves its mark first and looks into the index after. Whichever comes first, one

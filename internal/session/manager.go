@@ -78,6 +78,10 @@ func (m *Manager) Watch(ctx context.Context) {
 // old that its session would have ended, or that a revocation since may be forgotten; and with store.ErrUnavailable: then
 // nobody knows the token, and what may have been written ends by itself.
 func (m *Manager) Start(ctx context.Context, grant operator.Grant, code string) (Token, Session, error) {
+	return m.start(ctx, grant, code, nil)
+}
+
+func (m *Manager) start(ctx context.Context, grant operator.Grant, code string, meeting *meeting) (Token, Session, error) {
 	r := record{
 		Version:    recordVersion,
 		AppID:      grant.AppID,
@@ -90,6 +94,13 @@ func (m *Manager) Start(ctx context.Context, grant operator.Grant, code string) 
 		return "", Session{}, err
 	}
 	m.scs.Put(ctx, recordKey, r)
+	if meeting != nil {
+		if err := m.scs.RenewToken(ctx); err != nil { // of a session that has none yet: it is only made
+			return "", Session{}, err
+		}
+		meeting.leave(ctx, Token(m.scs.Token(ctx)))
+		ctx = context.WithValue(ctx, meetingKey{}, meeting)
+	}
 	token, _, err := m.scs.Commit(ctx)
 	if err != nil {
 		return "", Session{}, err

@@ -104,14 +104,16 @@ func (s *records) change(ctx context.Context, hash string, before []byte, after 
 
 // commit writes the index, then the session, then reads the mark of a revocation, and takes the session back where the
 // exchange of its newest entry is not younger than that.
-func (s *records) commit(ctx context.Context, hash string, r record, write redis.Cmder) error {
+//
+// Behind are commands that go along, where that costs nothing.
+func (s *records) commit(ctx context.Context, hash string, r record, write redis.Cmder, behind ...redis.Cmder) error {
 	if s.ttl(r) <= 0 || s.tooOld(r) {
 		return ErrNone
 	}
 	index := s.store.Key(operatorKind, r.OperatorID)
 	now := s.now()
 	mark := redis.NewStringCmd(ctx, "get", s.store.Key(revokedKind, r.OperatorID))
-	err := s.store.Write(ctx,
+	err := s.store.WriteWith(ctx, behind,
 		redis.NewIntCmd(ctx, "zadd", index, r.ends().UnixMilli(), hash),
 		redis.NewIntCmd(ctx, "zremrangebyscore", index, "-inf", now.UnixMilli()),
 		// The newest landing's entry ends last, so the index needs no longer life than that.
@@ -173,7 +175,7 @@ func (s *records) CommitCtx(ctx context.Context, hash string, raw []byte, _ time
 		return err
 	}
 	set := redis.NewStatusCmd(ctx, "set", s.store.Key(sessionKind, hash), raw, "px", s.ttl(r).Milliseconds())
-	return s.commit(ctx, hash, r, set)
+	return s.commit(ctx, hash, r, set, meetingIn(ctx).commands()...)
 }
 
 // FindCtx reads a session for scs.

@@ -34,6 +34,22 @@ func (s *Store) Write(ctx context.Context, cmds ...redis.Cmder) error {
 	return nil
 }
 
+// WriteWith is Write, with commands behind it that the write doesn't depend on: each tells by itself whether it was carried
+// out. A single node takes all in one pipeline, so there they share its fate; on a cluster, where they may belong to a node
+// that is away, they follow when the write is done.
+func (s *Store) WriteWith(ctx context.Context, behind []redis.Cmder, cmds ...redis.Cmder) error {
+	if s.cluster == nil {
+		return s.Write(ctx, append(cmds, behind...)...)
+	}
+	if err := s.Write(ctx, cmds...); err != nil {
+		return err
+	}
+	for _, cmd := range behind {
+		_ = s.Do(ctx, cmd)
+	}
+	return nil
+}
+
 type pipeliner interface {
 	Pipelined(context.Context, func(redis.Pipeliner) error) ([]redis.Cmder, error)
 }
