@@ -42,7 +42,7 @@ bench: tools ## each path against its limit, by CPU and rate, in one run
 	$(GO) test -run '^$$' -bench ExchangeOverSignVerify -benchtime 100x ./internal/alipay
 	$(GO) test -run '^$$' -bench . -benchtime 7x -timeout 20m ./bench
 
-load: tools ## the same by wrk, as docs/performance.md has it; about six minutes
+load: tools ## the same by wrk, as docs/performance.md has it; about eight minutes
 	$(GO) run ./bench/load
 
 soak: tools ## ten minutes at half of the measured capacity; memory per session

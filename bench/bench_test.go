@@ -180,8 +180,24 @@ func TestWeights(t *testing.T) {
 	if g, err := r.Growth(t.Context(), 200); err != nil || g.One == 0 || g.Many == 0 {
 		t.Errorf("got %+v: %v", g, err)
 	}
-	rows, err := r.Replicas(t.Context(), 2, 50*time.Millisecond)
-	if err != nil || len(rows) != 2 {
-		t.Errorf("got %q: %v", rows, err)
+}
+
+// Replicas are driven on one Redis, and on a cluster of which each master serves its share.
+func TestReplicas(t *testing.T) {
+	r := started(t)
+	single, err := r.Single()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cluster, err := r.NewCluster(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, b := range []*bench.Backend{single, cluster} {
+		rows, err := r.Replicas(t.Context(), b, 2, 100*time.Millisecond)
+		if err != nil || len(rows) != 2 {
+			t.Errorf("%s: got %q: %v", b.Name, rows, err)
+		}
+		t.Logf("%s", rows)
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 )
 
@@ -20,17 +19,21 @@ type Cost struct {
 // count: it sends as many requests uncounted.
 func (r *Rig) Cost(ctx context.Context, t Target, requests int) (Cost, error) {
 	load := Load{Conns: 4, Requests: requests}
-	if _, err := Drive(ctx, t, load); err != nil {
-		return Cost{}, err
-	}
-	before, err := r.books(ctx)
+	single, err := r.Single()
 	if err != nil {
 		return Cost{}, err
 	}
 	if _, err := Drive(ctx, t, load); err != nil {
 		return Cost{}, err
 	}
-	after, err := r.books(ctx)
+	before, err := single.books(ctx)
+	if err != nil {
+		return Cost{}, err
+	}
+	if _, err := Drive(ctx, t, load); err != nil {
+		return Cost{}, err
+	}
+	after, err := single.books(ctx)
 	if err != nil {
 		return Cost{}, err
 	}
@@ -47,23 +50,6 @@ func (r *Rig) Cost(ctx context.Context, t Target, requests int) (Cost, error) {
 		}
 	}
 	return c, nil
-}
-
-// books are the numbers of INFO, with the calls of each command.
-func (r *Rig) books(ctx context.Context) (map[string]float64, error) {
-	text, err := r.rdb.Info(ctx, "stats", "commandstats").Result()
-	if err != nil {
-		return nil, err
-	}
-	books := map[string]float64{}
-	for line := range strings.Lines(text) {
-		name, value, _ := strings.Cut(strings.TrimSpace(line), ":")
-		value, _, _ = strings.Cut(strings.TrimPrefix(value, "calls="), ",")
-		if n, err := strconv.ParseFloat(value, 64); err == nil {
-			books[name] = n
-		}
-	}
-	return books, nil
 }
 
 // writes are the commands that change something.

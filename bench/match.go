@@ -47,6 +47,7 @@ func (r *Rig) Matches() []*Match {
 	return []*Match{
 		{Path: plain, Limit: r.get(), Rate: atLeast(0.85), CPU: atMost(1.2)},
 		{Path: r.verify(r.Cached, "`/auth/verify`, cached"), Limit: r.get(), Rate: atLeast(2), CPU: atMost(0.55)},
+		{Path: r.heads(), Limit: r.get()},
 		{Path: r.verify(r.Asserted, "`/auth/verify`, assertion"), Limit: plain, Rate: atLeast(0.95)},
 		{Path: r.session(), Limit: plain, Rate: atLeast(0.8)},
 		{Path: r.hop(), Limit: r.empty(), Rate: atLeast(0.5)},

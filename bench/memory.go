@@ -11,6 +11,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/redis/go-redis/v9"
+
 	"koubei-landing/internal/operator"
 	"koubei-landing/internal/session"
 	"koubei-landing/internal/store"
@@ -94,7 +96,7 @@ func (r *Rig) Growth(ctx context.Context, sessions int) (Growth, error) {
 	if err != nil {
 		return g, err
 	}
-	tokens, err := r.sessions(ctx, sessions)
+	tokens, err := r.sessions(ctx, r.rdb, sessions)
 	if err != nil {
 		return g, err
 	}
@@ -107,7 +109,7 @@ func (r *Rig) Growth(ctx context.Context, sessions int) (Growth, error) {
 	var next atomic.Int64
 	t.Header = nil
 	t.FreshHeader = func() string {
-		return "Cookie: koubei_session=" + string(tokens[int(next.Add(1))%len(tokens)])
+		return cookieLine(tokens[int(next.Add(1))%len(tokens)])
 	}
 	g.Many, err = r.checked(ctx, many, t, sessions)
 	return g, err
@@ -121,7 +123,7 @@ func (r *Rig) checked(ctx context.Context, s *Service, t Target, requests int) (
 }
 
 // sessions makes sessions, each of an operator of its own.
-func (r *Rig) sessions(ctx context.Context, n int) ([]session.Token, error) {
+func (r *Rig) sessions(ctx context.Context, rdb redis.UniversalClient, n int) ([]session.Token, error) {
 	seal := make([]byte, session.SealKeySize)
 	if _, err := rand.Read(seal); err != nil {
 		return nil, err
@@ -131,7 +133,7 @@ func (r *Rig) sessions(ctx context.Context, n int) ([]session.Token, error) {
 		return nil, err
 	}
 	m, err := session.New(session.Options{
-		Store:  store.New(store.Options{Redis: r.rdb, Prefix: r.prefix, Timeout: 5 * time.Second}),
+		Store:  store.New(store.Options{Redis: rdb, Prefix: r.prefix, Timeout: 5 * time.Second}),
 		Sealer: sealer, Lifetime: 12 * time.Hour, Idle: 2 * time.Hour, Now: time.Now,
 	})
 	if err != nil {

@@ -49,6 +49,13 @@ func (r *Rig) empty() Target {
 	return Target{Name: "empty handler", Server: r.Empty, Addr: r.emptyAt, URI: "/", Header: browser, Status: http.StatusOK}
 }
 
+// heads is what no check can be faster than that is answered by net/http: it does nothing but send the ten headers.
+func (r *Rig) heads() Target {
+	t := r.get()
+	t.Name, t.Server, t.Addr = "ten headers, nothing else", r.Heads, r.headsAt
+	return t
+}
+
 // Targets are the paths of the service.
 func (r *Rig) Targets() []Target {
 	return []Target{

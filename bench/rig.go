@@ -34,8 +34,10 @@ type Rig struct {
 	Cached     *Service // SESSION_CACHE_TTL
 	Asserted   *Service // ASSERTION_KEYS_FILE
 	Empty, Get *Process // the limits
+	Heads      *Process
 	redisAddr  string
 	emptyAt    string
+	headsAt    string
 	getAt      string
 	gatewayAt  string
 	env        []string // of every service
@@ -269,6 +271,9 @@ func (r *Rig) startLimits(ctx context.Context) error {
 	key := r.prefix + "session:" + session.Token(token).Hash()
 	var err error
 	if r.Empty, r.emptyAt, err = r.limit(ctx, "empty"); err != nil {
+		return err
+	}
+	if r.Heads, r.headsAt, err = r.limit(ctx, "heads"); err != nil {
 		return err
 	}
 	r.Get, r.getAt, err = r.limit(ctx, "get", r.redisURL(), key)

@@ -49,10 +49,10 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	flags.IntVar(&o.rounds, "rounds", 7, "rounds, of which the median counts")
 	flags.IntVar(&o.seconds, "seconds", 3, "how long wrk runs each time")
 	flags.StringVar(&o.only, "only", "", "only paths whose name contains this")
-	flags.IntVar(&o.landings, "landings", 400, "landings in each round; 0 for none")
+	flags.IntVar(&o.landings, "landings", 1500, "landings in each round; 0 for none")
 	flags.IntVar(&o.sessions, "sessions", 100_000, "live sessions in Redis, to see whether the service grows; 0 for none")
 	flags.IntVar(&o.idle, "idle", 2000, "connections kept alive, to see what each costs; 0 for none")
-	flags.StringVar(&o.replicas, "replicas", "1,2,4", "how many replicas share one Redis, to see how cost grows; empty for none")
+	flags.StringVar(&o.replicas, "replicas", "1,2,4", "how many replicas share one Redis, and then a cluster, to see how cost grows; empty for none")
 	flags.StringVar(&o.profile, "profile", "", "only write CPU and allocation profiles of the paths to this directory")
 	return o, flags.Parse(args)
 }
@@ -136,12 +136,29 @@ func (l loader) replicas(ctx context.Context) error {
 		return nil
 	}
 	fmt.Fprintf(l.stdout, "\n%s\n", bench.GrowthHeader)
+	single, err := l.rig.Single()
+	if err != nil {
+		return err
+	}
+	cluster, err := l.rig.NewCluster(ctx)
+	if err != nil {
+		return err
+	}
+	for _, b := range []*bench.Backend{single, cluster} {
+		if err := l.replicasOn(ctx, b); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (l loader) replicasOn(ctx context.Context, b *bench.Backend) error {
 	for text := range strings.SplitSeq(l.options.replicas, ",") {
 		n, err := strconv.Atoi(text)
 		if err != nil || n < 1 {
 			return fmt.Errorf("-replicas: %q is no number of replicas", text)
 		}
-		rows, err := l.rig.Replicas(ctx, n, time.Duration(l.seconds)*time.Second)
+		rows, err := l.rig.Replicas(ctx, b, n, time.Duration(l.seconds)*time.Second)
 		if err != nil {
 			return err
 		}

@@ -12,7 +12,7 @@ func TestRun(t *testing.T) {
 	if err := run(t.Context(), args, &out, &log); err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"| the hop | empty handler |", "| a landing | bare RSA sign + verify |", "| 1 | `/auth/verify` |", "| memory for an idle connection"} {
+	for _, want := range []string{"| the hop | empty handler |", "| a landing | bare RSA sign + verify |", "| one Redis | 1 | `/auth/verify` |", "| three masters | 1 | a landing |", "| memory for an idle connection"} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("got\n%s\nwant a row with %q", out.String(), want)
 		}
