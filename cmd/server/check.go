@@ -58,7 +58,7 @@ func (c *checkCmd) print(w io.Writer, findings []app.Finding) error {
 // of the keys says so itself, one by one.
 const alipayWhole = "ALIPAY_* "
 
-// usable returns the settings of the gateway and of Redis, each unless something is wrong with it.
+// usable returns the settings of the gateway, of Redis and of how browsers come, each unless something is wrong with it.
 func (c *checkCmd) usable(w *world, wrong problems) app.Config {
 	var config app.Config
 	p := &parser{settings: c.settings}
@@ -69,12 +69,16 @@ func (c *checkCmd) usable(w *world, wrong problems) app.Config {
 	if !concerns(wrong, "REDIS_") {
 		config.Redis = p.redis()
 	}
+	if !concerns(wrong, "PUBLIC_", "CALLBACK_RATE", "TRUSTED_PROXIES") {
+		p.clients(&config)
+	}
 	return config
 }
 
-func concerns(wrong problems, prefix string) bool {
+func concerns(wrong problems, prefixes ...string) bool {
 	return slices.ContainsFunc(wrong, func(text string) bool {
-		return strings.HasPrefix(text, prefix) && !strings.HasPrefix(text, alipayWhole)
+		return !strings.HasPrefix(text, alipayWhole) &&
+			slices.ContainsFunc(prefixes, func(prefix string) bool { return strings.HasPrefix(text, prefix) })
 	})
 }
 

@@ -35,9 +35,7 @@ func (s settings) config(getenv func(string) string) (app.Config, error) {
 	p := &parser{settings: s}
 	p.secrets(getenv, &p.problems)
 	c := app.Config{
-		PublicListen:    p.listen("PUBLIC_LISTEN", p.PublicListen),
 		InternalListen:  p.listen("INTERNAL_LISTEN", p.InternalListen),
-		PublicURL:       p.publicURL(),
 		EntryURL:        p.entryURL(),
 		SessionLifetime: p.duration("SESSION_LIFETIME", p.SessionLifetime, time.Second, 24*time.Hour),
 		SessionIdle:     p.duration("SESSION_IDLE_TIMEOUT", p.SessionIdleTimeout, 0, 24*time.Hour),
@@ -45,13 +43,12 @@ func (s settings) config(getenv func(string) string) (app.Config, error) {
 		ArrivalCheck:    p.oneOf("ARRIVAL_CHECK", p.ArrivalCheck, "auto", "off") == "auto",
 		ConfirmSwitch:   p.boolean("CONFIRM_OPERATOR_SWITCH", p.ConfirmOperatorSwitch),
 		ForwardCode:     p.boolean("FORWARD_AUTH_CODE", p.ForwardAuthCode),
-		CallbackRate:    p.number("CALLBACK_RATE", p.CallbackRate, 0, 1_000_000),
-		TrustedProxies:  p.prefixes("TRUSTED_PROXIES", p.TrustedProxies),
 		MaxRequests:     p.number("MAX_REQUESTS", p.MaxRequests, 1, 1_000_000),
 		ShutdownDelay:   p.duration("SHUTDOWN_DELAY", p.ShutdownDelay, 0, time.Hour),
 		ShutdownTimeout: p.duration("SHUTDOWN_TIMEOUT", p.ShutdownTimeout, time.Millisecond, time.Hour),
 		Now:             time.Now,
 	}
+	p.clients(&c)
 	c.CallbackPath = p.callbackPath(c.PublicURL)
 	c.Cookie = p.cookie(c.PublicURL)
 	c.FrameAncestors = p.frameAncestors()
@@ -66,6 +63,13 @@ func (s settings) config(getenv func(string) string) (app.Config, error) {
 		return app.Config{}, p.problems
 	}
 	return c, nil
+}
+
+// clients sets how browsers come, and how they are counted.
+func (p *parser) clients(c *app.Config) {
+	c.PublicURL, c.PublicListen = p.publicURL(), p.listen("PUBLIC_LISTEN", p.PublicListen)
+	c.CallbackRate = p.number("CALLBACK_RATE", p.CallbackRate, 0, 1_000_000)
+	c.TrustedProxies = p.prefixes("TRUSTED_PROXIES", p.TrustedProxies)
 }
 
 // logger returns the log that the settings ask for, before anything else can be wrong with them.

@@ -72,7 +72,7 @@ func settingsRows() []row {
 		}
 		rows = append(rows, r)
 	}
-	return rows
+	return append(rows, row{"`OTEL_*`", "off", otelNote})
 }
 
 // flagName is the flag of a field: its name tag, or its name in kebab case.
@@ -107,7 +107,7 @@ func TestReadmeNamesTheFlags(t *testing.T) {
 		}
 	}
 	for _, r := range settingsRows() {
-		if !strings.HasSuffix(r.variable, "°") {
+		if !strings.HasSuffix(r.variable, "°") && r.variable != "`OTEL_*`" {
 			named = append(named, r.variable)
 		}
 	}

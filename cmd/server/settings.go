@@ -10,6 +10,9 @@ import (
 const settingsNote = `Every setting is an environment variable and, unless it is secret, a flag of the same name; the flag wins. ` +
 	`A secret may be given as NAME_FILE instead, a path to read it from.`
 
+// otelNote is what the help and the README say of the variables that OpenTelemetry reads itself.
+const otelNote = "The standard variables of OpenTelemetry. Tracing starts when an OTLP endpoint is set (OTEL_EXPORTER_OTLP_ENDPOINT); it goes by http/protobuf."
+
 // settings is the one table of settings: flags, variables, defaults, help and the README's table come from it. All are
 // texts here, and are judged together in parse.go: kong would stop at the first bad value, and print it.
 //
@@ -73,6 +76,19 @@ type settings struct {
 
 	LogLevel  string `default:"info" help:"debug, info, warn or error."`
 	LogFormat string `default:"json" help:"json or text."`
+}
+
+// Help is kong's detailed help of each command that has settings: what has no flag, and so no line among the flags.
+func (settings) Help() string {
+	var b strings.Builder
+	b.WriteString("Secret settings have no flag. Each is a variable, or NAME_FILE, a path to read it from.\n")
+	for f := range reflect.TypeFor[settings]().Fields() {
+		if name, ok := f.Tag.Lookup("secret"); ok {
+			fmt.Fprintf(&b, "\n    %s\n        %s\n", name, f.Tag.Get("help"))
+		}
+	}
+	fmt.Fprintf(&b, "\n    OTEL_*\n        %s\n", otelNote)
+	return b.String()
 }
 
 // secrets fills the fields that have no flag, from NAME or the file that NAME_FILE names.

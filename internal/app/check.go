@@ -39,15 +39,15 @@ const (
 )
 
 // Check tries what the service will need: the keys, the gateway with a code that can't exist, the clock, and Redis. It
-// changes nothing, logs nothing, and looks at every part whatever is wrong with the others. Of c it reads Alipay, Redis and
-// Now; a part without a private key, or without an address, is skipped.
+// changes nothing, logs nothing, and looks at every part whatever is wrong with the others. Of c it reads Alipay, Redis,
+// Now, and where browsers come from; a part without a private key, or without an address, is skipped.
 func Check(ctx context.Context, c Config) []Finding {
 	now := time.Now
 	if c.Now != nil {
 		now = c.Now
 	}
 	c.Alipay.Now = now
-	return slices.Concat(checkAlipay(ctx, c.Alipay, now()), checkRedis(ctx, c.Redis))
+	return slices.Concat(checkAlipay(ctx, c.Alipay, now()), checkRedis(ctx, c.Redis), []Finding{checkProxies(c)})
 }
 
 func checkAlipay(ctx context.Context, c alipay.Config, now time.Time) []Finding {

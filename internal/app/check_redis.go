@@ -103,12 +103,15 @@ func (n node) checkRole(name string, replicas int) Finding {
 	return f
 }
 
+// evictionCure is said by the check, and once by the running service.
+const evictionCure = "Set maxmemory-policy to noeviction: an evicted session is a person signed out, an evicted code could be claimed twice."
+
 func (n node) checkMemory(name string) Finding {
 	policy := n.info["Memory"]["maxmemory_policy"]
 	f := Finding{name + " memory", OK, "maxmemory-policy " + policy, ""}
 	if policy != "noeviction" {
 		f.Level = Warning
-		f.Cure = "Set maxmemory-policy to noeviction: an evicted session is a person signed out, an evicted code could be claimed twice."
+		f.Cure = evictionCure
 	}
 	return f
 }

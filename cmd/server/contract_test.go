@@ -1,0 +1,84 @@
+package main
+
+import (
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// contract is the contract's list of settings: with a ° what is secret, and behind = what a setting is by default, as far as
+// that is a value.
+var contract = strings.Fields(`
+	PUBLIC_LISTEN=:8080 INTERNAL_LISTEN=127.0.0.1:9090 PUBLIC_URL=http://localhost:8080 CALLBACK_PATH=/koubei/callback
+	ALIPAY_APP_ID ALIPAY_APP_PRIVATE_KEY° ALIPAY_PUBLIC_KEY° ALIPAY_APP_CERT_FILE ALIPAY_CERT_FILE ALIPAY_ROOT_CERT_FILE
+	ALIPAY_ENCRYPT_KEY° ALIPAY_APP_AUTH_TOKEN° ALIPAY_GATEWAY_URL=https://openapi.alipay.com/gateway.do ALIPAY_ALLOW_HTTP=false
+	ALIPAY_SIGN_TYPE=RSA2 ALIPAY_CHARSET=utf-8 ALIPAY_TIMEOUT=10s ALIPAY_ATTEMPT_TIMEOUT=6s
+	REDIS_URL° REDIS_MODE=single REDIS_TIMEOUT=500ms REDIS_KEY_PREFIX REDIS_WAIT_REPLICAS=0
+	SEAL_KEYS° SESSION_LIFETIME=12h SESSION_IDLE_TIMEOUT=2h SESSION_CACHE_TTL=0s
+	SESSION_COOKIE_NAME=koubei_session SESSION_COOKIE_SAMESITE=lax SESSION_COOKIE_DOMAIN FRAME_ANCESTORS ARRIVAL_CHECK=auto
+	HOME_URL=/ HOME_URLS RETURN_TO_ORIGINS CORS_ORIGINS ENTRY_URL CONFIRM_OPERATOR_SWITCH=true FORWARD_AUTH_CODE=false
+	ASSERTION_KEYS_FILE ASSERTION_AUDIENCE ASSERTION_TTL=60s ADMIN_TOKEN° CALLBACK_RATE=60 TRUSTED_PROXIES MAX_REQUESTS=1000
+	SHUTDOWN_DELAY=0s SHUTDOWN_TIMEOUT=15s LOG_LEVEL=info LOG_FORMAT=json OTEL_*=off`)
+
+// The README's table, which is the struct's, has what the contract has, no more and no less.
+func TestSettingsAreTheContracts(t *testing.T) {
+	var got []string
+	for _, r := range settingsRows() {
+		name := strings.NewReplacer("`", "", " ", "").Replace(r.variable)
+		if preset := strings.Trim(r.preset, "`"); preset != "" && preset != "required" {
+			name += "=" + preset
+		}
+		got = append(got, name)
+	}
+	want := slices.Sorted(slices.Values(contract))
+	slices.Sort(got)
+	if !slices.Equal(got, want) {
+		t.Errorf("got\n%q\nwant\n%q", got, want)
+	}
+}
+
+// The help of each command that takes settings tells all of them: flags with their defaults, and what has no flag.
+func TestHelpTellsAllSettings(t *testing.T) {
+	for _, command := range [][]string{{"serve"}, {"check"}, {"sessions", "list"}, {"sessions", "revoke"}} {
+		got := runWith(t.Context(), nil, append(command, "--help")...)
+		text := regexp.MustCompile(`\s+`).ReplaceAllString(got.stdout, " ")
+		for _, r := range settingsRows() {
+			name, secret := strings.CutSuffix(strings.ReplaceAll(r.variable, "`", ""), " °")
+			want := " " + name + " " + r.meaning
+			if !secret && name != "OTEL_*" {
+				want = " --" + strings.ToLower(strings.ReplaceAll(name, "_", "-")) + "="
+				if preset := strings.Trim(r.preset, "`"); preset != "" && preset != "required" {
+					want += `"` + preset + `" `
+				}
+			}
+			if !strings.Contains(text, want) {
+				t.Errorf("%s --help lacks %q", strings.Join(command, " "), want)
+			}
+		}
+	}
+}
+
+// Each secret may come from a file, and from one place only.
+func TestEverySecretFromOneFileOnly(t *testing.T) {
+	secrets := 0
+	for _, name := range contract {
+		name, ok := strings.CutSuffix(name, "°")
+		if !ok {
+			continue
+		}
+		secrets++
+		env, _ := good(t)
+		env[name], env[name+"_FILE"] = "x", "/dev/null"
+		if got := runWith(t.Context(), env, "serve"); got.code != 2 || !strings.Contains(got.stderr, name+" is set, and "+name+"_FILE too") {
+			t.Errorf("%s twice: got %d %s", name, got.code, got.stderr)
+		}
+		delete(env, name)
+		if got := runWith(t.Context(), env, "serve"); got.code != 2 || !strings.Contains(got.stderr, name+" is empty in the file") {
+			t.Errorf("%s from an empty file: got %d %s", name, got.code, got.stderr)
+		}
+	}
+	if secrets != 7 {
+		t.Errorf("got %d secrets, want 7", secrets)
+	}
+}
