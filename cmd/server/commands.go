@@ -28,7 +28,7 @@ func (c *serveCmd) Run(w *world) error {
 		debug.SetGCPercent(400)
 	}
 	redis.SetLogger(redisLog{config.Log})
-	provider, err := tracing(w.ctx, w.getenv)
+	provider, err := tracing(w.ctx, w.getenv, config.Log)
 	if err != nil {
 		return err
 	}

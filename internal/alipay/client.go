@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/codes"
 	"go.opentelemetry.io/otel/trace"
 
 	"koubei-landing/internal/operator"
@@ -133,8 +134,13 @@ func (c *Client) attempt(ctx context.Context, q question, hide secrets, retry bo
 	} else {
 		err = finish(err, a, hide)
 	}
-	span.SetAttributes(attribute.String("alipay.outcome", string(outcomeOf(err))), attribute.String("alipay.trace_id", hide.strip(a.traceID)),
-		attribute.Bool("alipay.retry", retry))
+	if span.IsRecording() {
+		span.SetAttributes(attribute.String("alipay.outcome", string(outcomeOf(err))), attribute.String("alipay.trace_id", hide.strip(a.traceID)),
+			attribute.Bool("alipay.retry", retry))
+		if err != nil {
+			span.SetStatus(codes.Error, string(outcomeOf(err)))
+		}
+	}
 	if c.onAttempt != nil {
 		c.onAttempt(Attempt{Outcome: outcomeOf(err), Duration: time.Since(began), TraceID: hide.strip(a.traceID), Retry: retry, Err: err})
 	}

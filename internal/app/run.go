@@ -41,6 +41,7 @@ func (s *service) serve(ctx context.Context, c Config, public, internal net.List
 	watching, stop := context.WithCancel(context.Background())
 	defer stop()
 	go s.sessions.Watch(watching)
+	go s.warnOfEviction(watching, c)
 	failed := make(chan error, 2)
 	go func() { failed <- browsers.Serve(public) }()
 	go func() { failed <- proxies.Serve(internal) }()

@@ -76,7 +76,7 @@ func TestAssertions(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			subject := assertion.Subject{Version: "1", AppID: "app", OperatorID: "2088", OperatorType: "MER", PartnerID: "2089", ShopIDs: "1,2", Ends: now.Add(time.Hour)}
+			subject := assertion.Subject{Session: "1", AppID: "app", OperatorID: "2088", OperatorType: "MER", PartnerID: "2089", ShopIDs: "1,2", Ends: now.Add(time.Hour)}
 			first := issue(t, issuer, subject, "")
 			got := verified(t, issuer, first, name)
 			want := map[string]any{"iss": "https://isv.example", "aud": "https://isv.example", "sub": "2088", "iat": float64(now.Unix()),
@@ -95,11 +95,11 @@ func TestAssertions(t *testing.T) {
 			if issue(t, issuer, subject, "") == first {
 				t.Error("not signed anew at half its life")
 			}
-			subject.Version, subject.PartnerID = "2", ""
+			subject.Entry, subject.PartnerID = "2", ""
 			if got := verified(t, issuer, issue(t, issuer, subject, ""), name); got["partner_id"] != nil {
 				t.Errorf("got partner %v, want null", got["partner_id"])
 			}
-			subject.Version, subject.Ends = "3", now.Add(10*time.Second)
+			subject.Entry, subject.Ends = "3", now.Add(10*time.Second)
 			if got := verified(t, issuer, issue(t, issuer, subject, ""), name); got["exp"] != float64(subject.Ends.Unix()) {
 				t.Errorf("got exp %v, want the entry's end", got["exp"])
 			}
@@ -153,10 +153,10 @@ func TestTheCacheIsBoundedAndKeepsWhatIsUsed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	used := assertion.Subject{Version: "used", Ends: time.Now().Add(time.Hour)}
+	used := assertion.Subject{Session: "used", Ends: time.Now().Add(time.Hour)}
 	first := issue(t, issuer, used, "")
 	for n := range 20000 {
-		issue(t, issuer, assertion.Subject{Version: fmt.Sprint(n), Ends: time.Now().Add(time.Hour)}, "")
+		issue(t, issuer, assertion.Subject{Session: fmt.Sprint(n), Ends: time.Now().Add(time.Hour)}, "")
 		if n%5000 == 0 && issue(t, issuer, used, "") != first {
 			t.Fatal("what is in use was forgotten")
 		}

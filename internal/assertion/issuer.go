@@ -29,8 +29,8 @@ type Options struct {
 
 // Subject is what an assertion says.
 type Subject struct {
-	// Version names what is said: equal versions say the same. It is never sent.
-	Version string
+	// Session and Entry name what is said: where both are equal, it is the same. They are never sent.
+	Session, Entry string
 
 	AppID        string
 	OperatorID   string
@@ -105,7 +105,7 @@ func (i *Issuer) For(s Subject, audience string) (string, error) {
 	if !slices.Contains(i.Audiences, audience) {
 		return "", ErrAudience
 	}
-	now, key := i.Now(), cacheKey{s.Version, audience}
+	now, key := i.Now(), cacheKey{s.Session, s.Entry, audience}
 	if s, ok := i.cache.Get(key); ok && now.Before(s.renew) {
 		return s.text, nil
 	}
@@ -144,7 +144,7 @@ func (i *Issuer) sign(s Subject, audience string, now, ends time.Time) (string, 
 // maxCached bounds the assertions that are kept: about half a kilobyte each.
 const maxCached = 16384
 
-type cacheKey struct{ version, audience string }
+type cacheKey struct{ session, entry, audience string }
 
 type signed struct {
 	text  string

@@ -22,7 +22,7 @@ func (h *Handler) assertion(r *http.Request, s session.Session, e session.Entry)
 		audience = audiences[0]
 	}
 	text, err := h.Assertions.For(assertion.Subject{
-		Version: s.Hash() + e.Version(), AppID: s.AppID, OperatorID: s.OperatorID, OperatorType: string(e.OperatorType),
+		Session: s.Hash(), Entry: e.Version(), AppID: s.AppID, OperatorID: s.OperatorID, OperatorType: string(e.OperatorType),
 		PartnerID: e.PartnerID, ShopIDs: shopsHeader(e.ShopIDs), Ends: e.ExpiresAt,
 	}, audience)
 	if errors.Is(err, assertion.ErrAudience) {

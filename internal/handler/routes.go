@@ -3,6 +3,7 @@ package handler
 import (
 	"net/http"
 	"net/http/pprof"
+	"strings"
 
 	"github.com/go-chi/chi/v5"
 )
@@ -58,7 +59,11 @@ func (h *Handler) Internal() http.Handler {
 
 func chiRoute(r *http.Request) string { return named(chi.RouteContext(r.Context()).RoutePattern()) }
 
-func muxRoute(r *http.Request) string { return named(r.Pattern) }
+// muxRoute is the pattern's path: its method is a label of its own, and what is left over is the mux's "/".
+func muxRoute(r *http.Request) string {
+	path := r.Pattern[strings.IndexByte(r.Pattern, ' ')+1:]
+	return named(strings.TrimSuffix(path, "/"))
+}
 
 // named is a route as a metric's label: what matched nothing is one.
 func named(pattern string) string {
