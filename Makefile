@@ -46,7 +46,7 @@ load: tools ## the same by wrk, as docs/performance.md has it; about eight minut
 	$(GO) run ./bench/load
 
 soak: tools ## ten minutes at half of the measured capacity; memory per session
-	$(GO) test ./soak -count=1 -v -timeout 30m -run 'TestSoak|TestFigures' -soak.duration=10m -soak.sessions=100000
+	$(GO) test ./soak -count=1 -v -timeout 30m -run 'TestSoak|TestFigures' -soak.duration=10m -soak.redis-timeout=500ms -soak.sessions=100000
 
 licences: ## of every module, from the module cache; fails on one that it doesn't know
 	$(GO) mod verify
@@ -55,4 +55,4 @@ licences: ## of every module, from the module cache; fails on one that it doesn'
 VERSION ?= dev
 
 image: ## the container image; needs a container engine
-	docker build -t koubei-landing --build-arg VERSION=$(VERSION) .
+	docker build -t koubei-landing --build-arg VERSION=$(VERSION) --build-arg REVISION=$$(git rev-parse HEAD) .

@@ -13,16 +13,26 @@ import (
 	"koubei-landing/internal/testworld"
 )
 
-// opsDocs are the pages whose commands and claims are tested here.
+// opsDocs are the pages for those who run it, whose claims are tested here.
 var opsDocs = []string{"docs/operations.md", "docs/security.md", "docs/troubleshooting.md", "docs/koubei-setup.md", "CONTRIBUTING.md", "CHANGELOG.md"}
 
 // block is a fenced block of a page: what it is marked as, and what is in it.
 type block struct{ page, info, text string }
 
+// pages are all pages of the repository.
+func pages(t *testing.T) []string {
+	t.Helper()
+	files, err := exec.Command("git", "-C", "..", "ls-files", "*.md").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.Fields(string(files))
+}
+
 func blocks(t *testing.T) []block {
 	t.Helper()
 	var all []block
-	for _, page := range opsDocs {
+	for _, page := range pages(t) {
 		text := slurp(t, "../"+page)
 		for _, m := range regexp.MustCompile("(?ms)^ *```([a-z][^\n]*)\n(.*?)^ *```$").FindAllStringSubmatch(text, -1) {
 			all = append(all, block{page, m[1], m[2]})
@@ -72,7 +82,7 @@ func TestDocsCommands(t *testing.T) {
 			if name := strings.TrimPrefix(b.info, "sh by "); !allTests(t)[name] {
 				t.Errorf("%s: a block is run by %s, which is no test", b.page, name)
 			}
-		case !slices.Contains([]string{"text", "nginx"}, b.info):
+		case !slices.Contains([]string{"text", "nginx", "go", "js"}, b.info):
 			t.Errorf("%s: a block is marked %q", b.page, b.info)
 		}
 	}
@@ -135,7 +145,7 @@ func allTests(t *testing.T) map[string]bool {
 
 func TestDocsNameTestsThatExist(t *testing.T) {
 	known := allTests(t)
-	for _, page := range opsDocs {
+	for _, page := range pages(t) {
 		for _, m := range regexp.MustCompile("`((?:Test|Fuzz)[A-Z]\\w+)`").FindAllStringSubmatch(slurp(t, "../"+page), -1) {
 			if !known[m[1]] && m[1] != "TestName" {
 				t.Errorf("%s names %s, which is no test", page, m[1])
@@ -145,7 +155,7 @@ func TestDocsNameTestsThatExist(t *testing.T) {
 }
 
 func TestDocsLinkToWhatIsThere(t *testing.T) {
-	for _, page := range opsDocs {
+	for _, page := range pages(t) {
 		for _, m := range regexp.MustCompile(`\]\(([^)#:]+)(?:#[^)]*)?\)`).FindAllStringSubmatch(slurp(t, "../"+page), -1) {
 			if _, err := os.Stat(filepath.Join("..", filepath.Dir(page), m[1])); err != nil {
 				t.Errorf("%s links to %s: %v", page, m[1], err)
