@@ -32,13 +32,15 @@ func (h *Handler) api(f handlerFunc) http.HandlerFunc {
 	}
 }
 
-// landed adapts a landing's handlers: each failure is counted by its code.
+// landed adapts a landing's handlers: each failure is counted by its code, and has a landing's line as a success has.
 func (h *Handler) landed(f handlerFunc) http.HandlerFunc {
 	return h.page(func(w http.ResponseWriter, r *http.Request) error {
 		noStore(w)
 		err := f(w, r)
 		if err != nil {
-			h.Metrics.Landing(problemFor(err).code)
+			code := problemFor(err).code
+			h.Metrics.Landing(code)
+			h.writeLanding(w, r, code)
 		}
 		return err
 	})
@@ -109,18 +111,22 @@ func (h *Handler) questionPage(r *http.Request, p problem) string {
 	return h.callbackURL(unmarked(r.URL.RawQuery))
 }
 
-// logLanding writes the one line of a landing that ended well.
+// logLanding counts a landing that ended well, and writes its line.
 func (h *Handler) logLanding(w http.ResponseWriter, r *http.Request, out landing.Outcome) {
 	if out.Result != landing.Kept { // an answer, not an arrival
 		h.Metrics.Landing(string(out.Result))
 	}
-	attrs := []slog.Attr{slog.String("result", string(out.Result))}
 	if out.Result == landing.Asked {
-		attrs = append(attrs, slog.String("operator_id", out.Question.Arriving.ID), slog.String("current_operator_id", out.Question.Current.OperatorID))
-	} else {
-		attrs = append(attrs, slog.String("operator_id", out.Session.OperatorID),
-			slog.String("operator_type", string(out.Entry.OperatorType)), slog.String("partner_id", out.Entry.PartnerID))
+		h.writeLanding(w, r, string(out.Result), slog.String("operator_id", out.Question.Arriving.ID),
+			slog.String("current_operator_id", out.Question.Current.OperatorID))
+		return
 	}
-	attrs = append(attrs, slog.String("request_id", requestID(w)))
+	h.writeLanding(w, r, string(out.Result), slog.String("operator_id", out.Session.OperatorID),
+		slog.String("operator_type", string(out.Entry.OperatorType)), slog.String("partner_id", out.Entry.PartnerID))
+}
+
+// writeLanding writes the one line of a landing. A hop has none: the landing is still to come.
+func (h *Handler) writeLanding(w http.ResponseWriter, r *http.Request, result string, who ...slog.Attr) {
+	attrs := append([]slog.Attr{slog.String("result", result), slog.String("request_id", requestID(w))}, who...)
 	h.Log.LogAttrs(r.Context(), slog.LevelInfo, "landing", attrs...)
 }

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/http"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"time"
 
@@ -72,20 +73,29 @@ func (h *Handler) observe(route func(*http.Request) string, fail failFunc) func(
 	}
 }
 
+// probes are the routes that each replica is asked for every few seconds. While they succeed, their lines would hide the
+// others.
+var probes = []string{"/healthz", "/readyz", "/metrics"}
+
 func (h *Handler) record(r *http.Request, a *answer, route string, took time.Duration) {
 	if span := trace.SpanFromContext(r.Context()); span.IsRecording() {
 		span.SetName(r.Method + " " + route)
 		span.SetAttributes(attribute.String("http.route", route), attribute.String("request_id", a.id))
 	}
-	h.Metrics.Request(route, r.Method, max(a.status, http.StatusOK), took)
-	if !h.Log.Enabled(r.Context(), a.level) {
+	status := max(a.status, http.StatusOK) // what net/http says where a handler says nothing
+	h.Metrics.Request(route, r.Method, status, took)
+	level := a.level
+	if level == slog.LevelInfo && status == http.StatusOK && slices.Contains(probes, route) {
+		level = slog.LevelDebug
+	}
+	if !h.Log.Enabled(r.Context(), level) {
 		return
 	}
 	attrs := append([]slog.Attr{
-		slog.String("method", r.Method), slog.String("route", route), slog.Int("status", a.status),
+		slog.String("method", r.Method), slog.String("route", route), slog.Int("status", status),
 		slog.Float64("duration_ms", float64(took.Microseconds())/1000), slog.String("request_id", a.id),
 	}, a.attrs...)
-	h.Log.LogAttrs(r.Context(), a.level, "request", attrs...)
+	h.Log.LogAttrs(r.Context(), level, "request", attrs...)
 }
 
 func recoverPanic(a *answer, r *http.Request, fail failFunc) {

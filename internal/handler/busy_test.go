@@ -1,0 +1,62 @@
+package handler_test
+
+import (
+	"net/http"
+	"strconv"
+	"testing"
+
+	"koubei-landing/internal/app"
+	"koubei-landing/internal/koubeisim"
+	"koubei-landing/internal/testworld"
+)
+
+// TestMoreThanMaxRequestsAreRefused fills the service twice: a place that is not given back, or given back twice, shows
+// in the second round.
+func TestMoreThanMaxRequestsAreRefused(t *testing.T) {
+	w := testworld.New(t, func(c *app.Config) { c.MaxRequests = 2 })
+	proxy := land(t, w, testworld.Merchant)
+	for range 2 {
+		first, second := w.Browser(), w.Browser()
+		links := []string{arrive(t, first, w.Landing(w.Koubei.Issue(testworld.Provider))), arrive(t, second, w.Landing(w.Koubei.Issue(testworld.Provider)))}
+		w.Koubei.Next(koubeisim.Hold, koubeisim.Hold)
+		inWork := []<-chan testworld.Answer{background(t, first, links[0]), background(t, second, links[1])}
+		awaitHeld(t, w, 2)
+
+		third := w.Browser()
+		code := w.Koubei.Issue(testworld.Provider)
+		wantOverloaded(t, w, third, w.Landing(code), code)
+		wantOverloaded(t, w, third, w.Public+"/signin", code)
+		if n := w.Koubei.CallsFor(code); n != 0 {
+			t.Errorf("got %d calls for a landing that was refused", n)
+		}
+		// The other listener has no such limit: whoever is signed in goes on working.
+		if a := verify(t, w, proxy, http.MethodGet, "", nil); a.StatusCode != http.StatusOK {
+			t.Errorf("/auth/verify: got %d, want 200", a.StatusCode)
+		}
+
+		w.Koubei.Release()
+		for _, done := range inWork {
+			if a := <-done; a.StatusCode != http.StatusSeeOther {
+				t.Errorf("a landing that was let in: got %d, want 303", a.StatusCode)
+			}
+		}
+		if a := third.Land(w.Landing(code)); a.StatusCode != http.StatusSeeOther {
+			t.Errorf("the refused landing, afterwards: got %d, want 303", a.StatusCode)
+		}
+	}
+}
+
+// wantOverloaded asks as a person and as a program.
+func wantOverloaded(t *testing.T, w *testworld.World, b *testworld.Browser, address, code string) {
+	t.Helper()
+	page := b.Get(address)
+	if page.StatusCode != http.StatusServiceUnavailable {
+		t.Errorf("%d in work: got %d, want 503", w.Config.MaxRequests, page.StatusCode)
+	}
+	checkErrorPage(t, page, code, "overloaded")
+	p := w.Program().Get(address)
+	after, err := strconv.Atoi(p.Header.Get("Retry-After"))
+	if p.StatusCode != http.StatusServiceUnavailable || p.Problem() != "overloaded" || err != nil || after <= 0 {
+		t.Errorf("JSON: got %d %q with Retry-After %q, want 503 overloaded with one", p.StatusCode, p.Problem(), p.Header.Get("Retry-After"))
+	}
+}
