@@ -1,6 +1,6 @@
 # Two images of programs alone: nothing else is in them but the certificate authorities.
 #
-#   docker build -t koubei-landing --build-arg VERSION=0.1.0 .                     the service
+#   make image VERSION=0.1.0                                                       the service
 #   docker build -t koubeisim --target koubeisim .                                 the stand-in for Koubei, for tests
 #
 # Run them with a read-only root file system and without capabilities: they write nowhere but to stdout and stderr.
@@ -21,6 +21,13 @@ RUN GOOS=$TARGETOS GOARCH=$TARGETARCH go build -trimpath -ldflags "-s -w -X main
 RUN GOOS=$TARGETOS GOARCH=$TARGETARCH go build -trimpath -ldflags "-s -w" -o bin/koubeisim ./cmd/koubeisim
 
 FROM scratch AS koubeisim
+ARG VERSION=dev
+ARG REVISION=unknown
+LABEL org.opencontainers.image.title="koubeisim" \
+      org.opencontainers.image.description="Stands in for Koubei and the Alipay gateway, in tests" \
+      org.opencontainers.image.version="$VERSION" \
+      org.opencontainers.image.revision="$REVISION" \
+      org.opencontainers.image.base.name="scratch"
 COPY --from=build /src/bin/koubeisim /koubeisim
 USER 65532:65532
 EXPOSE 8900

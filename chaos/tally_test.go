@@ -1,15 +1,15 @@
 package chaos_test
 
 import (
-	"bufio"
 	"fmt"
 	"os"
-	"regexp"
 	"strings"
 	"sync"
 	"testing"
 	"text/tabwriter"
 	"time"
+
+	"koubei-landing/internal/testworld"
 )
 
 // tally is what is counted while the run goes on.
@@ -286,35 +286,21 @@ func (t *tally) demandZeros(test *testing.T) {
 	}
 }
 
-// codeOrToken is what looks like a code of koubeisim's, or a session's token.
-var codeOrToken = regexp.MustCompile(`[A-Za-z0-9_-]{32,43}`)
-
 // readLogs looks for what must not be in the replicas' logs.
 func (w *world) readLogs() {
-	secret := map[string]bool{}
-	for _, c := range w.gateway.calls {
-		secret[c.code] = true
-	}
-	for _, token := range w.tally.tokens() {
-		secret[token] = true
-	}
+	secrets := append(testworld.SecretsOf(w.koubei), w.tally.tokens()...)
 	for _, r := range w.replicas {
-		f, err := os.Open(r.logPath)
+		log, err := os.ReadFile(r.logPath)
 		if err != nil {
 			w.t.Fatal(err)
 		}
-		defer f.Close()
-		lines := bufio.NewScanner(f)
-		lines.Buffer(nil, 1<<20)
-		for lines.Scan() {
-			if strings.Contains(lines.Text(), "panic") || strings.Contains(lines.Text(), "goroutine ") {
-				w.tally.wrong(&w.tally.spilled, "replica %d: %s", r.number, lines.Text())
+		for line := range strings.Lines(string(log)) {
+			if strings.Contains(line, "panic") || strings.Contains(line, "goroutine ") {
+				w.tally.wrong(&w.tally.spilled, "replica %d: %s", r.number, line)
 			}
-			for _, word := range codeOrToken.FindAllString(lines.Text(), -1) {
-				if secret[word] {
-					w.tally.wrong(&w.tally.spilled, "replica %d logged a code or a token: %s", r.number, strings.ReplaceAll(lines.Text(), word, "…"))
-				}
-			}
+		}
+		for _, secret := range testworld.Leaks(string(log), secrets...) {
+			w.tally.wrong(&w.tally.spilled, "replica %d logged a code, a token or a key: %s", r.number, secret)
 		}
 	}
 }

@@ -3,6 +3,7 @@ package deploy_test
 import (
 	"archive/tar"
 	"compress/gzip"
+	"debug/buildinfo"
 	"debug/elf"
 	"fmt"
 	"io"
@@ -11,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"syscall"
@@ -63,6 +65,15 @@ func TestDockerfileStepByStep(t *testing.T) {
 					t.Errorf("%s is not static", program)
 				}
 			}
+			info, err := buildinfo.ReadFile(program)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, want := range []debug.BuildSetting{{Key: "-trimpath", Value: "true"}, {Key: "CGO_ENABLED", Value: "0"}} {
+				if !slices.Contains(info.Settings, want) {
+					t.Errorf("%s was not built with %s=%s: %v", program, want.Key, want.Value, info.Settings)
+				}
+			}
 		}
 	})
 
@@ -79,7 +90,48 @@ func TestDockerfileStepByStep(t *testing.T) {
 		}
 	})
 
+	t.Run("what its labels say", func(t *testing.T) {
+		for stage, title := range map[string]string{"server": "koubei-landing", "koubeisim": "koubeisim"} {
+			_, own, _ := strings.Cut(slurp(t, "../Dockerfile"), " AS "+stage+"\n")
+			own, _, _ = strings.Cut(own, "\nFROM ")
+			config := slurp(t, filepath.Join(dir, stage+".config"))
+			for name, value := range map[string]string{"title": title, "version": "$VERSION", "revision": "$REVISION"} {
+				if label := fmt.Sprintf("org.opencontainers.image.%s=%q", name, value); !strings.Contains(config, label) {
+					t.Errorf("%s: no %s in\n%s", stage, label, config)
+				}
+				// To an engine, an argument that its own stage doesn't name is empty.
+				if argument, ok := strings.CutPrefix(value, "$"); ok && !strings.Contains(own, "ARG "+argument+"=") {
+					t.Errorf("%s: the stage doesn't name the argument %s", stage, argument)
+				}
+			}
+		}
+	})
+
 	t.Run("it runs", func(t *testing.T) { runImage(t, image) })
+}
+
+// make image hands over what the labels say. The engine is a program that prints what it is told.
+func TestMakeImageSaysWhatItIsMadeOf(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "docker"), []byte("#!/bin/sh\nprintf '%s\\n' \"$@\"\n"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	commit, err := exec.Command("git", "-C", "..", "rev-parse", "HEAD").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	image := exec.Command("make", "-C", "..", "--silent", "--no-print-directory", "image", "VERSION=1.2.3")
+	image.Env = append(os.Environ(), "PATH="+dir+":"+os.Getenv("PATH"), "MAKEFLAGS=", "MAKELEVEL=")
+	out, err := image.CombinedOutput()
+	if err != nil {
+		t.Fatalf("make image: %v\n%s", err, out)
+	}
+	args := strings.Split(string(out), "\n")
+	for _, want := range []string{"VERSION=1.2.3", "REVISION=" + strings.TrimSpace(string(commit))} {
+		if !slices.Contains(args, want) {
+			t.Errorf("make image says nothing of %s: %q", want, args)
+		}
+	}
 }
 
 // runImage runs the program as the image would: where this test may, with the image as the root of its file system and
@@ -102,6 +154,7 @@ func runImage(t *testing.T, image string) {
 	m := &member{t: t, name: "server", internal: fmt.Sprintf("http://127.0.0.1:%d", testworld.StablePort(t)), out: &output{}}
 	env := []string{"PUBLIC_LISTEN=127.0.0.1:0", "INTERNAL_LISTEN=" + host(m.internal), "ALIPAY_APP_ID=" + k.AppID(), "REDIS_URL=" + redis.URL(),
 		"ALIPAY_APP_PRIVATE_KEY=" + k.AppPrivateKey(), "ALIPAY_PUBLIC_KEY=" + k.AlipayPublicKey()}
+	m.env, m.keptOut = env, m.secrets
 	command := func(args ...string) *exec.Cmd {
 		cmd := &exec.Cmd{Path: program, Args: append([]string{"/server"}, args...), Dir: "/", Env: env, SysProcAttr: attributes}
 		return cmd
@@ -120,8 +173,13 @@ func runImage(t *testing.T, image string) {
 	m.cmd = cmd
 	t.Cleanup(m.kill)
 	testworld.Eventually(t, 20*time.Second, "the service is ready", func() error { return m.says("/readyz", http.StatusOK) })
-	if out, err := command("healthcheck").CombinedOutput(); err != nil || string(out) != "ok\n" {
-		t.Errorf("server healthcheck: %q, %v", out, err)
+	_, port, _ := strings.Cut(host(m.internal), ":")
+	for _, listen := range []string{host(m.internal), ":" + port, "0.0.0.0:" + port} { // the image has no /etc/hosts that knows localhost
+		check := command("healthcheck")
+		check.Env = append(slices.Clone(env), "INTERNAL_LISTEN="+listen)
+		if out, err := check.CombinedOutput(); err != nil || string(out) != "ok\n" {
+			t.Errorf("server healthcheck, INTERNAL_LISTEN=%s: %q, %v", listen, out, err)
+		}
 	}
 }
 

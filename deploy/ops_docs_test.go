@@ -1,6 +1,9 @@
 package deploy_test
 
 import (
+	"archive/zip"
+	"bytes"
+	"io"
 	"maps"
 	"os"
 	"os/exec"
@@ -201,4 +204,59 @@ func TestLicences(t *testing.T) {
 			t.Errorf("go-redis is not in the list:\n%s", out)
 		}
 	}
+}
+
+// A module below this one is looked at, too: its odd dependency is found.
+func TestLicencesOfTheModulesBelow(t *testing.T) {
+	const mit = "Permission is hereby granted, free of charge, to any person obtaining a copy of this software"
+	for _, row := range []struct {
+		licence string
+		ok      bool
+		says    string
+	}{
+		{mit, true, "MIT            odd.example/odd v1.0.0\n"},
+		{"Look at it, and touch nothing.", false, "unknown        odd.example/odd v1.0.0\n"},
+	} {
+		checkout, proxy := t.TempDir(), t.TempDir()
+		for name, text := range map[string]string{
+			"scripts/licences": slurp(t, "../scripts/licences"), "go.mod": "module whole.example\n\ngo 1.26\n", "whole.go": "package whole\n",
+			"below/go.mod":   "module below.example\n\ngo 1.26\n\nrequire odd.example/odd v1.0.0\n\nrequire beside.example v0.0.0\n\nreplace beside.example => ../beside\n",
+			"below/below.go": "package below\n\nimport (\n\t_ \"beside.example\"\n\t_ \"odd.example/odd\"\n)\n",
+			"beside/go.mod":  "module beside.example\n\ngo 1.26\n", "beside/beside.go": "package beside\n",
+		} {
+			writeBelow(t, checkout, name, text)
+		}
+		zipped := &bytes.Buffer{}
+		z := zip.NewWriter(zipped)
+		for name, text := range map[string]string{"go.mod": "module odd.example/odd\n", "odd.go": "package odd\n", "LICENSE": row.licence} {
+			f, err := z.Create("odd.example/odd@v1.0.0/" + name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := io.WriteString(f, text); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := z.Close(); err != nil {
+			t.Fatal(err)
+		}
+		for name, text := range map[string]string{"list": "v1.0.0\n", "v1.0.0.info": `{"Version":"v1.0.0"}`, "v1.0.0.mod": "module odd.example/odd\n", "v1.0.0.zip": zipped.String()} {
+			writeBelow(t, proxy, "odd.example/odd/@v/"+name, text)
+		}
+		licences := exec.Command("bash", filepath.Join(checkout, "scripts/licences"), "--all")
+		licences.Env = append(os.Environ(), "GOPROXY=file://"+proxy, "GOSUMDB=off", "GOMODCACHE="+t.TempDir(), "GOFLAGS=-mod=mod -modcacherw", "GOWORK=off")
+		out, err := licences.CombinedOutput()
+		if (err == nil) != row.ok || !strings.Contains(string(out), row.says) || strings.Contains(string(out), "beside.example") {
+			t.Errorf("a licence that says %q: %v\n%s", row.licence, err, out)
+		}
+	}
+}
+
+// writeBelow writes a file and the directories above it.
+func writeBelow(t *testing.T, dir, name, text string) {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(filepath.Join(dir, name)), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	write(t, filepath.Join(dir, name), text)
 }

@@ -11,8 +11,10 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -151,6 +153,22 @@ type composed struct {
 	replicas []*member
 	nginx    *proxy
 	issued   atomic.Int64
+
+	mu      sync.Mutex
+	secrets []string // what no log may hold
+}
+
+// keepOut adds what no log may hold.
+func (c *composed) keepOut(secrets ...string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.secrets = append(c.secrets, secrets...)
+}
+
+func (c *composed) keptOut() []string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.Clone(c.secrets)
 }
 
 // member is one replica.
@@ -163,6 +181,7 @@ type member struct {
 	internal string
 	out      *output
 	cmd      *exec.Cmd
+	keptOut  func() []string // what it must not have written
 }
 
 // newComposed starts everything; extra is for each replica's environment.
@@ -193,7 +212,7 @@ func newComposed(t *testing.T, extra ...string) *composed {
 	conf["server 127.0.0.1:3000;"], conf["listen 127.0.0.1:3000;"] = "server "+app+";", "listen "+app+";"
 	for _, name := range []string{"server-1", "server-2"} {
 		public, internal := local(), local()
-		m := &member{t: t, name: name, program: filepath.Join(c.programs, "server"), public: "http://" + public, internal: "http://" + internal, out: &output{}}
+		m := &member{t: t, name: name, program: filepath.Join(c.programs, "server"), public: "http://" + public, internal: "http://" + internal, out: &output{}, keptOut: c.keptOut}
 		for variable, value := range file.Services[name].Environment {
 			switch variable {
 			case "PUBLIC_LISTEN":
@@ -204,12 +223,14 @@ func newComposed(t *testing.T, extra ...string) *composed {
 			m.env = append(m.env, variable+"="+place.Replace(value))
 		}
 		m.env = append(m.env, extra...)
+		c.keepOut(m.secrets()...)
 		m.start()
 		t.Cleanup(m.kill)
 		c.replicas = append(c.replicas, m)
 		conf[name+":8080"], conf[name+":9090"] = public, internal
 	}
 	c.nginx = startComposedNginx(t, front, conf)
+	t.Cleanup(func() { testworld.CheckLog(t, c.nginx.log(t), c.keptOut()...) })
 	return c
 }
 
@@ -223,6 +244,26 @@ func startComposedNginx(t *testing.T, front string, conf map[string]string) *pro
 	}
 	write(t, filepath.Join(dir, "main.conf"), own+"include nginx.conf;\n}\n")
 	return start(t, front, dir, "nginx", "-e", "stderr", "-p", dir, "-c", filepath.Join(dir, "main.conf"))
+}
+
+// secrets are those among its settings.
+func (m *member) secrets() []string {
+	m.t.Helper()
+	var all []string
+	for _, assignment := range m.env {
+		switch name, value, _ := strings.Cut(assignment, "="); name {
+		case "ADMIN_TOKEN":
+			all = append(all, value)
+		case "ALIPAY_APP_PRIVATE_KEY_FILE":
+			all = append(all, testworld.Fragments(strings.TrimSpace(slurp(m.t, value)))...)
+		case "ALIPAY_APP_PRIVATE_KEY":
+			all = append(all, testworld.Fragments(value)...)
+		}
+	}
+	if len(all) < 40 {
+		m.t.Fatalf("%s has no private key to look for", m.name)
+	}
+	return all
 }
 
 // start starts the process and waits until it is ready.
@@ -255,6 +296,7 @@ func (m *member) says(path string, status int) error {
 func (m *member) kill() {
 	_ = m.cmd.Process.Kill()
 	_ = m.cmd.Wait()
+	testworld.CheckLog(m.t, m.out.String(), m.keptOut()...)
 	if m.t.Failed() {
 		m.t.Logf("%s wrote:\n%s", m.name, m.out)
 	}
@@ -268,11 +310,12 @@ func (c *composed) issue(p koubeisim.Person) (string, error) {
 		return "", err
 	}
 	defer a.Body.Close()
-	var code struct{ URL string }
+	var code struct{ Code, URL string }
 	if err := json.NewDecoder(a.Body).Decode(&code); err != nil || a.StatusCode != http.StatusCreated {
 		return "", fmt.Errorf("issuing a code: %d, %v", a.StatusCode, err)
 	}
 	c.issued.Add(1)
+	c.keepOut(code.Code)
 	return code.URL, nil
 }
 
@@ -310,6 +353,11 @@ func (g *guest) ask(method, address string, want int) (body, next string, err er
 		return "", "", fmt.Errorf("%s %s: %w", method, r.URL.Path, err)
 	}
 	defer a.Body.Close()
+	for _, cookie := range a.Cookies() {
+		if len(cookie.Value) >= 16 { // one that is taken back is empty
+			g.c.keepOut(cookie.Value)
+		}
+	}
 	raw, err := io.ReadAll(a.Body)
 	if err != nil {
 		return "", "", err

@@ -73,6 +73,7 @@ func newSite(t *testing.T, r recipe, changes ...func(*app.Config)) *site {
 	s := &site{World: w, t: t, front: "http://" + front, app: newEcho(t), checks: newChecks(t, w.Internal)}
 	held.Close()
 	s.proxy = r.start(t, addresses{front: front, public: host(w.Public), internal: host(s.checks.server.URL), app: host(s.app.server.URL)})
+	t.Cleanup(func() { testworld.CheckLog(t, s.proxy.log(t), append(w.Koubei.Issued(), w.Log.Secrets()...)...) })
 	return s
 }
 

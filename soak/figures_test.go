@@ -26,7 +26,8 @@ import (
 
 var live = flag.Int("soak.sessions", 1000, "how many sessions TestFigures lets live at once")
 
-// TestFigures measures what docs/operations.md says of sizes, and holds it to what is promised there.
+// TestFigures measures what docs/operations.md says of sizes, and holds it to what is promised there: most limits are a
+// quarter above the page's numbers, for another Redis or another kernel.
 func TestFigures(t *testing.T) {
 	w := newWorld(t)
 	w.start("GOMAXPROCS=2")
@@ -46,23 +47,24 @@ func TestFigures(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Logf("resident when idle: %.1f MiB, %.0f goroutines", idle.resident/(1<<20), idle.goroutines)
-	if idle.resident > 64<<20 {
+	if idle.resident > 30<<20 {
 		t.Errorf("resident when idle: %.0f bytes", idle.resident)
 	}
-	t.Run("one landing", func(t *testing.T) { w.keysOf(t, 1, 4<<10) })
-	t.Run("ten landings for ten partners", func(t *testing.T) { w.keysOf(t, 10, 16<<10) })
-	t.Run("many sessions", func(t *testing.T) { w.many(t, *live) })
+	t.Run("one landing", func(t *testing.T) { w.keysOf(t, 1, 790, 1940) })
+	t.Run("ten landings for ten partners", func(t *testing.T) { w.keysOf(t, 10, 5250, 12060) })
+	t.Run("many sessions", func(t *testing.T) { w.many(t, *live, 60<<20) })
 }
 
 // TestFiguresOfTheCache measures the same where sessions are kept in the process.
 func TestFiguresOfTheCache(t *testing.T) {
 	w := newWorld(t)
 	w.start("GOMAXPROCS=2", "SESSION_CACHE_TTL=1m")
-	w.many(t, *live)
+	w.many(t, *live, 190<<20)
 }
 
-// keysOf lets one operator land for so many partners in one browser and measures what Redis keeps of it.
-func (w *world) keysOf(t *testing.T, partners int, most int64) {
+// keysOf lets one operator land for so many partners in one browser and measures what Redis keeps of it: the session
+// alone, and all told.
+func (w *world) keysOf(t *testing.T, partners int, mostAlone, most int64) {
 	if err := w.redis.Client.FlushAll(t.Context()).Err(); err != nil {
 		t.Fatal(err)
 	}
@@ -97,13 +99,13 @@ func (w *world) keysOf(t *testing.T, partners int, most int64) {
 		t.Fatal(err)
 	}
 	t.Logf("Redis: %d bytes for the session, %d with the ledger's records and the operator's index", alone, all)
-	if alone == 0 || all > most {
-		t.Errorf("%d bytes, want at most %d", all, most)
+	if alone == 0 || alone > mostAlone || all > most {
+		t.Errorf("got %d bytes for the session and %d in all, want at most %d and %d", alone, all, mostAlone, most)
 	}
 }
 
 // many makes sessions, the ledger left out, and has each of them checked once, so that the service keeps what it keeps.
-func (w *world) many(t *testing.T, n int) {
+func (w *world) many(t *testing.T, n int, most float64) {
 	if err := w.redis.Client.FlushAll(t.Context()).Err(); err != nil {
 		t.Fatal(err)
 	}
@@ -118,6 +120,9 @@ func (w *world) many(t *testing.T, n int) {
 		return err
 	})
 	each := float64(w.redisMemory(t)-before) / float64(n)
+	for _, token := range tokens {
+		w.tokens = append(w.tokens, string(token))
+	}
 	c := newCrowd(w)
 	client := &http.Client{Transport: c.transport}
 	inParallel(t, n, func(i int) error {
@@ -141,8 +146,11 @@ func (w *world) many(t *testing.T, n int) {
 		t.Fatal(err)
 	}
 	t.Logf("%d sessions, each checked: resident %.1f MiB; Redis %.0f bytes each, the index included", n, f.resident/(1<<20), each)
-	if f.resident > 256<<20 {
-		t.Errorf("resident with %d sessions: %.0f bytes", n, f.resident)
+	if n >= 100_000 && each > 1160 { // of few, Redis's own tables are the greater part
+		t.Errorf("Redis: %.0f bytes each, want at most 1160", each)
+	}
+	if f.resident > most {
+		t.Errorf("resident with %d sessions: %.0f bytes, want at most %.0f", n, f.resident, most)
 	}
 }
 

@@ -36,6 +36,7 @@ type world struct {
 	started  time.Time
 	ready    time.Duration // from the start of the process until it was ready
 	log      string
+	tokens   []string // of sessions that were made beside the service
 }
 
 // adminToken opens /debug/pprof/, for whoever looks into a soak that was not flat.
@@ -106,12 +107,13 @@ func (w *world) start(env ...string) {
 	w.ready = time.Since(w.started)
 }
 
-// readLog fails the test on a line that somebody would be woken up for.
+// readLog fails the test on a code, a token or a key, and on a line that somebody would be woken up for.
 func (w *world) readLog() {
 	text, err := os.ReadFile(w.log)
 	if err != nil {
 		w.t.Fatal(err)
 	}
+	testworld.CheckLog(w.t, string(text), append(append(testworld.SecretsOf(w.koubei), w.tokens...), adminToken)...)
 	for line := range strings.Lines(string(text)) {
 		if strings.Contains(line, `"level":"ERROR"`) || strings.Contains(line, `"level":"WARN"`) {
 			w.t.Errorf("the log says %s", line)

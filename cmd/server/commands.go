@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/netip"
 	"runtime/debug"
 	"time"
 
@@ -73,9 +74,7 @@ func (c *healthcheckCmd) Run(w *world) error {
 	if err != nil {
 		return problems{fmt.Sprintf("INTERNAL_LISTEN is %q: use host:port or :port", c.InternalListen)}
 	}
-	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
-		host = "localhost"
-	}
+	host = reachable(host)
 	ctx, cancel := context.WithTimeout(w.ctx, 3*time.Second)
 	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+net.JoinHostPort(host, port)+"/healthz", nil)
@@ -92,6 +91,19 @@ func (c *healthcheckCmd) Run(w *world) error {
 	}
 	_, err = fmt.Fprintln(w.stdout, "ok")
 	return err
+}
+
+// reachable is where a listener on host is reached from this machine: at loopback, if it listens on every address.
+// It is no name, because an image of a program alone may have no /etc/hosts.
+func reachable(host string) string {
+	ip, err := netip.ParseAddr(host)
+	switch {
+	case host == "", err == nil && ip == netip.IPv4Unspecified():
+		return "127.0.0.1"
+	case err == nil && ip.IsUnspecified():
+		return "::1"
+	}
+	return host
 }
 
 type versionCmd struct{}

@@ -1,6 +1,7 @@
 package koubeisim
 
 import (
+	"slices"
 	"time"
 )
 
@@ -46,6 +47,7 @@ type issued struct {
 type ledger struct {
 	byCode map[string]*issued
 	order  []*issued
+	out    []string // what was handed out
 }
 
 // Issue makes a code for p, valid once.
@@ -62,6 +64,9 @@ func (k *Koubei) IssueIn(state CodeState, p Person) string {
 func (k *Koubei) issue(state CodeState, p Person, lifetime time.Duration) string {
 	now := k.now()
 	c := &issued{code: freshCode(), person: p, appID: k.appID, expires: now.Add(lifetime)}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.codes.out = append(k.codes.out[max(0, len(k.codes.out)-maxCodes+1):], c.code)
 	switch state {
 	case CodeUnknown:
 		return c.code
@@ -72,10 +77,16 @@ func (k *Koubei) issue(state CodeState, p Person, lifetime time.Duration) string
 	case CodeForeign:
 		c.appID = foreignAppID
 	}
-	k.mu.Lock()
-	defer k.mu.Unlock()
 	k.codes.add(c, now)
 	return c.code
+}
+
+// Issued lists the codes that were handed out, oldest first: also those that the gateway doesn't know, or has forgotten.
+// The newest ten thousand are kept. It is for tests that search a log for them.
+func (k *Koubei) Issued() []string {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return slices.Clone(k.codes.out)
 }
 
 // freshCode ends like the codes that have been seen, …81d93X69: letters of both cases, and no hexadecimal.

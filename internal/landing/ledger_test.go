@@ -473,20 +473,35 @@ func TestSixtyFourWaitForOneCode(t *testing.T) {
 	w.wantCalls(code, 1)
 }
 
+// refill begins another landing for each that was turned away because a probe had the last place just then.
+func refill(results chan error, begin func(int)) {
+	for n := len(results); n > 0; n-- {
+		if err := <-results; err == landing.ErrOverloaded {
+			begin(0) // which code doesn't matter: none is claimed
+		} else {
+			results <- err
+		}
+	}
+}
+
 func TestAThousandWaitForTheGateway(t *testing.T) {
 	const most = 1024
-	w := newWorld(t, func(s *settings) { s.concurrency, s.timeout = 1, 30*time.Second })
+	// Redis gets its time: whose look is not answered on a crowded machine doesn't wait, and the queue is never full.
+	w := newWorld(t, func(s *settings) { s.concurrency, s.timeout, s.redis = 1, 30*time.Second, 10*time.Second })
 	w.koubei.Next(koubeisim.Hold)
 	first := w.background(w.replica, arrival(w.koubei.Issue(provider), "one"))
 	w.awaitHeld(1)
 	ctx, stop := context.WithCancel(t.Context())
 	results := make(chan error, most)
 	looks := w.tap.count("get")
-	for i := range most {
+	begin := func(i int) {
 		go func() {
 			_, err := w.Land(ctx, arrival(fmt.Sprintf("code%d", i), "one"))
 			results <- err
 		}()
+	}
+	for i := range most {
+		begin(i)
 		for i%32 == 31 && looks.Load() < int64(i) { // no more at once than Redis answers in time
 			runtime.Gosched()
 		}
@@ -496,6 +511,7 @@ func TestAThousandWaitForTheGateway(t *testing.T) {
 		short, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
 		defer cancel()
 		if _, err := w.Land(short, arrival("one more", "one")); err != landing.ErrOverloaded {
+			refill(results, begin)
 			return fmt.Errorf("got %w", err)
 		}
 		return nil
@@ -511,7 +527,7 @@ func TestAThousandWaitForTheGateway(t *testing.T) {
 			turnedAway++
 		}
 	}
-	if turnedAway > 8 { // those that met one of the probes above
+	if turnedAway > 0 {
 		t.Errorf("got %d of %d turned away, want them to wait", turnedAway, most)
 	}
 	w.koubei.Release()

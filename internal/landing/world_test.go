@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"log/slog"
 	"net/http/httptest"
 	"net/url"
 	"strings"
@@ -30,6 +29,7 @@ type world struct {
 	gateway *url.URL
 	redis   *testworld.Redis
 	clock   *testworld.Clock
+	log     *testworld.Log
 
 	started, replaced atomic.Int64
 
@@ -47,6 +47,7 @@ type replica struct {
 // settings are what replicas differ in.
 type settings struct {
 	timeout     time.Duration // of an exchange
+	redis       time.Duration // of a question to Redis
 	concurrency int
 	confirm     bool
 	limit       landing.Limit
@@ -55,12 +56,13 @@ type settings struct {
 
 func newWorld(t *testing.T, changes ...func(*settings)) *world {
 	t.Helper()
-	w := &world{t: t, redis: testworld.StartRedis(t), clock: &testworld.Clock{}}
+	w := &world{t: t, redis: testworld.StartRedis(t), clock: &testworld.Clock{}, log: &testworld.Log{}}
 	var err error
 	if w.koubei, err = koubeisim.New(koubeisim.Options{Now: w.clock.Now}); err != nil {
 		t.Fatal(err)
 	}
 	server := httptest.NewServer(w.koubei.Gateway())
+	t.Cleanup(func() { w.log.Check(t, testworld.SecretsOf(w.koubei)...) })
 	t.Cleanup(server.Close)
 	t.Cleanup(func() { w.koubei.Release() })
 	if w.gateway, err = url.Parse(server.URL); err != nil {
@@ -74,6 +76,7 @@ func newWorld(t *testing.T, changes ...func(*settings)) *world {
 func (w *world) open(changes ...func(*settings)) *replica {
 	w.t.Helper()
 	set := settings{
+		redis:   500 * time.Millisecond,
 		timeout: 5 * time.Second, concurrency: 64, confirm: true, keys: [][]byte{sealKey('a')},
 		limit: landing.Limit{Take: func(string) (func(), bool) { return func() {}, true }},
 	}
@@ -86,7 +89,7 @@ func (w *world) open(changes ...func(*settings)) *replica {
 	client := redis.NewClient(&redis.Options{Addr: w.redis.Addr(), ContextTimeoutEnabled: true, PoolSize: 64})
 	client.AddHook(r.tap)
 	w.t.Cleanup(func() { client.Close() })
-	r.store = store.New(store.Options{Redis: client, Prefix: "k:", Timeout: 500 * time.Millisecond})
+	r.store = store.New(store.Options{Redis: client, Prefix: "k:", Timeout: set.redis})
 	r.sessions, err = session.New(session.Options{
 		Store: r.store, Sealer: sealer, Lifetime: 12 * time.Hour, Idle: 2 * time.Hour, Now: w.clock.Now,
 	})
@@ -95,7 +98,7 @@ func (w *world) open(changes ...func(*settings)) *replica {
 		AppID: w.koubei.AppID(), Gateway: w.client(set), Sessions: r.sessions, Store: r.store, Sealer: sealer,
 		Limit: set.limit, Confirm: set.confirm, ExchangeTimeout: set.timeout, Concurrency: set.concurrency,
 		OnStarted: func(operator.Type) { w.started.Add(1) }, OnReplaced: func() { w.replaced.Add(1) },
-		Log: slog.New(slog.DiscardHandler), Now: w.clock.Now,
+		Log: w.log.Logger(), Now: w.clock.Now,
 	})
 	return r
 }
@@ -147,6 +150,7 @@ func (w *world) land(a landing.Arrival, want landing.Result) landing.Outcome {
 	if err != nil || out.Result != want {
 		w.t.Fatalf("got %q, %v; want %q", out.Result, err, want)
 	}
+	w.log.KeepOut(string(out.Token))
 	return out
 }
 

@@ -3,16 +3,12 @@
 package testworld
 
 import (
-	"bytes"
 	"context"
 	"crypto/x509"
 	"fmt"
-	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
-	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -125,6 +121,7 @@ func (w *World) Replica(changes ...func(*app.Config)) *Service {
 	for _, change := range changes {
 		change(&c)
 	}
+	w.Log.KeepOut(secretsIn(c)...)
 	ctx, stop := context.WithCancel(context.Background())
 	s := &Service{stop: stop, ended: make(chan error, 1)}
 	listening := make(chan struct{})
@@ -166,26 +163,7 @@ func On(s *Service, link string) string {
 }
 
 // checkLog holds every world's log to what must never be in one.
-func (w *World) checkLog() {
-	text := w.Log.String()
-	secrets := []string{w.Koubei.AppPrivateKey()[:64], w.Koubei.AlipayPublicKey()[40:104]}
-	for _, call := range w.Koubei.Calls() {
-		if call.Code != "" {
-			secrets = append(secrets, call.Code)
-		}
-	}
-	secrets = append(secrets, w.Log.secrets...)
-	for _, s := range secrets {
-		if strings.Contains(text, s) {
-			w.T.Errorf("the log holds a code, a token or a key: …%s…", around(text, s))
-		}
-	}
-}
-
-func around(text, s string) string {
-	at := strings.Index(text, s)
-	return text[max(0, at-80):min(len(text), at+len(s)+20)]
-}
+func (w *World) checkLog() { w.Log.Check(w.T, SecretsOf(w.Koubei)...) }
 
 // Clock is the service's clock: real time, and as much more as it was turned.
 type Clock struct{ ahead atomic.Int64 }
@@ -195,39 +173,6 @@ func (c *Clock) Now() time.Time { return time.Now().Add(time.Duration(c.ahead.Lo
 
 // Turn sets the clock ahead.
 func (c *Clock) Turn(d time.Duration) { c.ahead.Add(int64(d)) }
-
-// Log is a log at debug level, and what must not be in it.
-type Log struct {
-	mu      sync.Mutex
-	buf     bytes.Buffer
-	secrets []string
-}
-
-// Logger writes to the log.
-func (l *Log) Logger() *slog.Logger {
-	return slog.New(slog.NewJSONHandler(l, &slog.HandlerOptions{Level: slog.LevelDebug}))
-}
-
-func (l *Log) Write(b []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.buf.Write(b)
-}
-
-func (l *Log) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.buf.String()
-}
-
-// keepOut adds what must not be in the log.
-func (l *Log) keepOut(secret string) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if len(secret) >= 16 {
-		l.secrets = append(l.secrets, secret)
-	}
-}
 
 func must(t testing.TB, err error) {
 	t.Helper()
