@@ -12,7 +12,7 @@ import (
 	"strings"
 	"time"
 
-	"koubei-landing/internal/koubeisim"
+	"koubei-landing/koubeisim"
 )
 
 const (

@@ -18,8 +18,8 @@ import (
 	"testing"
 	"time"
 
-	"koubei-landing/internal/koubeisim"
 	"koubei-landing/internal/testworld"
+	"koubei-landing/koubeisim"
 )
 
 var (

@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"koubei-landing/internal/koubeisim"
+	"koubei-landing/koubeisim"
 )
 
 // gateway stands before koubeisim's and notes which replica asks about which code, and when it was answered.

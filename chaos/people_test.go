@@ -11,7 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"koubei-landing/internal/koubeisim"
+	"koubei-landing/koubeisim"
 )
 
 // people are all who bring a code of their own.

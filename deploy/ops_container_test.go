@@ -19,8 +19,8 @@ import (
 	"testing"
 	"time"
 
-	"koubei-landing/internal/koubeisim"
 	"koubei-landing/internal/testworld"
+	"koubei-landing/koubeisim"
 )
 
 // No container engine is needed here: scripts/dockerfile-steps carries the Dockerfile's steps out one by one, with this

@@ -22,8 +22,8 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
-	"koubei-landing/internal/koubeisim"
 	"koubei-landing/internal/testworld"
+	"koubei-landing/koubeisim"
 )
 
 // build builds programs of ours and returns their directory.

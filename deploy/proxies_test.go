@@ -22,8 +22,8 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"koubei-landing/internal/app"
-	"koubei-landing/internal/koubeisim"
 	"koubei-landing/internal/testworld"
+	"koubei-landing/koubeisim"
 )
 
 // partner is the provider on behalf of a merchant.

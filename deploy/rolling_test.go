@@ -12,8 +12,8 @@ import (
 	"testing"
 	"time"
 
-	"koubei-landing/internal/koubeisim"
 	"koubei-landing/internal/testworld"
+	"koubei-landing/koubeisim"
 )
 
 // Two replicas behind nginx, as composed, are restarted one after another, several times, while people land, work and

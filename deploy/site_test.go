@@ -22,8 +22,8 @@ import (
 	"time"
 
 	"koubei-landing/internal/app"
-	"koubei-landing/internal/koubeisim"
 	"koubei-landing/internal/testworld"
+	"koubei-landing/koubeisim"
 )
 
 // The identity headers, each of which may be empty.

@@ -15,8 +15,8 @@ import (
 	"github.com/chromedp/chromedp"
 
 	"koubei-landing/internal/app"
-	"koubei-landing/internal/koubeisim"
 	"koubei-landing/internal/testworld"
+	"koubei-landing/koubeisim"
 )
 
 // Koubei's merchant centre shows applications in a frame, where our cookies are a third party's. The tests stand on

@@ -14,8 +14,8 @@ import (
 	"testing"
 
 	"koubei-landing/internal/app"
-	"koubei-landing/internal/koubeisim"
 	"koubei-landing/internal/testworld"
+	"koubei-landing/koubeisim"
 )
 
 // startNginx runs the README's configuration with these addresses in place of its own, and returns what reads all that it

@@ -18,10 +18,10 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"koubei-landing/internal/alipay"
-	"koubei-landing/internal/koubeisim"
 	"koubei-landing/internal/operator"
 	"koubei-landing/internal/session"
 	"koubei-landing/internal/store"
+	"koubei-landing/koubeisim"
 )
 
 var live = flag.Int("soak.sessions", 1000, "how many sessions TestFigures lets live at once")

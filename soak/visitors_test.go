@@ -11,7 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"koubei-landing/internal/koubeisim"
+	"koubei-landing/koubeisim"
 )
 
 // crowd is all visitors: they share their connections, as behind a proxy.

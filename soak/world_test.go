@@ -20,8 +20,8 @@ import (
 	"testing"
 	"time"
 
-	"koubei-landing/internal/koubeisim"
 	"koubei-landing/internal/testworld"
+	"koubei-landing/koubeisim"
 )
 
 // world is the service and what it needs.

@@ -12,7 +12,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"koubei-landing/internal/app"
-	"koubei-landing/internal/koubeisim"
+	"koubei-landing/koubeisim"
 )
 
 // servicePath is where the service lies on the ISV's host.

@@ -12,8 +12,8 @@ import (
 	"koubei-landing/internal/alipay"
 	"koubei-landing/internal/app"
 	"koubei-landing/internal/handler"
-	"koubei-landing/internal/koubeisim"
 	"koubei-landing/internal/session"
+	"koubei-landing/koubeisim"
 )
 
 // callbackPath is the address that the ISV registered at Koubei.

@@ -6,7 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 
-	"koubei-landing/internal/koubeisim"
+	"koubei-landing/koubeisim"
 )
 
 // writeFiles leaves what an ISV has to be configured with. The environment comes last and whole: a script may wait for it.

@@ -15,7 +15,7 @@ import (
 	"syscall"
 	"time"
 
-	"koubei-landing/internal/koubeisim"
+	"koubei-landing/koubeisim"
 )
 
 func main() {

@@ -127,7 +127,7 @@ func TestRunWithCertificates(t *testing.T) {
 
 func TestRunWithAnAppsOwnKey(t *testing.T) {
 	key := filepath.Join(t.TempDir(), "app.pem")
-	content, err := os.ReadFile("../../internal/koubeisim/testdata/keys/app_public.pem")
+	content, err := os.ReadFile("../../koubeisim/testdata/keys/app_public.pem")
 	if err == nil {
 		err = os.WriteFile(key, content, 0o600)
 	}

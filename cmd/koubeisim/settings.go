@@ -11,7 +11,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
-	"koubei-landing/internal/koubeisim"
+	"koubei-landing/koubeisim"
 )
 
 type settings struct {

@@ -12,8 +12,8 @@ import (
 	"time"
 
 	"koubei-landing/internal/app"
-	"koubei-landing/internal/koubeisim"
 	"koubei-landing/internal/testworld"
+	"koubei-landing/koubeisim"
 )
 
 // checked are settings to check, and the Koubei that they speak of.

@@ -11,8 +11,8 @@ import (
 	"testing"
 	"time"
 
-	"koubei-landing/internal/koubeisim"
 	"koubei-landing/internal/testworld"
+	"koubei-landing/koubeisim"
 )
 
 // ran is what a command left behind.

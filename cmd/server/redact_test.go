@@ -15,8 +15,8 @@ import (
 	"testing"
 	"time"
 
-	"koubei-landing/internal/koubeisim"
 	"koubei-landing/internal/testworld"
+	"koubei-landing/koubeisim"
 )
 
 // The real program with every secret that it can be given, at debug level, through all that usually goes wrong: nothing

@@ -15,8 +15,8 @@ import (
 
 	"koubei-landing/internal/alipay"
 	"koubei-landing/internal/app"
-	"koubei-landing/internal/koubeisim"
 	"koubei-landing/internal/testworld"
+	"koubei-landing/koubeisim"
 )
 
 // claimant is a Redis that says of itself what it is told to.

@@ -27,7 +27,7 @@ func deps(t *testing.T, pkg string) []string {
 
 func TestImportsPointOneWay(t *testing.T) {
 	const (
-		koubeisim = module + "internal/koubeisim"
+		koubeisim = module + "koubeisim"
 		testworld = module + "internal/testworld"
 		miniredis = "github.com/alicebob/miniredis"
 		alipay    = module + "internal/alipay"
@@ -45,7 +45,7 @@ func TestImportsPointOneWay(t *testing.T) {
 		{"cmd/server", []string{koubeisim, miniredis, testworld}, "a program that can mint operators must not ship"},
 		{"internal/app", []string{koubeisim, miniredis, testworld, module + "cmd/"}, "what the server is put together of ships with it"},
 		{"cmd/koubeisim", []string{alipay, app, handler, testworld}, "the stand-in is written from the protocol"},
-		{"internal/koubeisim", []string{module}, "with shared code both are wrong together and every test passes"},
+		{"koubeisim", []string{module}, "with shared code both are wrong together and every test passes"},
 		{"internal/alipay", []string{koubeisim, session, assertion, landing, handler, app}, "the gateway knows operators alone"},
 		{"internal/session", []string{alipay, assertion, landing, handler, app}, "the session knows operators and the store alone"},
 		{"internal/landing", []string{handler, app, "net/http/httputil"}, "there is no HTTP in the heart"},

@@ -16,8 +16,8 @@ import (
 	"time"
 
 	"koubei-landing/internal/alipay"
-	"koubei-landing/internal/koubeisim"
 	"koubei-landing/internal/operator"
+	"koubei-landing/koubeisim"
 )
 
 // The stand-in and the client share no code, and must agree on every mode that the gateway can be spoken to in, and on

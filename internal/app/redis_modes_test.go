@@ -16,8 +16,8 @@ import (
 	"time"
 
 	"koubei-landing/internal/app"
-	"koubei-landing/internal/koubeisim"
 	"koubei-landing/internal/testworld"
+	"koubei-landing/koubeisim"
 )
 
 // deployment is Redis in one of its modes, as real processes.

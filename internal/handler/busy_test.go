@@ -6,8 +6,8 @@ import (
 	"testing"
 
 	"koubei-landing/internal/app"
-	"koubei-landing/internal/koubeisim"
 	"koubei-landing/internal/testworld"
+	"koubei-landing/koubeisim"
 )
 
 // TestMoreThanMaxRequestsAreRefused fills the service twice: a place that is not given back, or given back twice, shows

@@ -8,8 +8,8 @@ import (
 	"time"
 
 	"koubei-landing/internal/app"
-	"koubei-landing/internal/koubeisim"
 	"koubei-landing/internal/testworld"
+	"koubei-landing/koubeisim"
 )
 
 func wantReady(t *testing.T, w *testworld.World, s *testworld.Service, status int) {

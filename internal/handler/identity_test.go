@@ -8,8 +8,8 @@ import (
 	"time"
 
 	"koubei-landing/internal/app"
-	"koubei-landing/internal/koubeisim"
 	"koubei-landing/internal/testworld"
+	"koubei-landing/koubeisim"
 )
 
 // land opens a browser that has landed as somebody.

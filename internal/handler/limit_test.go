@@ -8,8 +8,8 @@ import (
 	"testing"
 
 	"koubei-landing/internal/app"
-	"koubei-landing/internal/koubeisim"
 	"koubei-landing/internal/testworld"
+	"koubei-landing/koubeisim"
 )
 
 func limited(rate int, proxies ...string) func(*app.Config) {

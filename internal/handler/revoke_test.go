@@ -8,9 +8,9 @@ import (
 
 	"koubei-landing/internal/app"
 	"koubei-landing/internal/handler"
-	"koubei-landing/internal/koubeisim"
 	"koubei-landing/internal/operator"
 	"koubei-landing/internal/testworld"
+	"koubei-landing/koubeisim"
 )
 
 const adminToken = "a-token-of-more-than-32-characters"

@@ -14,8 +14,8 @@ import (
 
 	"koubei-landing/internal/app"
 	"koubei-landing/internal/handler"
-	"koubei-landing/internal/koubeisim"
 	"koubei-landing/internal/testworld"
+	"koubei-landing/koubeisim"
 )
 
 var hiddenField = regexp.MustCompile(`<input type="hidden" name="([^"]*)" value="([^"]*)">`)

@@ -5,8 +5,8 @@ import (
 	"strings"
 	"testing"
 
-	"koubei-landing/internal/koubeisim"
 	"koubei-landing/internal/testworld"
+	"koubei-landing/koubeisim"
 )
 
 // atOnce lands for two people in two tabs of one fresh browser, neither of which sees the other's session cookie.

@@ -6,10 +6,10 @@ import (
 	"testing"
 	"time"
 
-	"koubei-landing/internal/koubeisim"
 	"koubei-landing/internal/landing"
 	"koubei-landing/internal/session"
 	"koubei-landing/internal/store"
+	"koubei-landing/koubeisim"
 )
 
 // decide answers a question and wants a result.

@@ -10,8 +10,8 @@ import (
 	"time"
 
 	"koubei-landing/internal/app"
-	"koubei-landing/internal/koubeisim"
 	"koubei-landing/internal/testworld"
+	"koubei-landing/koubeisim"
 )
 
 // TestRedisLostAndBrowserGone: Redis is frozen between the gateway's answer and the save, and the browser has left, so no

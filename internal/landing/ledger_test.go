@@ -9,11 +9,11 @@ import (
 	"time"
 
 	"koubei-landing/internal/alipay"
-	"koubei-landing/internal/koubeisim"
 	"koubei-landing/internal/landing"
 	"koubei-landing/internal/session"
 	"koubei-landing/internal/store"
 	"koubei-landing/internal/testworld"
+	"koubei-landing/koubeisim"
 )
 
 // TestTheLedger walks the table in doc.go: a row's name is the state and what a second arrival gets.

@@ -8,11 +8,11 @@ import (
 	"time"
 
 	"koubei-landing/internal/alipay"
-	"koubei-landing/internal/koubeisim"
 	"koubei-landing/internal/landing"
 	"koubei-landing/internal/operator"
 	"koubei-landing/internal/session"
 	"koubei-landing/internal/store"
+	"koubei-landing/koubeisim"
 )
 
 // failAt cuts the way to Redis for commands of one name.

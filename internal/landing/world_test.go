@@ -14,12 +14,12 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"koubei-landing/internal/alipay"
-	"koubei-landing/internal/koubeisim"
 	"koubei-landing/internal/landing"
 	"koubei-landing/internal/operator"
 	"koubei-landing/internal/session"
 	"koubei-landing/internal/store"
 	"koubei-landing/internal/testworld"
+	"koubei-landing/koubeisim"
 )
 
 // world is a Redis, a Koubei, and replicas of the landing without the HTTP around it.

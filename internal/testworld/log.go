@@ -17,7 +17,7 @@ import (
 
 	"koubei-landing/internal/alipay"
 	"koubei-landing/internal/app"
-	"koubei-landing/internal/koubeisim"
+	"koubei-landing/koubeisim"
 )
 
 // Log is a log at debug level, and what must not be in it.

@@ -10,8 +10,8 @@ import (
 	"strings"
 	"testing"
 
-	"koubei-landing/internal/koubeisim"
 	"koubei-landing/internal/testworld"
+	"koubei-landing/koubeisim"
 )
 
 func TestLeaks(t *testing.T) {

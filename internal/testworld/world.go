@@ -16,8 +16,8 @@ import (
 	"koubei-landing/internal/alipay"
 	"koubei-landing/internal/app"
 	"koubei-landing/internal/handler"
-	"koubei-landing/internal/koubeisim"
 	"koubei-landing/internal/session"
+	"koubei-landing/koubeisim"
 )
 
 // The people of the tests.

@@ -10,7 +10,7 @@ import (
 	"strings"
 	"testing"
 
-	"koubei-landing/internal/koubeisim"
+	"koubei-landing/koubeisim"
 )
 
 const landing = "http://isv.example/koubei/callback?isApp=true&x=a%2Fb"

@@ -14,7 +14,7 @@ import (
 	"strings"
 	"testing"
 
-	"koubei-landing/internal/koubeisim"
+	"koubei-landing/koubeisim"
 )
 
 var aesKey = []byte("0123456789abcdef")

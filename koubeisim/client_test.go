@@ -25,7 +25,7 @@ import (
 	"golang.org/x/text/encoding"
 	"golang.org/x/text/encoding/simplifiedchinese"
 
-	"koubei-landing/internal/koubeisim"
+	"koubei-landing/koubeisim"
 )
 
 // The clock of these tests, and of the vectors.

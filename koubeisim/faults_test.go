@@ -10,7 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"koubei-landing/internal/koubeisim"
+	"koubei-landing/koubeisim"
 )
 
 // What each fault does, and whether the code is still good afterwards.

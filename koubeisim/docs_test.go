@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"koubei-landing/internal/koubeisim"
+	"koubei-landing/koubeisim"
 )
 
 // The documentation has a row for each fault, in the words that the control API uses.

@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"koubei-landing/internal/koubeisim"
+	"koubei-landing/koubeisim"
 )
 
 func TestOneCodeIsOnePerson(t *testing.T) {

@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"koubei-landing/internal/koubeisim"
+	"koubei-landing/koubeisim"
 )
 
 // api calls the control API as a shell script would.
