@@ -134,7 +134,7 @@ func (r *Rig) sessions(ctx context.Context, rdb redis.UniversalClient, n int) ([
 	}
 	m, err := session.New(session.Options{
 		Store:  store.New(store.Options{Redis: rdb, Prefix: r.prefix, Timeout: 5 * time.Second}),
-		Sealer: sealer, Lifetime: 12 * time.Hour, Idle: 2 * time.Hour, Now: time.Now,
+		Sealer: sealer, Config: session.Config{Lifetime: 12 * time.Hour, Idle: 2 * time.Hour}, Now: time.Now,
 	})
 	if err != nil {
 		return nil, err

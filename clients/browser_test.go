@@ -56,7 +56,7 @@ func TestTheBrowsersPage(t *testing.T) {
 		fmt.Fprint(w, strings.Replace(string(html), "https://isv.example/koubei", service, 1))
 	}))
 	t.Cleanup(page.Close)
-	w := testworld.New(t, func(c *app.Config) { c.CORSOrigins = []string{page.URL} })
+	w := testworld.New(t, func(c *app.Config) { c.Web.CORSOrigins = []string{page.URL} })
 	service = w.Public
 	ctx := chromium(t)
 	state := func(address string) string {

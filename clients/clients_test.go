@@ -28,6 +28,7 @@ import (
 	"time"
 
 	"koubei-landing/internal/app"
+	"koubei-landing/internal/assertion"
 	"koubei-landing/internal/testworld"
 )
 
@@ -242,9 +243,8 @@ func newISV(t *testing.T, keys ...crypto.Signer) *isv {
 	t.Helper()
 	public := "127.0.0.1:" + strconv.Itoa(testworld.StablePort(t))
 	w := testworld.New(t, func(c *app.Config) {
-		c.PublicListen, c.PublicURL = public, &url.URL{Scheme: "http", Host: public}
-		c.Targets.Public = c.PublicURL
-		c.Assertions = app.Assertions{Keys: keys, Audiences: []string{c.PublicURL.String(), "reports"}, TTL: time.Minute}
+		c.Operations.PublicListen, c.Web.PublicURL = public, &url.URL{Scheme: "http", Host: public}
+		c.Assertions = assertion.Config{Keys: keys, Audiences: []string{c.Web.PublicURL.String(), "reports"}, TTL: time.Minute}
 	})
 	b := w.Browser()
 	if a := b.Land(w.Landing(w.Koubei.Issue(testworld.Provider))); a.StatusCode != http.StatusSeeOther {
@@ -260,7 +260,7 @@ func (i *isv) rotate(keys ...crypto.Signer) {
 		i.T.Fatal(err)
 	}
 	i.Service = i.Replica(func(c *app.Config) {
-		c.PublicListen, c.Assertions.Keys = i.Config.PublicListen, keys
+		c.Operations.PublicListen, c.Assertions.Keys = i.Config.Operations.PublicListen, keys
 	})
 }
 
@@ -306,7 +306,7 @@ func changed(t *testing.T, assertion, from, to string) string {
 func TestAssertionsThroughARotation(t *testing.T) {
 	first, second := keys(t)
 	w := newISV(t, first)
-	clients := verifiers(t, w.Config.PublicURL.String())
+	clients := verifiers(t, w.Config.Web.PublicURL.String())
 	who := verdict{http.StatusOK, testworld.Provider.OperatorID}
 	refused := verdict{status: http.StatusUnauthorized}
 	check := func(step, assertion string, kept, fresh verdict) {
@@ -358,14 +358,14 @@ func TestAnotherAudienceByItsOwnName(t *testing.T) {
 	if err := nodeModules(); err != nil {
 		t.Fatal(err)
 	}
-	env := []string{"KOUBEI_ISSUER=" + w.Config.PublicURL.String(), "KOUBEI_AUDIENCE=reports"}
+	env := []string{"KOUBEI_ISSUER=" + w.Config.Web.PublicURL.String(), "KOUBEI_AUDIENCE=reports"}
 	if got := viaNode(t, w.assertion("?audience=reports"), env...); got.status != http.StatusOK {
 		t.Errorf("got %v", got)
 	}
 	if got := viaNode(t, w.assertion(""), env...); got.status != http.StatusUnauthorized {
 		t.Errorf("the first audience's: got %v", got)
 	}
-	if got := viaNode(t, w.assertion(""), "KOUBEI_ISSUER=http://127.0.0.1:1", "KOUBEI_AUDIENCE="+w.Config.PublicURL.String(),
+	if got := viaNode(t, w.assertion(""), "KOUBEI_ISSUER=http://127.0.0.1:1", "KOUBEI_AUDIENCE="+w.Config.Web.PublicURL.String(),
 		"KOUBEI_JWKS_URL="+w.Public+"/.well-known/jwks.json"); got.status != http.StatusUnauthorized {
 		t.Errorf("another issuer's: got %v", got)
 	}

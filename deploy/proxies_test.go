@@ -22,6 +22,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"koubei-landing/internal/app"
+	"koubei-landing/internal/assertion"
 	"koubei-landing/internal/testworld"
 	"koubei-landing/koubeisim"
 )
@@ -247,7 +248,7 @@ func TestPartners(t *testing.T) {
 func TestForgedHeadersNeverArrive(t *testing.T) {
 	each(t, func(t *testing.T, r recipe) {
 		told := newSite(t, r)
-		quiet := newSite(t, r, func(c *app.Config) { c.ForwardCode, c.Assertions = false, app.Assertions{} })
+		quiet := newSite(t, r, func(c *app.Config) { c.Web.ForwardCode, c.Assertions = false, assertion.Config{} })
 		for name, s := range map[string]*site{"every header has a value": told, "some are empty": quiet} {
 			t.Run(name, func(t *testing.T) {
 				b, person := s.signedIn(testworld.Sales), testworld.Sales // no partner and no shops
@@ -462,7 +463,7 @@ func TestNoCodeInTheProxysLog(t *testing.T) {
 			}
 			return nil
 		})
-		if n := strings.Count(log, s.Config.CallbackPath); n < 4 {
+		if n := strings.Count(log, s.Config.Web.CallbackPath); n < 4 {
 			t.Errorf("got %d lines about the callback, want 4", n)
 		}
 		secrets := []string{landed, lost, url.QueryEscape(landed), b.Cookie(s.front, "koubei_session")}

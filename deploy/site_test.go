@@ -22,6 +22,7 @@ import (
 	"time"
 
 	"koubei-landing/internal/app"
+	"koubei-landing/internal/assertion"
 	"koubei-landing/internal/testworld"
 	"koubei-landing/koubeisim"
 )
@@ -54,20 +55,20 @@ func newSite(t *testing.T, r recipe, changes ...func(*app.Config)) *site {
 		if err != nil {
 			t.Fatal(err)
 		}
-		c.PublicURL, c.Targets.Public = here, here
-		if c.Targets.Home, err = c.Targets.ParseHome("/shop?partner_id={partner_id}"); err != nil {
+		c.Web.PublicURL = here
+		if c.Web.Home, err = c.Web.ParseHome("/shop?partner_id={partner_id}"); err != nil {
 			t.Fatal(err)
 		}
 		key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 		if err != nil {
 			t.Fatal(err)
 		}
-		c.Assertions = app.Assertions{Keys: []crypto.Signer{key}, Audiences: []string{here.String()}, TTL: time.Minute}
-		c.ForwardCode = true
-		c.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
+		c.Assertions = assertion.Config{Keys: []crypto.Signer{key}, Audiences: []string{here.String()}, TTL: time.Minute}
+		c.Web.ForwardCode = true
+		c.Web.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
 	}
 	w := testworld.New(t, append([]func(*app.Config){settings}, changes...)...)
-	if err := w.Koubei.SetLandingURL("http://" + front + w.Config.CallbackPath); err != nil {
+	if err := w.Koubei.SetLandingURL("http://" + front + w.Config.Web.CallbackPath); err != nil {
 		t.Fatal(err)
 	}
 	s := &site{World: w, t: t, front: "http://" + front, app: newEcho(t), checks: newChecks(t, w.Internal)}

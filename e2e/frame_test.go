@@ -86,8 +86,8 @@ func (b *tab) inside(kind, prefix string) *tab {
 // framedBy lets an origin show the service's pages.
 func framedBy(host string) func(*app.Config) {
 	return func(c *app.Config) {
-		c.Cookie.SameSite = http.SameSiteNoneMode
-		c.FrameAncestors = []string{"https://" + host + ":" + c.PublicURL.Port()}
+		c.Session.Cookie.SameSite = http.SameSiteNoneMode
+		c.Web.FrameAncestors = []string{"https://" + host + ":" + c.Web.PublicURL.Port()}
 	}
 }
 

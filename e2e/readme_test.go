@@ -94,10 +94,10 @@ func TestReadmeNginx(t *testing.T) {
 		t.Fatal(err)
 	}
 	w := testworld.New(t, func(c *app.Config) {
-		c.PublicURL, c.Targets.Public = here, here
+		c.Web.PublicURL = here
 	})
 	origin := "http://" + here.Host
-	if err := w.Koubei.SetLandingURL(origin + w.Config.CallbackPath); err != nil {
+	if err := w.Koubei.SetLandingURL(origin + w.Config.Web.CallbackPath); err != nil {
 		t.Fatal(err)
 	}
 	told := make(chan http.Header, 1)
@@ -155,7 +155,7 @@ func TestReadmeNginx(t *testing.T) {
 	}
 	b.Get(origin + "/last") // its line comes after the others
 	eventually(t, "nginx has logged everything", func() error {
-		if n := strings.Count(log(), w.Config.CallbackPath); n < 4 || !strings.Contains(log(), "/last") {
+		if n := strings.Count(log(), w.Config.Web.CallbackPath); n < 4 || !strings.Contains(log(), "/last") {
 			return fmt.Errorf("%d lines about the callback, want 4, and one about /last: %s", n, log())
 		}
 		return nil

@@ -127,11 +127,11 @@ func startSites(t *testing.T, changes ...func(*app.Config)) *sites {
 		t.Fatal(err)
 	}
 	s.World = testworld.New(t, append([]func(*app.Config){func(c *app.Config) {
-		c.PublicURL, c.Targets.Public = here, here
-		c.Cookie.Secure = true
+		c.Web.PublicURL = here
+		c.Session.Cookie.Secure = true
 		c.Alipay.Timeout, c.Alipay.AttemptTimeout = patience, patience // however long a test keeps an answer back
 	}}, changes...)...)
-	if err := s.Koubei.SetLandingURL(s.origin(isvHost) + s.Config.CallbackPath); err != nil {
+	if err := s.Koubei.SetLandingURL(s.origin(isvHost) + s.Config.Web.CallbackPath); err != nil {
 		t.Fatal(err)
 	}
 	behind, err := url.Parse(s.Public)
@@ -212,7 +212,7 @@ func (s *sites) framing(host, path, address string) string {
 type visitKey struct{}
 
 func (s *sites) toService(w http.ResponseWriter, r *http.Request) {
-	if r.URL.Path != s.Config.CallbackPath {
+	if r.URL.Path != s.Config.Web.CallbackPath {
 		s.service.ServeHTTP(w, r)
 		return
 	}

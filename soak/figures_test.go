@@ -172,7 +172,7 @@ func (w *world) manager(t *testing.T) *session.Manager {
 	t.Cleanup(func() { rdb.Close() })
 	m, err := session.New(session.Options{
 		Store:  store.New(store.Options{Redis: rdb, Prefix: "koubei:" + w.koubei.AppID() + ":", Timeout: 10 * time.Second}),
-		Sealer: sealer, Lifetime: 12 * time.Hour, Idle: 2 * time.Hour, Now: time.Now,
+		Sealer: sealer, Config: session.Config{Lifetime: 12 * time.Hour, Idle: 2 * time.Hour}, Now: time.Now,
 	})
 	if err != nil {
 		t.Fatal(err)

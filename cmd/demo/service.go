@@ -12,6 +12,7 @@ import (
 	"koubei-landing/internal/alipay"
 	"koubei-landing/internal/app"
 	"koubei-landing/internal/handler"
+	"koubei-landing/internal/landing"
 	"koubei-landing/internal/session"
 	"koubei-landing/koubeisim"
 )
@@ -33,33 +34,27 @@ func serviceConfig(koubei *koubeisim.Koubei, portal, isv, redisURL string, log *
 	if err != nil {
 		return app.Config{}, err
 	}
-	targets := handler.Targets{Public: here, Callback: callbackPath}
+	targets := handler.Targets{PublicURL: here, CallbackPath: callbackPath}
 	if targets.Home, err = targets.ParseHome(shopPath + "?partner_id={partner_id}"); err != nil {
 		return app.Config{}, err
 	}
 	return app.Config{
-		PublicListen:   "127.0.0.1:0",
-		InternalListen: "127.0.0.1:0",
-		PublicURL:      here,
-		CallbackPath:   callbackPath,
-		EntryURL:       portal + "/",
+		Web: handler.Config{
+			Targets: targets, EntryURL: portal + "/", ArrivalCheck: true,
+			MaxRequests: 1000, TrustedProxies: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")},
+		},
+		Landing: landing.Config{Confirm: true, Memory: 30 * 24 * time.Hour, Rate: 60},
 		Alipay: alipay.Config{
 			AppID: koubei.AppID(), PrivateKey: private, PublicKey: public, GatewayURL: gateway,
 			Timeout: 10 * time.Second, AttemptTimeout: 6 * time.Second,
 		},
-		Redis:           app.Redis{URL: redisURL, Mode: app.Single, Timeout: 500 * time.Millisecond, Prefix: "koubei:" + koubei.AppID() + ":"},
-		SealKeys:        [][]byte{seal},
-		SessionLifetime: 12 * time.Hour,
-		SessionIdle:     2 * time.Hour,
-		Cookie:          session.CookieOptions{Name: "koubei_session", SameSite: http.SameSiteLaxMode},
-		Targets:         targets,
-		ArrivalCheck:    true,
-		ConfirmSwitch:   true,
-		CallbackRate:    60,
-		TrustedProxies:  []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")},
-		MaxRequests:     1000,
-		ShutdownTimeout: 15 * time.Second,
-		Log:             log,
-		Now:             time.Now,
+		Redis: app.Redis{URL: redisURL, Mode: app.Single, Timeout: 500 * time.Millisecond, Prefix: "koubei:" + koubei.AppID() + ":"},
+		Session: session.Config{
+			SealKeys: [][]byte{seal}, Lifetime: 12 * time.Hour, Idle: 2 * time.Hour,
+			Cookie: session.CookieOptions{Name: "koubei_session", SameSite: http.SameSiteLaxMode},
+		},
+		Operations: app.Operations{PublicListen: "127.0.0.1:0", InternalListen: "127.0.0.1:0", ShutdownTimeout: 15 * time.Second},
+		Log:        log,
+		Now:        time.Now,
 	}, nil
 }

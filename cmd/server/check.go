@@ -11,7 +11,10 @@ import (
 
 	"github.com/redis/go-redis/v9/logging"
 
+	"koubei-landing/internal/alipay"
 	"koubei-landing/internal/app"
+	"koubei-landing/internal/handler"
+	"koubei-landing/internal/setting"
 )
 
 type checkCmd struct {
@@ -26,15 +29,8 @@ var errCheck = errors.New("check: something is wrong")
 // others describe.
 func (c *checkCmd) Run(w *world) error {
 	logging.Disable() // go-redis's own words on stderr would say again what the findings say
-	config, err := c.load(w)
-	wrong, ok := errors.AsType[problems](err)
-	if err != nil && !ok {
-		return err
-	}
-	if wrong != nil {
-		config = c.usable(w, wrong)
-	}
-	findings := slices.Concat(settingsFindings(wrong), app.Check(w.ctx, config))
+	config, wrong := c.parse(w)
+	findings := slices.Concat(settingsFindings(wrong), app.Check(w.ctx, usable(config, wrong)))
 	if err := c.print(w.stdout, findings); err != nil {
 		return err
 	}
@@ -54,39 +50,40 @@ func (c *checkCmd) print(w io.Writer, findings []app.Finding) error {
 	return e.Encode(findings)
 }
 
-// alipayWhole begins the problem that no single variable has: package alipay found that they don't go together. The check
-// of the keys says so itself, one by one.
-const alipayWhole = "ALIPAY_* "
+// alipayWhole stands for the gateway's settings together, where package alipay does not name them one by one. The check of
+// the keys lists what is wrong with them.
+const alipayWhole = "ALIPAY_*"
 
-// usable returns the settings of the gateway, of Redis and of how browsers come, each unless something is wrong with it.
-func (c *checkCmd) usable(w *world, wrong problems) app.Config {
-	var config app.Config
-	p := &parser{settings: c.settings}
-	p.secrets(w.getenv, &p.problems) // all said in wrong
-	if !concerns(wrong, "ALIPAY_") {
-		config.Alipay = p.alipay()
+// usable returns the settings without the groups that have a problem: they are not tried.
+func usable(c app.Config, wrong setting.Problems) app.Config {
+	if concerns(wrong, "ALIPAY_") {
+		c.Alipay = alipay.Config{}
 	}
-	if !concerns(wrong, "REDIS_") {
-		config.Redis = p.redis()
+	if concerns(wrong, "REDIS_") {
+		c.Redis = app.Redis{}
 	}
-	if !concerns(wrong, "PUBLIC_", "CALLBACK_RATE", "TRUSTED_PROXIES") {
-		p.clients(&config)
+	if concerns(wrong, "PUBLIC_", "CALLBACK_RATE", "TRUSTED_PROXIES") {
+		c.Web = handler.Config{}
 	}
-	return config
+	return c
 }
 
-func concerns(wrong problems, prefixes ...string) bool {
-	return slices.ContainsFunc(wrong, func(text string) bool {
-		return !strings.HasPrefix(text, alipayWhole) &&
-			slices.ContainsFunc(prefixes, func(prefix string) bool { return strings.HasPrefix(text, prefix) })
-	})
+func concerns(wrong setting.Problems, prefixes ...string) bool {
+	for _, p := range wrong {
+		for _, name := range p.Settings {
+			if name != alipayWhole && slices.ContainsFunc(prefixes, func(prefix string) bool { return strings.HasPrefix(name, prefix) }) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
-func settingsFindings(wrong problems) []app.Finding {
+func settingsFindings(wrong setting.Problems) []app.Finding {
 	var findings []app.Finding
-	for _, text := range wrong {
-		if !strings.HasPrefix(text, alipayWhole) {
-			findings = append(findings, app.Finding{Check: "settings", Level: app.Failure, Detail: text})
+	for _, p := range wrong {
+		if !p.Concerns(alipayWhole) {
+			findings = append(findings, app.Finding{Check: "settings", Level: app.Failure, Detail: strings.Join(p.Settings, ", ") + " " + p.Problem, Cure: p.Fix})
 		}
 	}
 	if len(findings) == 0 {

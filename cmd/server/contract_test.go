@@ -10,7 +10,7 @@ import (
 // contract is the contract's list of settings: with a ° what is secret, and behind = what a setting is by default, as far as
 // that is a value.
 var contract = strings.Fields(`
-	PUBLIC_LISTEN=:8080 INTERNAL_LISTEN=127.0.0.1:9090 PUBLIC_URL=http://localhost:8080 CALLBACK_PATH=/koubei/callback
+	ACCESS_LOG=public OPERATOR_MEMORY=720h REDIS_CA_FILE REDIS_CERT_FILE REDIS_KEY_FILE PUBLIC_LISTEN=:8080 INTERNAL_LISTEN=127.0.0.1:9090 PUBLIC_URL=http://localhost:8080 CALLBACK_PATH=/koubei/callback
 	ALIPAY_APP_ID ALIPAY_APP_PRIVATE_KEY° ALIPAY_PUBLIC_KEY° ALIPAY_APP_CERT_FILE ALIPAY_CERT_FILE ALIPAY_ROOT_CERT_FILE
 	ALIPAY_ENCRYPT_KEY° ALIPAY_APP_AUTH_TOKEN° ALIPAY_GATEWAY_URL=https://openapi.alipay.com/gateway.do ALIPAY_ALLOW_HTTP=false
 	ALIPAY_SIGN_TYPE=RSA2 ALIPAY_CHARSET=utf-8 ALIPAY_TIMEOUT=10s ALIPAY_ATTEMPT_TIMEOUT=6s

@@ -12,6 +12,8 @@ import (
 	"syscall"
 
 	"github.com/alecthomas/kong"
+
+	"koubei-landing/internal/setting"
 )
 
 // Exit codes.
@@ -37,7 +39,7 @@ type cli struct {
 	Version     versionCmd     `cmd:"" help:"Print the version."`
 }
 
-// world is what a command may touch.
+// world is what a command may use.
 type world struct {
 	ctx            context.Context
 	getenv         func(string) string
@@ -89,8 +91,8 @@ func report(err error, stderr io.Writer) int {
 	if err == nil {
 		return exitOK
 	}
-	if p, ok := errors.AsType[problems](err); ok {
-		fmt.Fprint(stderr, p.Error())
+	if p, ok := errors.AsType[setting.Problems](err); ok {
+		fmt.Fprintln(stderr, "server:", p)
 		return exitUsage
 	}
 	if !errors.Is(err, errCheck) { // what that found is printed already

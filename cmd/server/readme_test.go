@@ -59,7 +59,7 @@ func settingsTable() string {
 
 func settingsRows() []row {
 	var rows []row
-	for f := range reflect.TypeFor[settings]().Fields() {
+	for f := range new(settings).fields() {
 		r := row{variable: "`" + variable(flagName(f)) + "`", meaning: f.Tag.Get("help")}
 		if name, ok := f.Tag.Lookup("secret"); ok {
 			r.variable = "`" + name + "` °"

@@ -28,15 +28,15 @@ func tracing(ctx context.Context, getenv func(string) string, log *slog.Logger) 
 		strings.EqualFold(getenv("OTEL_SDK_DISABLED"), "true") || getenv("OTEL_TRACES_EXPORTER") == "none" {
 		return nil, nil
 	}
-	var p problems
+	p := &parser{}
 	if exporter := getenv("OTEL_TRACES_EXPORTER"); exporter != "" && exporter != "otlp" {
-		p.add("OTEL_TRACES_EXPORTER", "is %q: use otlp or none", exporter)
+		p.invalid("OTEL_TRACES_EXPORTER", exporter, "use otlp or none")
 	}
 	if protocol := first("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL"); protocol != "" && protocol != "http/protobuf" {
-		p.add("OTEL_EXPORTER_OTLP_PROTOCOL", "is %q: only http/protobuf is spoken here, usually on port 4318", protocol)
+		p.invalid("OTEL_EXPORTER_OTLP_PROTOCOL", protocol, "use http/protobuf, usually on port 4318: the service has no other")
 	}
-	if len(p) > 0 {
-		return nil, p
+	if err := p.problems.Err(); err != nil {
+		return nil, err
 	}
 	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) { log.Warn("tracing", "error", err) }))
 	exporter, err := otlptracehttp.New(ctx)

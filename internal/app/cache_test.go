@@ -88,7 +88,7 @@ func pipe(to io.Writer, from io.Reader, pass func([]byte) bool) {
 
 // cached starts a world with a cache, and a second replica behind a wire.
 func cached(t *testing.T, ttl time.Duration) (*testworld.World, *testworld.Service, *wire) {
-	w := testworld.New(t, func(c *app.Config) { c.SessionCacheTTL = ttl })
+	w := testworld.New(t, func(c *app.Config) { c.Session.CacheTTL = ttl })
 	line := newWire(t, w.Redis.Addr())
 	return w, w.Replica(func(c *app.Config) { c.Redis.URL = "redis://" + line.addr + "/0" }), line
 }

@@ -11,21 +11,21 @@ import (
 func checkProxies(c Config) Finding {
 	f := Finding{"proxies", OK, "", ""}
 	switch {
-	case c.PublicURL == nil:
+	case c.Web.PublicURL == nil:
 		return Finding{f.Check, Skipped, "the settings come first", ""}
-	case len(c.TrustedProxies) > 0:
-		f.Detail = fmt.Sprintf("X-Forwarded-For is believed from %d networks", len(c.TrustedProxies))
-	case c.CallbackRate == 0:
+	case len(c.Web.TrustedProxies) > 0:
+		f.Detail = fmt.Sprintf("X-Forwarded-For is believed from %d networks", len(c.Web.TrustedProxies))
+	case c.Landing.Rate == 0:
 		f.Detail = "no limit counts clients, so X-Forwarded-For doesn't matter"
-	case c.PublicURL.Scheme == "https":
+	case c.Web.PublicURL.Scheme == "https":
 		f.Level, f.Detail = Warning, "PUBLIC_URL is https, which a proxy in front must speak"
-	case onLoopback(c.PublicListen) && !isLoopback(c.PublicURL.Hostname()):
+	case onLoopback(c.Operations.PublicListen) && !isLoopback(c.Web.PublicURL.Hostname()):
 		f.Level, f.Detail = Warning, "only a proxy on this machine can reach PUBLIC_LISTEN"
 	default:
 		f.Detail = "no proxy is expected in front: X-Forwarded-For is believed from nobody"
 	}
 	if f.Level == Warning {
-		f.Detail += fmt.Sprintf(", but TRUSTED_PROXIES is empty: all visitors share one limit of %d landings a minute", c.CallbackRate)
+		f.Detail += fmt.Sprintf(", but TRUSTED_PROXIES is empty: all visitors share one limit of %d landings a minute", c.Landing.Rate)
 		f.Cure = "Set TRUSTED_PROXIES to the networks of the proxies in front, or CALLBACK_RATE to 0."
 	}
 	return f

@@ -28,9 +28,10 @@ func TestCheckOfProxies(t *testing.T) {
 	} {
 		public, err := url.Parse(row.public)
 		must(t, err)
-		c := app.Config{PublicURL: public, PublicListen: row.listen, CallbackRate: row.rate}
+		var c app.Config
+		c.Web.PublicURL, c.Operations.PublicListen, c.Landing.Rate = public, row.listen, row.rate
 		if row.trusted {
-			c.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}
+			c.Web.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}
 		}
 		f := find(app.Check(t.Context(), c), "proxies")
 		if f.Level != row.want || !strings.Contains(f.Detail, row.detail) || (f.Cure == "") != (row.want == app.OK) {

@@ -3,81 +3,64 @@
 package app
 
 import (
-	"crypto"
+	"crypto/tls"
+	"crypto/x509"
 	"log/slog"
-	"net/netip"
-	"net/url"
 	"time"
 
 	"go.opentelemetry.io/otel/trace"
 
 	"koubei-landing/internal/alipay"
+	"koubei-landing/internal/assertion"
 	"koubei-landing/internal/handler"
+	"koubei-landing/internal/landing"
 	"koubei-landing/internal/session"
 )
 
-// Config is all that the service is told, parsed.
+// Config is the parsed settings, in one group for each package that uses them.
 type Config struct {
-	PublicListen   string
-	InternalListen string
+	Web        handler.Config
+	Landing    landing.Config
+	Alipay     alipay.Config
+	Redis      Redis
+	Session    session.Config
+	Assertions assertion.Config
+	Operations Operations
 
-	PublicURL    *url.URL
-	CallbackPath string
-	EntryURL     string
-
-	Alipay alipay.Config
-	Redis  Redis
-
-	SealKeys        [][]byte
-	SessionLifetime time.Duration
-	SessionIdle     time.Duration
-	SessionCacheTTL time.Duration
-	Cookie          session.CookieOptions
-
-	Targets        handler.Targets
-	FrameAncestors []string
-	CORSOrigins    []string
-	ArrivalCheck   bool
-	ConfirmSwitch  bool
-	ForwardCode    bool
-	AdminToken     string
-
-	Assertions Assertions
-
-	CallbackRate   int // landings a minute and client; 0 turns the limit off
-	TrustedProxies []netip.Prefix
-	MaxRequests    int
-
-	ShutdownDelay   time.Duration
-	ShutdownTimeout time.Duration
-
-	// Tracing makes spans of requests, Redis commands and exchanges; nil where nothing is traced.
+	// Tracing makes spans of requests, Redis commands and exchanges. Nothing is traced when it is nil.
 	Tracing trace.TracerProvider
 
 	Log *slog.Logger
 	Now func() time.Time
 
-	// Listening, when set, is told the addresses as soon as both listeners stand.
+	// Listening, when set, is called with the addresses once both listeners are open.
 	Listening func(public, internal string)
 }
 
-// Assertions say how identities are signed; without keys they are not.
-type Assertions struct {
-	Keys      []crypto.Signer
-	Audiences []string
-	TTL       time.Duration
+// Operations is where the service listens and how it shuts down. An address is host:port or unix:/path.
+type Operations struct {
+	PublicListen   string
+	InternalListen string
+
+	ShutdownDelay   time.Duration // unready but serving
+	ShutdownTimeout time.Duration // then finishing what is in flight
 }
 
-// Redis says where sessions and the ledger are kept.
+// Redis is where sessions and the ledger are stored.
 type Redis struct {
 	URL      string
 	Mode     RedisMode
-	Timeout  time.Duration
-	Prefix   string
-	Replicas int
+	Timeout  time.Duration // of one command, connecting included
+	Prefix   string        // of every key
+	Replicas int           // that must have a write before it counts
+
+	// Authorities, when set, replace the system's in the verification of Redis's certificate. Certificate, when set, is
+	// the client's own. Both concern connections to Redis alone, and need rediss://.
+	Authorities *x509.CertPool
+	Certificate *tls.Certificate
 }
 
-// RedisMode says how REDIS_URL is to be read.
+// RedisMode says how REDIS_URL is read.
 type RedisMode string
 
 // The modes.

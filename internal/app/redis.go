@@ -1,6 +1,7 @@
 package app
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net/url"
@@ -47,6 +48,9 @@ func openSingle(c Redis) (redis.UniversalClient, error) {
 	if o.PoolSize == 0 {
 		o.PoolSize = poolSize
 	}
+	if err := c.secure(o.TLSConfig); err != nil {
+		return nil, err
+	}
 	return redis.NewClient(o), nil
 }
 
@@ -59,6 +63,9 @@ func openSentinel(c Redis) (redis.UniversalClient, error) {
 	o.ContextTimeoutEnabled, o.DisableIdentity = true, true
 	if o.PoolSize == 0 {
 		o.PoolSize = poolSize
+	}
+	if err := c.secure(o.TLSConfig); err != nil {
+		return nil, err
 	}
 	return redis.NewFailoverClient(o), nil
 }
@@ -74,6 +81,9 @@ func openCluster(c Redis) (redis.UniversalClient, error) {
 	if o.PoolSize == 0 {
 		o.PoolSize = poolSize
 	}
+	if err := c.secure(o.TLSConfig); err != nil {
+		return nil, err
+	}
 	return redis.NewClusterClient(o), nil
 }
 
@@ -88,4 +98,22 @@ func errURL(err error) error {
 		return errors.New("the address is not a URL that go-redis can read: write redis://, rediss:// or unix://")
 	}
 	return fmt.Errorf("the address can't be used: %w", err)
+}
+
+// secure gives the authorities and the client's certificate to a connection over TLS. It fails without TLS, which the
+// scheme rediss:// turns on.
+func (c Redis) secure(t *tls.Config) error {
+	if c.Authorities == nil && c.Certificate == nil {
+		return nil
+	}
+	if t == nil {
+		return errors.New("REDIS_CA_FILE and REDIS_CERT_FILE need TLS: write rediss://")
+	}
+	if c.Authorities != nil {
+		t.RootCAs = c.Authorities
+	}
+	if c.Certificate != nil {
+		t.Certificates = []tls.Certificate{*c.Certificate}
+	}
+	return nil
 }

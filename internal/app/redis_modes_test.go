@@ -105,7 +105,7 @@ func testOperations(t *testing.T, d deployment, replicas int) {
 				form.Set(m[1], m[2])
 			}
 			form.Set("decision", "yes")
-			a := b.Post(w.Public+w.Config.CallbackPath+"/switch", form)
+			a := b.Post(w.Public+w.Config.Web.CallbackPath+"/switch", form)
 			return errors.Join(want(page, http.StatusOK), landedFor(b, w, a, testworld.Merchant))
 		}},
 		{"list", func(t *testing.T) error {

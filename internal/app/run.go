@@ -18,25 +18,25 @@ func Run(ctx context.Context, c Config) error {
 		return err
 	}
 	defer s.redis.Close()
-	public, err := net.Listen("tcp", c.PublicListen)
+	public, err := listen(c.Operations.PublicListen)
 	if err != nil {
 		return fmt.Errorf("PUBLIC_LISTEN: %w", err)
 	}
 	defer public.Close()
-	internal, err := net.Listen("tcp", c.InternalListen)
+	internal, err := listen(c.Operations.InternalListen)
 	if err != nil {
 		return fmt.Errorf("INTERNAL_LISTEN: %w", err)
 	}
 	defer internal.Close()
 	if c.Listening != nil {
-		c.Listening(public.Addr().String(), internal.Addr().String())
+		c.Listening(spelled(public), spelled(internal))
 	}
-	c.Log.Info("serving", "public", public.Addr().String(), "internal", internal.Addr().String())
+	c.Log.Info("serving", "public", spelled(public), "internal", spelled(internal))
 	return s.serve(ctx, c, public, internal)
 }
 
 func (s *service) serve(ctx context.Context, c Config, public, internal net.Listener) error {
-	browsers := serverForStrangers(traced(s.handler.Public(), c.Tracing, true), s.patience, c.Log)
+	browsers := serverForStrangers(traced(s.handler.Public(), c.Tracing, true), s.lander.Patience(), c.Log)
 	proxies := serverFor(traced(s.handler.Internal(), c.Tracing, false), c.Log)
 	watching, stop := context.WithCancel(context.Background())
 	defer stop()
@@ -56,10 +56,10 @@ func (s *service) serve(ctx context.Context, c Config, public, internal net.List
 // drain finishes what was begun. http.Server.Shutdown refuses new connections at once, which a browser takes for a
 // broken site: so new requests are told to come back first, and the listeners close when nothing is left.
 func (s *service) drain(c Config, browsers, proxies *http.Server) error {
-	c.Log.Info("shutting down", "delay", c.ShutdownDelay.String(), "timeout", c.ShutdownTimeout.String())
+	c.Log.Info("shutting down", "delay", c.Operations.ShutdownDelay.String(), "timeout", c.Operations.ShutdownTimeout.String())
 	s.handler.Unready()
-	<-time.After(c.ShutdownDelay)
-	ctx, cancel := context.WithTimeout(context.Background(), c.ShutdownTimeout)
+	<-time.After(c.Operations.ShutdownDelay)
+	ctx, cancel := context.WithTimeout(context.Background(), c.Operations.ShutdownTimeout)
 	defer cancel()
 	for _, done := range []func() <-chan struct{}{s.handler.Drain, s.lander.Told} {
 		select {

@@ -2,7 +2,6 @@ package app
 
 import (
 	"errors"
-	"fmt"
 	"log/slog"
 	"net/http"
 	"time"
@@ -15,88 +14,76 @@ import (
 	"koubei-landing/internal/landing"
 	"koubei-landing/internal/metrics"
 	"koubei-landing/internal/session"
-	"koubei-landing/internal/store"
 )
 
 // exchanges is how many may be under way at once: each is a second of the gateway's and a millisecond of ours.
 const exchanges = 64
 
-// service is everything, put together.
+// service is what runs until the shutdown.
 type service struct {
 	redis    redis.UniversalClient
 	handler  *handler.Handler
 	lander   *landing.Lander
 	sessions *session.Manager
-	store    *store.Store
-	gateway  *alipay.Client
-	patience time.Duration
 }
 
-// build puts the service together; nothing is asked of anyone yet.
+// build puts the service together. It sends nothing to Redis or to the gateway.
 func build(c Config) (*service, error) {
 	m := metrics.New()
-	c.Alipay.MaxConns = exchanges
-	c.Alipay.Now = c.Now
-	c.Alipay.OnAttempt = func(a alipay.Attempt) {
+	gateway, err := newGateway(c, m)
+	if err != nil {
+		return nil, err
+	}
+	watchCertificates(m, c.Alipay.Certificates)
+	b, err := openBackend(c)
+	if err != nil {
+		return nil, err
+	}
+	m.WatchPool(b.redis.PoolStats)
+	lander := landing.New(landing.Options{
+		Config: c.Landing, Limit: rateLimit(c.Landing.Rate),
+		AppID: c.Alipay.AppID, Gateway: gateway, Sessions: b.sessions, Store: b.store, Sealer: b.sealer,
+		ExchangeTimeout: c.Alipay.Timeout, Concurrency: exchanges,
+		OnStarted: m.SessionStarted, OnReplaced: func() { m.SessionsEnded(metrics.Replaced, 1) },
+		Log: c.Log, Now: c.Now,
+	})
+	assertions, err := newIssuer(c)
+	if err != nil {
+		return nil, errors.Join(err, b.redis.Close())
+	}
+	h, err := handler.New(handler.Options{
+		Config: c.Web, AppID: c.Alipay.AppID,
+		Landing: lander, Sessions: b.sessions, Cookies: session.NewCookies(c.Session.Cookie), Store: b.store,
+		Metrics: m, Assertions: assertions,
+		Log: c.Log, Now: c.Now,
+	})
+	if err != nil {
+		return nil, errors.Join(err, b.redis.Close())
+	}
+	return &service{redis: b.redis, handler: h, lander: lander, sessions: b.sessions}, nil
+}
+
+// newGateway returns the gateway's client, and logs what it warns of.
+func newGateway(c Config, m *metrics.Metrics) (*alipay.Client, error) {
+	o := c.Alipay
+	o.MaxConns = exchanges
+	o.Now = c.Now
+	o.OnAttempt = func(a alipay.Attempt) {
 		m.Attempt(string(a.Outcome), a.Duration, a.Retry)
 		c.Log.Debug("exchange attempt", slog.String("outcome", string(a.Outcome)),
 			slog.Duration("took", a.Duration), slog.String("trace_id", a.TraceID), slog.Bool("retry", a.Retry))
 	}
 	if c.Tracing != nil {
-		c.Alipay.Tracer = c.Tracing.Tracer(tracerName)
+		o.Tracer = c.Tracing.Tracer(tracerName)
 	}
-	gateway, err := alipay.New(c.Alipay)
+	gateway, err := alipay.New(o)
 	if err != nil {
 		return nil, err
 	}
 	for _, w := range gateway.Warnings() {
 		c.Log.Warn(w)
 	}
-	watchCertificates(m, c.Alipay.Certificates)
-	sealer, err := session.NewSealer(c.SealKeys...)
-	if err != nil {
-		return nil, err
-	}
-	rdb, err := OpenRedis(c.Redis)
-	if err != nil {
-		return nil, fmt.Errorf("REDIS_URL: %w", err)
-	}
-	if err := traceRedis(rdb, c.Tracing); err != nil {
-		return nil, errors.Join(err, rdb.Close())
-	}
-	m.WatchPool(rdb.PoolStats)
-	s := &service{redis: rdb, gateway: gateway}
-	s.store = store.New(store.Options{Redis: rdb, Prefix: c.Redis.Prefix, Timeout: c.Redis.Timeout, Replicas: c.Redis.Replicas})
-	s.sessions, err = session.New(session.Options{
-		Store: s.store, Sealer: sealer, Lifetime: c.SessionLifetime, Idle: c.SessionIdle, CacheTTL: c.SessionCacheTTL, Now: c.Now,
-	})
-	if err != nil {
-		return nil, errors.Join(err, rdb.Close())
-	}
-	s.lander = landing.New(landing.Options{
-		AppID: c.Alipay.AppID, Gateway: gateway, Sessions: s.sessions, Store: s.store, Sealer: sealer,
-		Limit: rateLimit(c.CallbackRate), Confirm: c.ConfirmSwitch,
-		ExchangeTimeout: c.Alipay.Timeout, Concurrency: exchanges,
-		OnStarted: m.SessionStarted, OnReplaced: func() { m.SessionsEnded(metrics.Replaced, 1) },
-		Log: c.Log, Now: c.Now,
-	})
-	s.patience = s.lander.Patience()
-	assertions, err := newIssuer(c)
-	if err != nil {
-		return nil, errors.Join(err, rdb.Close())
-	}
-	s.handler, err = handler.New(handler.Options{
-		AppID: c.Alipay.AppID, PublicURL: c.PublicURL, CallbackPath: c.CallbackPath, EntryURL: c.EntryURL,
-		Targets: c.Targets, FrameAncestors: c.FrameAncestors, CORSOrigins: c.CORSOrigins,
-		ArrivalCheck: c.ArrivalCheck, ForwardCode: c.ForwardCode, AdminToken: c.AdminToken,
-		MaxRequests: c.MaxRequests, TrustedProxies: c.TrustedProxies,
-		Landing: s.lander, Sessions: s.sessions, Cookies: session.NewCookies(c.Cookie), Store: s.store, Metrics: m, Assertions: assertions,
-		Log: c.Log, Now: c.Now,
-	})
-	if err != nil {
-		return nil, errors.Join(err, rdb.Close())
-	}
-	return s, nil
+	return gateway, nil
 }
 
 // newIssuer returns what signs assertions, nil without keys.
@@ -105,7 +92,7 @@ func newIssuer(c Config) (*assertion.Issuer, error) {
 		return nil, nil
 	}
 	return assertion.New(assertion.Options{
-		Keys: c.Assertions.Keys, Issuer: c.PublicURL.String(), Audiences: c.Assertions.Audiences, TTL: c.Assertions.TTL, Now: c.Now,
+		Config: c.Assertions, Issuer: c.Web.PublicURL.String(), Now: c.Now,
 	})
 }
 

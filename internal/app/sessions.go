@@ -3,26 +3,60 @@ package app
 import (
 	"context"
 	"errors"
+	"fmt"
+
+	"github.com/redis/go-redis/v9"
 
 	"koubei-landing/internal/session"
+	"koubei-landing/internal/store"
 )
 
-// Sessions lists the live sessions of an operator. It fails with store.ErrUnavailable.
-func Sessions(ctx context.Context, c Config, operatorID string) ([]session.Session, error) {
-	s, err := build(c)
+// backend is what reads and writes sessions: all that listing and revoking them needs.
+type backend struct {
+	redis    redis.UniversalClient
+	store    *store.Store
+	sealer   *session.Sealer
+	sessions *session.Manager
+}
+
+// openBackend returns the backend. It connects at the first command. The caller closes redis.
+func openBackend(c Config) (*backend, error) {
+	sealer, err := session.NewSealer(c.Session.SealKeys...)
 	if err != nil {
 		return nil, err
 	}
-	found, err := s.sessions.List(ctx, operatorID)
-	return found, errors.Join(err, s.redis.Close())
+	rdb, err := OpenRedis(c.Redis)
+	if err != nil {
+		return nil, fmt.Errorf("REDIS_URL: %w", err)
+	}
+	if err := traceRedis(rdb, c.Tracing); err != nil {
+		return nil, errors.Join(err, rdb.Close())
+	}
+	b := &backend{redis: rdb, sealer: sealer}
+	b.store = store.New(store.Options{Redis: rdb, Prefix: c.Redis.Prefix, Timeout: c.Redis.Timeout, Replicas: c.Redis.Replicas})
+	b.sessions, err = session.New(session.Options{Config: c.Session, Store: b.store, Sealer: sealer, Now: c.Now})
+	if err != nil {
+		return nil, errors.Join(err, rdb.Close())
+	}
+	return b, nil
+}
+
+// Sessions lists the live sessions of an operator. It fails with store.ErrUnavailable.
+func Sessions(ctx context.Context, c Config, operatorID string) ([]session.Session, error) {
+	b, err := openBackend(c)
+	if err != nil {
+		return nil, err
+	}
+	found, err := b.sessions.List(ctx, operatorID)
+	return found, errors.Join(err, b.redis.Close())
 }
 
 // Revoke ends all sessions of an operator and returns how many there were. It fails with store.ErrUnavailable.
 func Revoke(ctx context.Context, c Config, operatorID string) (int, error) {
-	s, err := build(c)
+	b, err := openBackend(c)
 	if err != nil {
 		return 0, err
 	}
-	n, err := s.sessions.Revoke(ctx, operatorID)
-	return n, errors.Join(err, s.redis.Close())
+	n, err := b.sessions.Revoke(ctx, operatorID)
+	return n, errors.Join(err, b.redis.Close())
 }

@@ -71,8 +71,8 @@ func TestAssertions(t *testing.T) {
 	for name, key := range map[string]crypto.Signer{"ES256": ecKey(t, elliptic.P256()), "EdDSA": edKey(t)} {
 		t.Run(name, func(t *testing.T) {
 			now := time.Date(2026, 11, 22, 3, 4, 5, 0, time.UTC)
-			issuer, err := assertion.New(assertion.Options{Keys: []crypto.Signer{key, edKey(t)}, Issuer: "https://isv.example",
-				Audiences: []string{"https://isv.example", "reports"}, TTL: time.Minute, Now: func() time.Time { return now }})
+			issuer, err := assertion.New(assertion.Options{Issuer: "https://isv.example",
+				Config: assertion.Config{Keys: []crypto.Signer{key, edKey(t)}, Audiences: []string{"https://isv.example", "reports"}, TTL: time.Minute}, Now: func() time.Time { return now }})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -149,7 +149,7 @@ func verified(t *testing.T, i *assertion.Issuer, text, algorithm string) map[str
 }
 
 func TestTheCacheIsBoundedAndKeepsWhatIsUsed(t *testing.T) {
-	issuer, err := assertion.New(assertion.Options{Keys: []crypto.Signer{edKey(t)}, Issuer: "i", Audiences: []string{"a"}, TTL: time.Hour, Now: time.Now})
+	issuer, err := assertion.New(assertion.Options{Issuer: "i", Config: assertion.Config{Keys: []crypto.Signer{edKey(t)}, Audiences: []string{"a"}, TTL: time.Hour}, Now: time.Now})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -18,13 +18,18 @@ import (
 // ErrAudience says that an audience was asked for that the settings don't name.
 var ErrAudience = errors.New("assertion: unknown audience")
 
+// Config is the settings of assertions. Without keys there is no Issuer.
+type Config struct {
+	Keys      []crypto.Signer // the first signs, all are published
+	Audiences []string        // the first unless another is asked for
+	TTL       time.Duration
+}
+
 // Options is what an Issuer is made of.
 type Options struct {
-	Keys      []crypto.Signer // the first signs, all are published
-	Issuer    string
-	Audiences []string // the first unless another is asked for
-	TTL       time.Duration
-	Now       func() time.Time
+	Config
+	Issuer string
+	Now    func() time.Time
 }
 
 // Subject is what an assertion says.

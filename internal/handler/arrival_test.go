@@ -182,7 +182,7 @@ func TestTheNewestFourArrivalsAreKept(t *testing.T) {
 }
 
 func TestArrivalCheckOff(t *testing.T) {
-	w := testworld.New(t, func(c *app.Config) { c.ArrivalCheck = false })
+	w := testworld.New(t, func(c *app.Config) { c.Web.ArrivalCheck = false })
 	a := w.Browser().Get(w.Landing(w.Koubei.Issue(testworld.Merchant)))
 	if a.StatusCode != http.StatusSeeOther || a.Header.Get("Location") != "/" {
 		t.Errorf("got %d to %q, want 303 home at once", a.StatusCode, a.Header.Get("Location"))

@@ -14,6 +14,7 @@ import (
 	"github.com/go-jose/go-jose/v4"
 
 	"koubei-landing/internal/app"
+	"koubei-landing/internal/assertion"
 	"koubei-landing/internal/testworld"
 )
 
@@ -28,7 +29,7 @@ func TestVerifyAsserts(t *testing.T) {
 	}
 	keys := func(keys ...crypto.Signer) func(*app.Config) {
 		return func(c *app.Config) {
-			c.Assertions = app.Assertions{Keys: keys, Audiences: []string{c.PublicURL.String(), "reports"}, TTL: time.Minute}
+			c.Assertions = assertion.Config{Keys: keys, Audiences: []string{c.Web.PublicURL.String(), "reports"}, TTL: time.Minute}
 		}
 	}
 	w := testworld.New(t, keys(first))
@@ -37,7 +38,7 @@ func TestVerifyAsserts(t *testing.T) {
 	rotated := w.Replica(keys(second, first))
 	set := published(t, b, rotated)
 	claims := claimsOf(t, set, before, jose.ES256)
-	want := map[string]any{"iss": w.Config.PublicURL.String(), "aud": w.Config.PublicURL.String(), "sub": testworld.Provider.OperatorID,
+	want := map[string]any{"iss": w.Config.Web.PublicURL.String(), "aud": w.Config.Web.PublicURL.String(), "sub": testworld.Provider.OperatorID,
 		"app_id": w.Koubei.AppID(), "operator_type": "PROVIDER", "partner_id": "2088000000000001"}
 	for name, value := range want {
 		if claims[name] != value {

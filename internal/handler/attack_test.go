@@ -121,7 +121,7 @@ func TestAStolenCode(t *testing.T) {
 	signedIn := land(t, w, testworld.Sales)
 	for name, thief := range map[string]*testworld.Browser{"a fresh browser": w.Browser(), "a program": w.Program(), "one who is signed in": signedIn} {
 		thief.Header.Set("Accept", "application/json")
-		for _, address := range []string{link, marked, w.Public + w.Config.CallbackPath + "?code=" + codeOf(t, link)} {
+		for _, address := range []string{link, marked, w.Public + w.Config.Web.CallbackPath + "?code=" + codeOf(t, link)} {
 			a := thief.Land(address)
 			if a.Problem() != "code_used" && a.Problem() != "cookies_blocked" || a.SetsCookie("koubei_session=") {
 				t.Errorf("%s: got %d %q", name, a.StatusCode, a.Problem())
@@ -218,11 +218,11 @@ func TestOpenRedirects(t *testing.T) {
 
 func TestHeaderInjection(t *testing.T) {
 	w := testworld.New(t, func(c *app.Config) {
-		home, err := c.Targets.ParseHome("/p/{partner_id}")
+		home, err := c.Web.ParseHome("/p/{partner_id}")
 		if err != nil {
 			t.Fatal(err)
 		}
-		c.Targets.Home = home
+		c.Web.Home = home
 	})
 	const evil = "\r\nX-Evil: 1\r\nSet-Cookie: evil=1\r\n\r\n<script>alert(1)</script>"
 	b := w.Browser()
@@ -230,7 +230,7 @@ func TestHeaderInjection(t *testing.T) {
 		return a.Header.Get("X-Evil") != "" || strings.Contains(strings.Join(a.Header.Values("Set-Cookie"), ";"), "evil=1") ||
 			strings.HasPrefix(a.Header.Get("Content-Type"), "text/html") && strings.Contains(a.Body, "<script>alert")
 	}
-	path := w.Public + w.Config.CallbackPath
+	path := w.Public + w.Config.Web.CallbackPath
 	for _, address := range []string{
 		path + "?code=" + url.QueryEscape(evil), path + "?code=x&return_to=" + url.QueryEscape("/"+evil), path + "?code=x&x=" + url.QueryEscape(evil),
 		path + "?code=x&app_id=" + url.QueryEscape(evil), path + "?error=" + url.QueryEscape(evil), w.Public + "/" + url.PathEscape(evil),
@@ -362,7 +362,7 @@ func TestOversizeEverything(t *testing.T) {
 	b := land(t, w, testworld.Provider)
 	b.Header.Set("Accept", "application/json")
 	x := func(n int) string { return strings.Repeat("x", n) }
-	callback := w.Public + w.Config.CallbackPath
+	callback := w.Public + w.Config.Web.CallbackPath
 	for _, tt := range []struct {
 		name, address string
 		header        http.Header

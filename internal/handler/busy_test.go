@@ -13,7 +13,7 @@ import (
 // TestMoreThanMaxRequestsAreRefused fills the service twice: a place that is not given back, or given back twice, shows
 // in the second round.
 func TestMoreThanMaxRequestsAreRefused(t *testing.T) {
-	w := testworld.New(t, func(c *app.Config) { c.MaxRequests = 2 })
+	w := testworld.New(t, func(c *app.Config) { c.Web.MaxRequests = 2 })
 	proxy := land(t, w, testworld.Merchant)
 	for range 2 {
 		first, second := w.Browser(), w.Browser()
@@ -51,7 +51,7 @@ func wantOverloaded(t *testing.T, w *testworld.World, b *testworld.Browser, addr
 	t.Helper()
 	page := b.Get(address)
 	if page.StatusCode != http.StatusServiceUnavailable {
-		t.Errorf("%d in work: got %d, want 503", w.Config.MaxRequests, page.StatusCode)
+		t.Errorf("%d in work: got %d, want 503", w.Config.Web.MaxRequests, page.StatusCode)
 	}
 	checkErrorPage(t, page, code, "overloaded")
 	p := w.Program().Get(address)

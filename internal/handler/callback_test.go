@@ -110,7 +110,7 @@ func (tt refusal) try(t *testing.T, w *testworld.World, accept string) testworld
 	t.Helper()
 	query := strings.ReplaceAll(tt.query, "CODE", w.Koubei.Issue(testworld.Merchant))
 	query = strings.ReplaceAll(query, "APP", w.Koubei.AppID())
-	r, err := http.NewRequest(tt.method, w.Public+w.Config.CallbackPath+"?"+query, nil)
+	r, err := http.NewRequest(tt.method, w.Public+w.Config.Web.CallbackPath+"?"+query, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

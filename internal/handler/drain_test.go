@@ -72,7 +72,7 @@ func TestDrainingFinishesWhatWasBegun(t *testing.T) {
 }
 
 func TestUnreadyBeforeRefusing(t *testing.T) {
-	w := testworld.New(t, func(c *app.Config) { c.ShutdownDelay = time.Second })
+	w := testworld.New(t, func(c *app.Config) { c.Operations.ShutdownDelay = time.Second })
 	begun := time.Now()
 	w.Signal()
 	wantReady(t, w, w.Service, http.StatusServiceUnavailable)
@@ -86,7 +86,7 @@ func TestUnreadyBeforeRefusing(t *testing.T) {
 }
 
 func TestWhatTakesTooLongIsCutOff(t *testing.T) {
-	w := testworld.New(t, func(c *app.Config) { c.ShutdownTimeout = 200 * time.Millisecond })
+	w := testworld.New(t, func(c *app.Config) { c.Operations.ShutdownTimeout = 200 * time.Millisecond })
 	b := w.Browser()
 	link := arrive(t, b, w.Landing(w.Koubei.Issue(testworld.Provider)))
 	w.Koubei.Next(koubeisim.SpendThenHold)

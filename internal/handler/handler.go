@@ -11,8 +11,6 @@ package handler
 import (
 	"log/slog"
 	"net/http"
-	"net/netip"
-	"net/url"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -28,18 +26,8 @@ import (
 
 // Options is what a Handler is made of.
 type Options struct {
-	AppID          string
-	PublicURL      *url.URL
-	CallbackPath   string
-	EntryURL       string
-	Targets        Targets
-	FrameAncestors []string
-	CORSOrigins    []string
-	ArrivalCheck   bool
-	ForwardCode    bool
-	AdminToken     string // none: no admin pages
-	MaxRequests    int
-	TrustedProxies []netip.Prefix
+	Config
+	AppID string
 
 	Landing  *landing.Lander
 	Sessions *session.Manager

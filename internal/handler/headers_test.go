@@ -73,10 +73,10 @@ func TestEveryAnswerSaysHowItMayBeUsed(t *testing.T) {
 	for scheme, hsts := range map[string][]string{"http": nil, "https": {"max-age=31536000"}} {
 		t.Run(scheme, func(t *testing.T) {
 			w := testworld.New(t, func(c *app.Config) {
-				public := *c.PublicURL
+				public := *c.Web.PublicURL
 				public.Scheme = scheme
-				c.PublicURL, c.CallbackPath, c.Targets.Callback = &public, "/arrive", "/arrive"
-				c.AdminToken = adminToken
+				c.Web.PublicURL, c.Web.CallbackPath = &public, "/arrive"
+				c.Web.AdminToken = adminToken
 			})
 			want := wanted{hsts: hsts, ids: map[string]bool{}}
 			visited := map[string]bool{}
@@ -90,7 +90,7 @@ func TestEveryAnswerSaysHowItMayBeUsed(t *testing.T) {
 			walk(whileAllIsWell(t, w))
 			w.Redis.Kill()
 			walk(withoutRedis(w))
-			for _, route := range publicRoutes(t, w.Config.PublicURL, "") {
+			for _, route := range publicRoutes(t, w.Config.Web.PublicURL, "") {
 				if !visited[route] {
 					t.Errorf("%s was not looked at", route)
 				}
@@ -204,16 +204,16 @@ func asset(t *testing.T, w *testworld.World) string {
 func TestThePolicyNamesWhatTheSettingsAllow(t *testing.T) {
 	const koubei, shop = "https://e.koubei.example", "https://shop.example"
 	w := testworld.New(t, func(c *app.Config) {
-		c.FrameAncestors = []string{koubei, shop}
-		c.Targets.Origins = []string{shop}
+		c.Web.FrameAncestors = []string{koubei, shop}
+		c.Web.ReturnToOrigins = []string{shop}
 	})
 	const policy = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; base-uri 'none'; form-action 'self' " + shop + "; frame-ancestors "
 	want := wanted{policy: policy + koubei + " " + shop, referrer: "no-referrer", ids: map[string]bool{}}
-	for _, path := range []string{"/", "/session", "/nothing", w.Config.CallbackPath} {
+	for _, path := range []string{"/", "/session", "/nothing", w.Config.Web.CallbackPath} {
 		want.check(t, path, w.Browser().Get(w.Public+path))
 	}
 	want.policy = policy + "*"
-	want.check(t, "blocked", w.Browser().Get(w.Public+w.Config.CallbackPath+"?code=x&arrived="+strconv.FormatInt(w.Clock.Now().Unix(), 10)))
+	want.check(t, "blocked", w.Browser().Get(w.Public+w.Config.Web.CallbackPath+"?code=x&arrived="+strconv.FormatInt(w.Clock.Now().Unix(), 10)))
 }
 
 // A sign-out takes the pages out of the browser's cache: the back button must not show them to the next person. Without

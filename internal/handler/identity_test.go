@@ -172,7 +172,7 @@ func TestSignOut(t *testing.T) {
 }
 
 func TestACrossSiteSignOutIsRefused(t *testing.T) {
-	w := testworld.New(t, func(c *app.Config) { c.CORSOrigins = []string{"https://shop.example"} })
+	w := testworld.New(t, func(c *app.Config) { c.Web.CORSOrigins = []string{"https://shop.example"} })
 	b := land(t, w, testworld.Provider)
 	for _, tt := range []struct {
 		name, site, origin string
@@ -204,7 +204,7 @@ func TestSessionsEndByTheClock(t *testing.T) {
 		want   []int
 	}{
 		{"idle", func(*app.Config) {}, []time.Duration{time.Hour, time.Hour + 50*time.Minute, 2 * time.Hour}, []int{200, 200, 401}},
-		{"lifetime", func(c *app.Config) { c.SessionIdle = 0 }, []time.Duration{11*time.Hour + 59*time.Minute, 2 * time.Minute}, []int{200, 401}},
+		{"lifetime", func(c *app.Config) { c.Session.Idle = 0 }, []time.Duration{11*time.Hour + 59*time.Minute, 2 * time.Minute}, []int{200, 401}},
 		{"lifetime though read", func(*app.Config) {}, []time.Duration{100 * time.Minute, 100 * time.Minute, 100 * time.Minute, 100 * time.Minute, 100 * time.Minute, 100 * time.Minute, 100 * time.Minute, 30 * time.Minute}, []int{200, 200, 200, 200, 200, 200, 200, 401}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -221,7 +221,7 @@ func TestSessionsEndByTheClock(t *testing.T) {
 }
 
 func TestAnEntryEndsBeforeItsSession(t *testing.T) {
-	w := testworld.New(t, func(c *app.Config) { c.SessionIdle = 0 })
+	w := testworld.New(t, func(c *app.Config) { c.Session.Idle = 0 })
 	b := land(t, w, with("2088000000000001"))
 	w.Clock.Turn(11 * time.Hour)
 	if a := b.Land(w.Landing(w.Koubei.Issue(with("2088000000000002")))); a.StatusCode != http.StatusSeeOther {
@@ -237,7 +237,7 @@ func TestAnEntryEndsBeforeItsSession(t *testing.T) {
 }
 
 func TestPages(t *testing.T) {
-	w := testworld.New(t, func(c *app.Config) { c.EntryURL = "https://koubei.example/app" })
+	w := testworld.New(t, func(c *app.Config) { c.Web.EntryURL = "https://koubei.example/app" })
 	signedIn := land(t, w, testworld.Provider)
 	for _, tt := range []struct {
 		path   string
@@ -299,7 +299,7 @@ func TestTooMuch(t *testing.T) {
 	if a := b.Do(r); a.Problem() != "headers_too_large" || a.StatusCode != http.StatusRequestHeaderFieldsTooLarge {
 		t.Errorf("headers: got %d %q", a.StatusCode, a.Problem())
 	}
-	if a := b.Post(w.Public+w.Config.CallbackPath+"/switch", map[string][]string{"x": {strings.Repeat("x", 20000)}}); a.Problem() != "too_large" || a.StatusCode != http.StatusRequestEntityTooLarge {
+	if a := b.Post(w.Public+w.Config.Web.CallbackPath+"/switch", map[string][]string{"x": {strings.Repeat("x", 20000)}}); a.Problem() != "too_large" || a.StatusCode != http.StatusRequestEntityTooLarge {
 		t.Errorf("form: got %d %q", a.StatusCode, a.Problem())
 	}
 }

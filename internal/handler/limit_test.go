@@ -14,9 +14,9 @@ import (
 
 func limited(rate int, proxies ...string) func(*app.Config) {
 	return func(c *app.Config) {
-		c.CallbackRate = rate
+		c.Landing.Rate = rate
 		for _, p := range proxies {
-			c.TrustedProxies = append(c.TrustedProxies, netip.MustParsePrefix(p))
+			c.Web.TrustedProxies = append(c.Web.TrustedProxies, netip.MustParsePrefix(p))
 		}
 	}
 }
@@ -41,7 +41,7 @@ func TestOnlyClaimsCountTowardTheLimit(t *testing.T) {
 		w.Browser().Get(w.Landing(w.Koubei.Issue(testworld.Provider)))
 		b.Get(landed[0])
 		w.Program().Get(landed[1])
-		b.Get(w.Public + w.Config.CallbackPath + "?code=")
+		b.Get(w.Public + w.Config.Web.CallbackPath + "?code=")
 		b.Get(w.Landing(w.Koubei.Issue(testworld.Provider)) + "&return_to=//evil.example")
 		r, _ := http.NewRequest(http.MethodHead, w.Landing(w.Koubei.Issue(testworld.Provider)), nil)
 		b.Do(r)

@@ -61,7 +61,7 @@ func TestOneLineARequest(t *testing.T) {
 	signedIn := land(t, w, testworld.Provider)
 	static := asset(t, w)
 	before := len(logged(t, w, func(l logLine) bool { return l["msg"] == "request" }))
-	callback := w.Config.CallbackPath
+	callback := w.Config.Web.CallbackPath
 	landing := func() string { return w.Landing(w.Koubei.Issue(testworld.Provider)) + "&" }
 	rows := []struct {
 		method, address string // with the beginning of its query
@@ -167,8 +167,8 @@ func TestOneLineALanding(t *testing.T) {
 	check("nobody's business", nobody.Get(w.Public+"/session"), "", nil)
 
 	check("a thief", program.Get(link), "code_used", nil)
-	check("no code", program.Get(w.Public+w.Config.CallbackPath), "invalid_code", nil)
-	check("a made up code", nobody.Get(w.Public+w.Config.CallbackPath+"?code=unheard-of"), "code_not_exist", nil)
+	check("no code", program.Get(w.Public+w.Config.Web.CallbackPath), "invalid_code", nil)
+	check("a made up code", nobody.Get(w.Public+w.Config.Web.CallbackPath+"?code=unheard-of"), "code_not_exist", nil)
 	w.Koubei.Next(koubeisim.WrongKey)
 	check("a forged answer", program.Get(w.Landing(w.Koubei.Issue(testworld.Sales))), "gateway_untrusted", nil)
 
@@ -187,7 +187,7 @@ func TestOneLineALanding(t *testing.T) {
 	check("yes", b.Post(switchURL(w), answerTo(t, page, "yes")), "landed", who(testworld.ProviderStaff))
 
 	w.Redis.Freeze()
-	check("without Redis", program.Get(w.Public+w.Config.CallbackPath+"?code=x"), "store_unavailable", nil)
+	check("without Redis", program.Get(w.Public+w.Config.Web.CallbackPath+"?code=x"), "store_unavailable", nil)
 	w.Redis.Thaw()
 
 	// The lines and the metric are two accounts of the same.

@@ -24,6 +24,7 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
 	"koubei-landing/internal/app"
+	"koubei-landing/internal/assertion"
 	"koubei-landing/internal/handler"
 	"koubei-landing/internal/testworld"
 	"koubei-landing/koubeisim"
@@ -205,10 +206,10 @@ func TestAnswersAreAsDescribed(t *testing.T) {
 	const friend = "https://shop.isv.example"
 	w := testworld.New(t, func(c *app.Config) {
 		signing(t)(c)
-		c.AdminToken, c.ForwardCode, c.CORSOrigins = admin, true, []string{friend}
+		c.Web.AdminToken, c.Web.ForwardCode, c.Web.CORSOrigins = admin, true, []string{friend}
 	})
 	d := description(t, w)
-	callback := w.Config.CallbackPath
+	callback := w.Config.Web.CallbackPath
 	asJSON := http.Header{"Accept": {"application/json"}, "Sec-Fetch-Mode": nil, "User-Agent": {"curl/8"}}
 	bearer := http.Header{"Authorization": {"Bearer " + admin}}
 	form := http.Header{"Content-Type": {"application/x-www-form-urlencoded"}, "Sec-Fetch-Site": {"same-origin"}}
@@ -361,7 +362,7 @@ func TestAnswersAreAsDescribed(t *testing.T) {
 // signing lets the service assert.
 func signing(t *testing.T) func(*app.Config) {
 	return func(c *app.Config) {
-		c.Assertions = app.Assertions{Keys: newKeys(t), Audiences: []string{c.PublicURL.String(), "reports"}, TTL: time.Minute}
+		c.Assertions = assertion.Config{Keys: newKeys(t), Audiences: []string{c.Web.PublicURL.String(), "reports"}, TTL: time.Minute}
 	}
 }
 
@@ -398,7 +399,7 @@ func attribute(tag, name string) (string, bool) {
 }
 
 func TestAnswersAreAsDescribedWhereAdministrationIsOff(t *testing.T) {
-	w := testworld.New(t, func(c *app.Config) { c.CallbackRate = 1 })
+	w := testworld.New(t, func(c *app.Config) { c.Landing.Rate = 1 })
 	d, p := description(t, w), w.Program()
 	for path := range d.at("paths") {
 		if strings.HasPrefix(path, "/admin/") || strings.HasPrefix(path, "/debug/") {
@@ -414,7 +415,7 @@ func TestAnswersAreAsDescribedWhereAdministrationIsOff(t *testing.T) {
 	if limited.StatusCode != http.StatusTooManyRequests {
 		t.Errorf("got %d, want 429", limited.StatusCode)
 	}
-	d.judge(t, w.Config.CallbackPath, limited)
+	d.judge(t, w.Config.Web.CallbackPath, limited)
 	verified := p.Get(w.Internal + "/auth/verify")
 	if verified.StatusCode != http.StatusOK || verified.Header.Get("X-Koubei-Assertion")+verified.Header.Get("X-Koubei-Auth-Code") != "" {
 		t.Errorf("got %d %v, want neither assertion nor code", verified.StatusCode, verified.Header)
@@ -444,8 +445,8 @@ func TestEveryRouteIsDescribed(t *testing.T) {
 				t.Fatal(err)
 			}
 			w := testworld.New(t, func(c *app.Config) {
-				c.PublicURL, c.CallbackPath = u, "/arrive"
-				c.Cookie.Name = "who"
+				c.Web.PublicURL, c.Web.CallbackPath = u, "/arrive"
+				c.Session.Cookie.Name = "who"
 			})
 			d := description(t, w)
 			got, want := describedRoutes(t, d, origin), publicRoutes(t, u, base)
@@ -504,7 +505,7 @@ func describedRoutes(t *testing.T, d *described, origin string) []string {
 
 func publicRoutes(t *testing.T, u *url.URL, base string) []string {
 	t.Helper()
-	h, err := handler.New(handler.Options{PublicURL: u, CallbackPath: "/arrive"})
+	h, err := handler.New(handler.Options{Config: handler.Config{Targets: handler.Targets{PublicURL: u, CallbackPath: "/arrive"}}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -56,7 +56,7 @@ func awaitHeld(t *testing.T, w *testworld.World, n int) {
 
 // dying is a replica that ends without having told the ledger what it knows.
 func dying(w *testworld.World) *testworld.Service {
-	return w.Replica(func(c *app.Config) { c.ShutdownTimeout = 50 * time.Millisecond })
+	return w.Replica(func(c *app.Config) { c.Operations.ShutdownTimeout = 50 * time.Millisecond })
 }
 
 // restart starts Redis again, empty, and waits until the replicas have found back to it.
@@ -221,7 +221,7 @@ func TestAStalePendingCookieIsWorthNothing(t *testing.T) {
 }
 
 func TestAPendingGrantWithoutTheArrivalCheck(t *testing.T) {
-	w := testworld.New(t, func(c *app.Config) { c.ArrivalCheck = false })
+	w := testworld.New(t, func(c *app.Config) { c.Web.ArrivalCheck = false })
 	b := w.Browser()
 	code := w.Koubei.Issue(testworld.Provider)
 	a := lose(t, w, b, w.Redis.Kill, w.Landing(code))[0]
@@ -238,7 +238,7 @@ func TestAPendingGrantWithoutTheArrivalCheck(t *testing.T) {
 }
 
 func TestParallelRetriesOfAPendingCookie(t *testing.T) {
-	w := testworld.New(t, func(c *app.Config) { c.AdminToken = adminToken })
+	w := testworld.New(t, func(c *app.Config) { c.Web.AdminToken = adminToken })
 	b := w.Browser()
 	link := w.Landing(w.Koubei.Issue(testworld.Provider))
 	lose(t, w, b, w.Redis.Kill, arrive(t, b, link))

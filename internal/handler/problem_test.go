@@ -93,9 +93,9 @@ func FuzzCallbackQuery(f *testing.F) {
 		f.Add(q)
 	}
 	public := targets(f)
-	h := &Handler{Options: Options{AppID: "1", CallbackPath: "/cb", Targets: public}}
+	h := &Handler{Options: Options{AppID: "1", Config: Config{Targets: public}}}
 	f.Fuzz(func(t *testing.T, query string) {
-		r := &http.Request{URL: public.Public.JoinPath("cb"), Header: http.Header{}}
+		r := &http.Request{URL: public.PublicURL.JoinPath("cb"), Header: http.Header{}}
 		r.URL.RawQuery = query
 		in, err := h.parseArriving(r)
 		if err == nil && (in.code == "" || len(in.code) > maxCode) {

@@ -24,7 +24,7 @@ type policy struct {
 }
 
 func newPolicy(o Options) policy {
-	forms := strings.Join(append([]string{"'self'"}, o.Targets.Origins...), " ")
+	forms := strings.Join(append([]string{"'self'"}, o.ReturnToOrigins...), " ")
 	csp := "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; base-uri 'none'; form-action " + forms + "; frame-ancestors "
 	p := policy{csp: csp + "'none'", framedAnywhere: csp + "*"}
 	if len(o.FrameAncestors) > 0 {

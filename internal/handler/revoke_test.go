@@ -15,7 +15,7 @@ import (
 
 const adminToken = "a-token-of-more-than-32-characters"
 
-func administered(c *app.Config) { c.AdminToken = adminToken }
+func administered(c *app.Config) { c.Web.AdminToken = adminToken }
 
 func admin(t *testing.T, s *testworld.Service, w *testworld.World, method, operatorID, authorization string) testworld.Answer {
 	t.Helper()
@@ -59,7 +59,7 @@ func revoke(t *testing.T, s *testworld.Service, w *testworld.World, operatorID s
 
 func TestAdministrationNeedsItsToken(t *testing.T) {
 	w := testworld.New(t, administered)
-	off := w.Replica(func(c *app.Config) { c.AdminToken = "" })
+	off := w.Replica(func(c *app.Config) { c.Web.AdminToken = "" })
 	b := land(t, w, testworld.Provider)
 	for _, method := range []string{http.MethodGet, http.MethodDelete} {
 		for _, authorization := range []string{"", "Bearer", "Bearer ", "Bearer wrong", "Bearer " + adminToken + "x", "Bearer " + adminToken[1:], "Basic " + adminToken, adminToken} {
@@ -221,11 +221,11 @@ func TestRightsAreOfOnePartnerAlone(t *testing.T) {
 func TestHomesByTypeAndPartner(t *testing.T) {
 	w := testworld.New(t, func(c *app.Config) {
 		for typ, template := range map[string]string{"PROVIDER": "/p/{partner_id}", "MER": "/m?who={operator_id}&at={partner_id}"} {
-			home, err := c.Targets.ParseHome(template)
+			home, err := c.Web.ParseHome(template)
 			if err != nil {
 				t.Fatal(err)
 			}
-			c.Targets.Homes = homes(c.Targets.Homes, typ, home)
+			c.Web.Homes = homes(c.Web.Homes, typ, home)
 		}
 	})
 	for _, tt := range []struct {

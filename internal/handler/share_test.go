@@ -11,7 +11,7 @@ import (
 
 func TestPagesOfAllowedOriginsReadTheSession(t *testing.T) {
 	const friend = "https://shop.isv.example"
-	w := testworld.New(t, func(c *app.Config) { c.CORSOrigins = []string{friend} })
+	w := testworld.New(t, func(c *app.Config) { c.Web.CORSOrigins = []string{friend} })
 	b := land(t, w, testworld.Provider)
 	ask := func(method, path, origin string, header http.Header) testworld.Answer {
 		r, _ := http.NewRequest(method, w.Public+path, nil)

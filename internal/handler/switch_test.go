@@ -40,7 +40,7 @@ func asked(t *testing.T, w *testworld.World, b *testworld.Browser, person koubei
 	return link, b.Land(link)
 }
 
-func switchURL(w *testworld.World) string { return w.Public + w.Config.CallbackPath + "/switch" }
+func switchURL(w *testworld.World) string { return w.Public + w.Config.Web.CallbackPath + "/switch" }
 
 // wantSignedIn checks who is signed in; nobody for the empty id.
 func wantSignedIn(t *testing.T, w *testworld.World, b *testworld.Browser, operatorID string) {
@@ -139,11 +139,11 @@ func TestTheSwitchYes(t *testing.T) {
 
 func TestTheSwitchNo(t *testing.T) {
 	w := testworld.New(t, func(c *app.Config) {
-		home, err := c.Targets.ParseHome("/m/{partner_id}")
+		home, err := c.Web.ParseHome("/m/{partner_id}")
 		if err != nil {
 			t.Fatal(err)
 		}
-		c.Targets.Homes = handler.TypedHomes{"MER": home}
+		c.Web.Homes = handler.TypedHomes{"MER": home}
 	})
 	b := land(t, w, testworld.Merchant)
 	token := b.Cookie(w.Public, "koubei_session")
@@ -290,7 +290,7 @@ func TestAForgedSwitchIsRefused(t *testing.T) {
 }
 
 func TestACrossSiteSwitchIsRefused(t *testing.T) {
-	w := testworld.New(t, func(c *app.Config) { c.CORSOrigins = []string{"https://shop.example"} })
+	w := testworld.New(t, func(c *app.Config) { c.Web.CORSOrigins = []string{"https://shop.example"} })
 	b := land(t, w, testworld.Merchant)
 	_, page := asked(t, w, b, testworld.ProviderStaff)
 	form := answerTo(t, page, "yes").Encode()
@@ -326,7 +326,7 @@ func TestACrossSiteSwitchIsRefused(t *testing.T) {
 }
 
 func TestTheSwitchWithoutTheQuestion(t *testing.T) {
-	w := testworld.New(t, func(c *app.Config) { c.ConfirmSwitch = false })
+	w := testworld.New(t, func(c *app.Config) { c.Landing.Confirm = false })
 	b := land(t, w, testworld.Merchant)
 	old := b.Cookie(w.Public, "koubei_session")
 	_, a := asked(t, w, b, testworld.ProviderStaff)

@@ -15,11 +15,11 @@ import (
 // Targets are the addresses that a landing may lead to. They are rebuilt from parsed parts and written to Location as
 // they are: http.Redirect cleans "/./\evil.example" into an address that a browser follows abroad.
 type Targets struct {
-	Public   *url.URL   // PUBLIC_URL
-	Origins  []string   // RETURN_TO_ORIGINS
-	Callback string     // CALLBACK_PATH: going back there would spend another code
-	Home     Home       // HOME_URL
-	Homes    TypedHomes // HOME_URLS
+	PublicURL       *url.URL
+	CallbackPath    string   // no target: a browser that goes back there would spend another code
+	ReturnToOrigins []string // origins, besides PublicURL's, that are allowed
+	Home            Home
+	Homes           TypedHomes // wins over Home
 }
 
 // TypedHomes are homes by operator type.
@@ -65,7 +65,7 @@ func misread(r rune) bool {
 
 func (t Targets) allows(u *url.URL) bool {
 	origin := Origin(u)
-	return origin != "" && (origin == Origin(t.Public) || slices.Contains(t.Origins, origin))
+	return origin != "" && (origin == Origin(t.PublicURL) || slices.Contains(t.ReturnToOrigins, origin))
 }
 
 // plainPath reports whether everybody agrees where a path leads: no empty segment at its start, which is another host's
@@ -79,7 +79,7 @@ func plainPath(u *url.URL) bool {
 
 func (t Targets) isCallback(u *url.URL) bool {
 	p := path.Clean("/" + u.Path)
-	return (u.Host == "" || Origin(u) == Origin(t.Public)) && (p == t.Callback || strings.HasPrefix(p, t.Callback+"/"))
+	return (u.Host == "" || Origin(u) == Origin(t.PublicURL)) && (p == t.CallbackPath || strings.HasPrefix(p, t.CallbackPath+"/"))
 }
 
 // rebuild writes an address anew, with everything escaped that has to be.

@@ -11,7 +11,7 @@ func targets(t testing.TB) Targets {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return Targets{Public: public, Callback: "/koubei/callback", Origins: []string{"https://shop.example", "http://dev.example:8080"}}
+	return Targets{PublicURL: public, CallbackPath: "/koubei/callback", ReturnToOrigins: []string{"https://shop.example", "http://dev.example:8080"}}
 }
 
 func TestAddressesThatMayBeGoneTo(t *testing.T) {
@@ -95,7 +95,7 @@ func FuzzTarget(f *testing.F) {
 		if strings.ContainsFunc(got, func(r rune) bool { return r <= ' ' || r >= 0x7f || r == '\\' }) {
 			t.Fatalf("%q became %q", raw, got)
 		}
-		u, err := allowed.Public.Parse(got)
+		u, err := allowed.PublicURL.Parse(got)
 		if err != nil {
 			t.Fatalf("%q became %q, which can't be read: %v", raw, got, err)
 		}

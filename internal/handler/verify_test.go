@@ -109,7 +109,7 @@ func TestVerifyJudges(t *testing.T) {
 
 func TestVerifySendsPeopleToSignIn(t *testing.T) {
 	w := testworld.New(t)
-	if a := verify(t, w, w.Browser(), "GET", "?redirect=1", nil); a.StatusCode != http.StatusSeeOther || a.Header.Get("Location") != w.Config.PublicURL.String()+"/signin" {
+	if a := verify(t, w, w.Browser(), "GET", "?redirect=1", nil); a.StatusCode != http.StatusSeeOther || a.Header.Get("Location") != w.Config.Web.PublicURL.String()+"/signin" {
 		t.Errorf("a browser: got %d to %q", a.StatusCode, a.Header.Get("Location"))
 	}
 	if a := verify(t, w, w.Program(), "GET", "?redirect=1", nil); a.StatusCode != http.StatusUnauthorized {
@@ -136,7 +136,7 @@ func TestVerifyNeverReadsTheBody(t *testing.T) {
 }
 
 func TestVerifyHandsTheCodeOver(t *testing.T) {
-	w := testworld.New(t, func(c *app.Config) { c.ForwardCode = true })
+	w := testworld.New(t, func(c *app.Config) { c.Web.ForwardCode = true })
 	b := w.Browser()
 	first, second := w.Koubei.Issue(with("2088000000000001")), w.Koubei.Issue(with("2088000000000002"))
 	b.Land(w.Landing(first))

@@ -79,15 +79,13 @@ type Question struct {
 
 // Options is what a Lander is made of.
 type Options struct {
+	Config
 	AppID    string
 	Gateway  *alipay.Client
 	Sessions *session.Manager
 	Store    *store.Store
 	Sealer   *session.Sealer
 	Limit    Limit
-
-	// Confirm asks before a live session of another operator is replaced.
-	Confirm bool
 
 	// ExchangeTimeout is the gateway client's budget for one exchange.
 	ExchangeTimeout time.Duration

@@ -91,12 +91,12 @@ func (w *world) open(changes ...func(*settings)) *replica {
 	w.t.Cleanup(func() { client.Close() })
 	r.store = store.New(store.Options{Redis: client, Prefix: "k:", Timeout: set.redis})
 	r.sessions, err = session.New(session.Options{
-		Store: r.store, Sealer: sealer, Lifetime: 12 * time.Hour, Idle: 2 * time.Hour, Now: w.clock.Now,
+		Store: r.store, Sealer: sealer, Config: session.Config{Lifetime: 12 * time.Hour, Idle: 2 * time.Hour}, Now: w.clock.Now,
 	})
 	w.must(err)
 	r.Lander = landing.New(landing.Options{
 		AppID: w.koubei.AppID(), Gateway: w.client(set), Sessions: r.sessions, Store: r.store, Sealer: sealer,
-		Limit: set.limit, Confirm: set.confirm, ExchangeTimeout: set.timeout, Concurrency: set.concurrency,
+		Config: landing.Config{Confirm: set.confirm}, Limit: set.limit, ExchangeTimeout: set.timeout, Concurrency: set.concurrency,
 		OnStarted: func(operator.Type) { w.started.Add(1) }, OnReplaced: func() { w.replaced.Add(1) },
 		Log: w.log.Logger(), Now: w.clock.Now,
 	})

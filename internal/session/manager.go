@@ -24,15 +24,10 @@ var (
 
 // Options is what a Manager is made of.
 type Options struct {
-	Store    *store.Store
-	Sealer   *Sealer
-	Lifetime time.Duration // of an entry, since its own landing
-	Idle     time.Duration // since the last read; 0 turns it off
-
-	// CacheTTL keeps sessions that were read in the process for at most this long; 0 turns it off. Watch has to run.
-	CacheTTL time.Duration
-
-	Now func() time.Time
+	Config
+	Store  *store.Store
+	Sealer *Sealer
+	Now    func() time.Time
 }
 
 // Manager starts, reads, changes and ends sessions.

@@ -45,7 +45,7 @@ func (w *world) open(changes ...func(*session.Options)) (*session.Manager, *tap)
 	w.must(err)
 	o := session.Options{
 		Store:  store.New(store.Options{Redis: client, Prefix: "k:", Timeout: 500 * time.Millisecond}),
-		Sealer: sealer, Lifetime: 12 * time.Hour, Idle: 2 * time.Hour, Now: w.clock.Now,
+		Sealer: sealer, Config: session.Config{Lifetime: 12 * time.Hour, Idle: 2 * time.Hour}, Now: w.clock.Now,
 	}
 	for _, change := range changes {
 		change(&o)

@@ -151,8 +151,8 @@ func SecretsOf(k *koubeisim.Koubei) []string {
 
 // secretsIn are the secrets among a service's settings.
 func secretsIn(c app.Config) []string {
-	secrets := []string{c.AdminToken, c.Alipay.AppAuthToken}
-	for _, key := range append(slices.Clone(c.SealKeys), c.Alipay.EncryptKey) {
+	secrets := []string{c.Web.AdminToken, c.Alipay.AppAuthToken}
+	for _, key := range append(slices.Clone(c.Session.SealKeys), c.Alipay.EncryptKey) {
 		secrets = append(secrets, Spellings(key)...)
 	}
 	for _, key := range c.Assertions.Keys {

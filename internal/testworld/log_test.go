@@ -61,12 +61,12 @@ func TestALogKeepsOutWhatAWorldIsMadeOf(t *testing.T) {
 	w := testworld.New(t)
 	b := w.Browser()
 	b.Land(w.Landing(w.Koubei.Issue(testworld.Provider)))
-	private, seal := w.Config.Alipay.PrivateKey, w.Config.SealKeys[0]
+	private, seal := w.Config.Alipay.PrivateKey, w.Config.Session.SealKeys[0]
 	for name, text := range map[string]string{
 		"the session's token":      b.Cookie(w.Public, "koubei_session"),
 		"the key in its old form":  base64.StdEncoding.EncodeToString(x509.MarshalPKCS1PrivateKey(private)),
 		"the key as %v prints it":  fmt.Sprint(*private),
-		"the seal keys, likewise":  fmt.Sprint(w.Config.SealKeys),
+		"the seal keys, likewise":  fmt.Sprint(w.Config.Session.SealKeys),
 		"a seal key as %x does":    fmt.Sprintf("%x", seal),
 		"a seal key as JSON holds": base64.StdEncoding.EncodeToString(seal),
 	} {

@@ -16,6 +16,7 @@ import (
 	"koubei-landing/internal/alipay"
 	"koubei-landing/internal/app"
 	"koubei-landing/internal/handler"
+	"koubei-landing/internal/landing"
 	"koubei-landing/internal/session"
 	"koubei-landing/koubeisim"
 )
@@ -75,7 +76,7 @@ func (w *World) begin(changes []func(*app.Config)) {
 	}
 	t.Cleanup(w.checkLog)
 	w.Service = w.Replica()
-	if err := k.SetLandingURL(w.Public + w.Config.CallbackPath); err != nil {
+	if err := k.SetLandingURL(w.Public + w.Config.Web.CallbackPath); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -90,24 +91,23 @@ func (w *World) settings(gateway string) app.Config {
 	must(w.T, err)
 	port := FreePort(w.T)
 	here := mustURL(w.T, fmt.Sprintf("http://127.0.0.1:%d", port))
-	targets := handler.Targets{Public: here, Callback: "/koubei/callback"}
+	targets := handler.Targets{PublicURL: here, CallbackPath: "/koubei/callback"}
 	targets.Home, err = targets.ParseHome("/")
 	must(w.T, err)
 	return app.Config{
-		PublicListen: here.Host, InternalListen: "127.0.0.1:0",
-		PublicURL: here, CallbackPath: targets.Callback,
+		Web:     handler.Config{Targets: targets, ArrivalCheck: true, MaxRequests: 1000},
+		Landing: landing.Config{Confirm: true, Memory: 30 * 24 * time.Hour},
 		Alipay: alipay.Config{
 			AppID: w.Koubei.AppID(), GatewayURL: mustURL(w.T, gateway), PrivateKey: private, PublicKey: public,
 			Timeout: 10 * time.Second, AttemptTimeout: 6 * time.Second,
 		},
-		Redis:           app.Redis{URL: w.Redis.URL(), Mode: app.Single, Timeout: 500 * time.Millisecond, Prefix: "koubei:" + w.Koubei.AppID() + ":"},
-		SealKeys:        [][]byte{seal},
-		SessionLifetime: 12 * time.Hour, SessionIdle: 2 * time.Hour,
-		Cookie:       session.CookieOptions{Name: "koubei_session", SameSite: http.SameSiteLaxMode},
-		Targets:      targets,
-		ArrivalCheck: true, ConfirmSwitch: true,
-		MaxRequests: 1000, ShutdownTimeout: 15 * time.Second,
-		Log: w.Log.Logger(), Now: w.Clock.Now,
+		Redis: app.Redis{URL: w.Redis.URL(), Mode: app.Single, Timeout: 500 * time.Millisecond, Prefix: "koubei:" + w.Koubei.AppID() + ":"},
+		Session: session.Config{
+			SealKeys: [][]byte{seal}, Lifetime: 12 * time.Hour, Idle: 2 * time.Hour,
+			Cookie: session.CookieOptions{Name: "koubei_session", SameSite: http.SameSiteLaxMode},
+		},
+		Operations: app.Operations{PublicListen: here.Host, InternalListen: "127.0.0.1:0", ShutdownTimeout: 15 * time.Second},
+		Log:        w.Log.Logger(), Now: w.Clock.Now,
 	}
 }
 
@@ -116,7 +116,7 @@ func (w *World) Replica(changes ...func(*app.Config)) *Service {
 	w.T.Helper()
 	c := w.Config
 	if w.Service != nil {
-		c.PublicListen = "127.0.0.1:0"
+		c.Operations.PublicListen = "127.0.0.1:0"
 	}
 	for _, change := range changes {
 		change(&c)

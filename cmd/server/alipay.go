@@ -1,0 +1,145 @@
+package main
+
+import (
+	"crypto/rsa"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"koubei-landing/internal/alipay"
+	"koubei-landing/internal/handler"
+	"koubei-landing/internal/setting"
+)
+
+// alipaySettings are the settings of the gateway and its keys.
+type alipaySettings struct {
+	AlipayAppID          string `name:"alipay-app-id" help:"The application's id. Required."`
+	AlipayAppPrivateKey  string `kong:"-" secret:"ALIPAY_APP_PRIVATE_KEY" help:"The application's private key: PKCS#1 or PKCS#8, PEM or bare base64. Required."`
+	AlipayPublicKey      string `kong:"-" secret:"ALIPAY_PUBLIC_KEY" help:"Alipay's public key, PEM or bare base64. Required, unless certificates are set."`
+	AlipayAppCertFile    string `help:"Certificate mode: the application's certificate. All three or none."`
+	AlipayCertFile       string `help:"Certificate mode: Alipay's certificate."`
+	AlipayRootCertFile   string `help:"Certificate mode: Alipay's root certificates."`
+	AlipayEncryptKey     string `kong:"-" secret:"ALIPAY_ENCRYPT_KEY" help:"Base64 AES key: content encryption."`
+	AlipayAppAuthToken   string `kong:"-" secret:"ALIPAY_APP_AUTH_TOKEN" help:"Sent when set."`
+	AlipayGatewayURL     string `name:"alipay-gateway-url" default:"https://openapi.alipay.com/gateway.do" help:"The gateway: production, the sandbox or koubeisim."`
+	AlipayAllowHTTP      string `name:"alipay-allow-http" default:"false" help:"Allow an http:// gateway that is not on this machine."`
+	AlipaySignType       string `default:"RSA2" help:"RSA2 or RSA."`
+	AlipayCharset        string `default:"utf-8" help:"utf-8, gbk, gb2312 or gb18030. The gateway is known to take only the first two."`
+	AlipayTimeout        string `default:"10s" help:"The whole exchange, its retries included."`
+	AlipayAttemptTimeout string `default:"6s" help:"One attempt."`
+}
+
+func (s alipaySettings) parse(p *parser) alipay.Config {
+	c := alipay.Config{
+		AppID:          s.AlipayAppID,
+		AppAuthToken:   s.AlipayAppAuthToken,
+		AllowHTTP:      p.boolean("ALIPAY_ALLOW_HTTP", s.AlipayAllowHTTP),
+		SignType:       alipay.SignType(p.oneOf("ALIPAY_SIGN_TYPE", s.AlipaySignType, "RSA2", "RSA")),
+		Charset:        alipay.Charset(p.oneOf("ALIPAY_CHARSET", strings.ToLower(s.AlipayCharset), "utf-8", "gbk", "gb2312", "gb18030")),
+		Timeout:        p.duration("ALIPAY_TIMEOUT", s.AlipayTimeout, 10*time.Millisecond, 5*time.Minute),
+		AttemptTimeout: p.duration("ALIPAY_ATTEMPT_TIMEOUT", s.AlipayAttemptTimeout, 10*time.Millisecond, 5*time.Minute),
+	}
+	if c.AttemptTimeout > c.Timeout {
+		c.AttemptTimeout = c.Timeout
+	}
+	if c.AppID == "" {
+		p.add("ALIPAY_APP_ID", "is missing", "copy the APPID from Alipay's console")
+	}
+	c.PrivateKey = s.privateKey(p)
+	c.EncryptKey = s.encryptKey(p)
+	s.alipayKeys(p, &c)
+	u, err := url.Parse(s.AlipayGatewayURL)
+	if err != nil || handler.Origin(u) == "" {
+		p.add("ALIPAY_GATEWAY_URL", "is not an address", "use https://openapi.alipay.com/gateway.do")
+		return c
+	}
+	c.GatewayURL = u
+	if c.AppID != "" && c.PrivateKey != nil && (c.PublicKey != nil || c.Certificates != nil) {
+		if _, err := alipay.New(c); err != nil {
+			p.addError(err, alipayWhole)
+		}
+	}
+	return c
+}
+
+func (s alipaySettings) privateKey(p *parser) *rsa.PrivateKey {
+	if s.AlipayAppPrivateKey == "" {
+		p.add("ALIPAY_APP_PRIVATE_KEY", "is missing", "give the application's private key")
+		return nil
+	}
+	key, err := alipay.ParsePrivateKey(s.AlipayAppPrivateKey)
+	if err != nil {
+		p.addError(err, "ALIPAY_APP_PRIVATE_KEY")
+	}
+	return key
+}
+
+func (s alipaySettings) encryptKey(p *parser) []byte {
+	if s.AlipayEncryptKey == "" {
+		return nil
+	}
+	key, err := alipay.ParseEncryptKey(s.AlipayEncryptKey)
+	if err != nil {
+		p.addError(err, "ALIPAY_ENCRYPT_KEY")
+	}
+	return key
+}
+
+// certificateSettings are the settings of certificate mode, in the order of alipay.ParseCertificates.
+var certificateSettings = []string{"ALIPAY_APP_CERT_FILE", "ALIPAY_CERT_FILE", "ALIPAY_ROOT_CERT_FILE"}
+
+// alipayKeys sets Alipay's public key or the certificates, whichever is given.
+func (s alipaySettings) alipayKeys(p *parser, c *alipay.Config) {
+	files := []string{s.AlipayAppCertFile, s.AlipayCertFile, s.AlipayRootCertFile}
+	set := 0
+	for _, file := range files {
+		if file != "" {
+			set++
+		}
+	}
+	if set > 0 && set < len(files) {
+		p.problems = append(p.problems, setting.Problem{Settings: certificateSettings, Problem: "must be set all three or not at all", Fix: "set the missing ones"})
+		return
+	}
+	if set == 0 {
+		c.PublicKey = s.publicKey(p)
+		return
+	}
+	c.Certificates = p.certificates(files)
+	if s.AlipayPublicKey != "" {
+		p.problems = append(p.problems, setting.Problem{
+			Settings: slices.Concat([]string{"ALIPAY_PUBLIC_KEY"}, certificateSettings),
+			Problem:  "are all set",
+			Fix:      "keep what the application uses in Alipay's console: the key or the certificates",
+		})
+	}
+}
+
+func (s alipaySettings) publicKey(p *parser) *rsa.PublicKey {
+	if s.AlipayPublicKey == "" {
+		p.add("ALIPAY_PUBLIC_KEY", "is missing", "give Alipay's public key (not the application's), or the three certificate files")
+		return nil
+	}
+	key, err := alipay.ParsePublicKey(s.AlipayPublicKey)
+	if err != nil {
+		p.addError(err, "ALIPAY_PUBLIC_KEY")
+	}
+	return key
+}
+
+// certificates returns the certificates in the files, nil if one can't be used.
+func (p *parser) certificates(files []string) *alipay.Certificates {
+	var contents [3][]byte
+	for i, file := range files {
+		if contents[i] = p.file(certificateSettings[i], file); contents[i] == nil {
+			return nil
+		}
+	}
+	certs, err := alipay.ParseCertificates(contents[0], contents[1], contents[2])
+	if err != nil {
+		p.addError(err, certificateSettings...)
+		return nil
+	}
+	return certs
+}

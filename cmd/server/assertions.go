@@ -1,0 +1,38 @@
+package main
+
+import (
+	"net/url"
+	"time"
+
+	"koubei-landing/internal/assertion"
+)
+
+// assertionSettings are the settings of assertions.
+type assertionSettings struct {
+	AssertionKeysFile string `help:"PEM file with EC P-256 or Ed25519 private keys: the first signs assertions, all are published."`
+	AssertionAudience string `help:"Comma-separated audiences; the first unless ?audience= names another of them. Default: PUBLIC_URL."`
+	AssertionTTL      string `name:"assertion-ttl" default:"60s" help:"How long an assertion is valid."`
+}
+
+func (s assertionSettings) parse(p *parser, public *url.URL) assertion.Config {
+	c := assertion.Config{
+		Audiences: list(s.AssertionAudience),
+		TTL:       p.duration("ASSERTION_TTL", s.AssertionTTL, time.Second, time.Hour),
+	}
+	if len(c.Audiences) == 0 {
+		c.Audiences = []string{public.String()}
+	}
+	if s.AssertionKeysFile == "" {
+		return c
+	}
+	file := p.file("ASSERTION_KEYS_FILE", s.AssertionKeysFile)
+	if file == nil {
+		return c
+	}
+	keys, err := assertion.ParseKeys(file)
+	if err != nil {
+		p.addError(err, "ASSERTION_KEYS_FILE")
+	}
+	c.Keys = keys
+	return c
+}

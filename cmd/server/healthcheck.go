@@ -1,0 +1,29 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"koubei-landing/internal/app"
+)
+
+type healthcheckCmd struct {
+	InternalListen string `default:"127.0.0.1:9090" help:"Where the service's internal listener is: host:port or unix:/path."`
+}
+
+// Run asks the service on this machine whether it lives.
+func (c *healthcheckCmd) Run(w *world) error {
+	p := &parser{}
+	address := p.listen("INTERNAL_LISTEN", c.InternalListen)
+	if err := p.problems.Err(); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(w.ctx, 3*time.Second)
+	defer cancel()
+	if err := app.Health(ctx, address); err != nil {
+		return err
+	}
+	_, err := fmt.Fprintln(w.stdout, "ok")
+	return err
+}

@@ -1,0 +1,92 @@
+package main
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"time"
+
+	"koubei-landing/internal/app"
+	"koubei-landing/internal/setting"
+)
+
+// redisSettings are the settings of Redis.
+type redisSettings struct {
+	RedisURL          string `kong:"-" secret:"REDIS_URL" help:"redis://, rediss:// or unix://, in go-redis's URL syntax. Required."`
+	RedisMode         string `default:"single" help:"single, sentinel or cluster: how REDIS_URL is read."`
+	RedisTimeout      string `default:"500ms" help:"One command, connecting and pool included, whatever the URL says."`
+	RedisKeyPrefix    string `help:"Begins every key. Default: koubei: and the application's id and a colon."`
+	RedisCAFile       string `name:"redis-ca-file" help:"PEM, with rediss://: the authorities that Redis's certificate must lead to. They concern Redis alone. Default: the system's."`
+	RedisCertFile     string `help:"PEM, with rediss://: the client's own certificate. With REDIS_KEY_FILE or not at all."`
+	RedisKeyFile      string `help:"PEM, with rediss://: the key of the client's own certificate."`
+	RedisWaitReplicas string `default:"0" help:"Replicas that must have a claim, a session, a sign-out or a revocation before it counts as done."`
+}
+
+func (s redisSettings) parse(p *parser, appID string) app.Redis {
+	r := app.Redis{
+		URL:      s.RedisURL,
+		Mode:     app.RedisMode(p.oneOf("REDIS_MODE", s.RedisMode, "single", "sentinel", "cluster")),
+		Timeout:  p.duration("REDIS_TIMEOUT", s.RedisTimeout, time.Millisecond, time.Minute),
+		Prefix:   s.RedisKeyPrefix,
+		Replicas: p.number("REDIS_WAIT_REPLICAS", s.RedisWaitReplicas, 0, 100),
+	}
+	if r.Prefix == "" {
+		r.Prefix = "koubei:" + appID + ":"
+	}
+	r.Authorities = s.authorities(p)
+	r.Certificate = s.certificate(p)
+	if r.URL == "" {
+		p.add("REDIS_URL", "is missing", "write redis://localhost:6379/0 or another address")
+		return r
+	}
+	client, err := app.OpenRedis(r)
+	if err == nil {
+		err = client.Close()
+	}
+	if err != nil {
+		p.addError(fmt.Errorf("can't be used: %w", err), "REDIS_URL")
+	}
+	return r
+}
+
+// authorities returns the certificates in REDIS_CA_FILE, nil if it is not set or not usable.
+func (s redisSettings) authorities(p *parser) *x509.CertPool {
+	if s.RedisCAFile == "" {
+		return nil
+	}
+	file := p.file("REDIS_CA_FILE", s.RedisCAFile)
+	if file == nil {
+		return nil
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(file) {
+		p.add("REDIS_CA_FILE", "holds no certificate", "give a PEM file with the authorities' certificates")
+		return nil
+	}
+	return pool
+}
+
+// certificate returns the client's own certificate, nil if it is not set or not usable.
+func (s redisSettings) certificate(p *parser) *tls.Certificate {
+	if s.RedisCertFile == "" && s.RedisKeyFile == "" {
+		return nil
+	}
+	if s.RedisCertFile == "" || s.RedisKeyFile == "" {
+		p.problems = append(p.problems, setting.Problem{Settings: []string{"REDIS_CERT_FILE", "REDIS_KEY_FILE"}, Problem: "must be set both or not at all", Fix: "set the missing one"})
+		return nil
+	}
+	cert, key := p.file("REDIS_CERT_FILE", s.RedisCertFile), p.file("REDIS_KEY_FILE", s.RedisKeyFile)
+	if cert == nil || key == nil {
+		return nil
+	}
+	pair, err := tls.X509KeyPair(cert, key)
+	if err != nil {
+		p.problems = append(p.problems, setting.Problem{
+			Settings: []string{"REDIS_CERT_FILE", "REDIS_KEY_FILE"},
+			Problem:  "are not a certificate and its private key",
+			Fix:      "give two PEM files: the client's certificate, and the key that it was made for, without a password",
+		})
+		return nil
+	}
+	return &pair
+}

@@ -1,0 +1,137 @@
+package main
+
+import (
+	"fmt"
+	"net/http"
+	"net/url"
+	"regexp"
+	"strings"
+
+	"koubei-landing/internal/app"
+	"koubei-landing/internal/handler"
+	"koubei-landing/internal/operator"
+	"koubei-landing/internal/setting"
+)
+
+// webSettings are the settings of the pages and the routes.
+type webSettings struct {
+	PublicURL       string `name:"public-url" default:"http://localhost:8080" help:"How browsers reach the service. https makes cookies Secure and sends HSTS. It may carry a path: every public route but CALLBACK_PATH then lies under it."`
+	CallbackPath    string `default:"/koubei/callback" help:"The address registered at Koubei. It must not collide with another route."`
+	HomeURL         string `name:"home-url" default:"/" help:"Where a browser goes after landing: a path, or an address whose origin is PUBLIC_URL's or in RETURN_TO_ORIGINS. {partner_id}, {operator_id} and {operator_type} are filled in."`
+	HomeURLs        string `name:"home-urls" help:"The same per operator type: PROVIDER=/p/{partner_id},MER=/m"`
+	ReturnToOrigins string `help:"Origins, besides the service's own, that return_to and home addresses may name, separated by commas."`
+	EntryURL        string `name:"entry-url" help:"The page at Koubei that leads here. It is shown on every page that says: enter again from Koubei."`
+	CorsOrigins     string `name:"cors-origins" help:"Exact origins, of the same site, whose pages may read /session with credentials and sign out, separated by commas."`
+	FrameAncestors  string `help:"Origins that may show the pages in an iframe, separated by commas (needs SESSION_COOKIE_SAMESITE=none)."`
+	ArrivalCheck    string `default:"auto" help:"auto or off: whether a browser must show that it keeps cookies before a code is spent."`
+	ForwardAuthCode string `default:"false" help:"Let /auth/verify hand the code to the application behind."`
+	AdminToken      string `kong:"-" secret:"ADMIN_TOKEN" help:"At least 32 characters: bearer token of /admin/* and /debug/pprof/*, which answer 404 without it."`
+	TrustedProxies  string `help:"CIDRs whose X-Forwarded-For is believed, separated by commas."`
+	MaxRequests     string `default:"1000" help:"Requests in work at a time on the public listener; more get 503."`
+	AccessLog       string `default:"public" help:"Which requests have a line in the log besides landings. all; public: those of the public listener and whatever failed; off: whatever failed."`
+}
+
+func (s webSettings) parse(p *parser) handler.Config {
+	c := handler.Config{
+		EntryURL:       s.entryURL(p),
+		CORSOrigins:    p.origins("CORS_ORIGINS", s.CorsOrigins),
+		FrameAncestors: p.origins("FRAME_ANCESTORS", s.FrameAncestors),
+		ArrivalCheck:   p.oneOf("ARRIVAL_CHECK", s.ArrivalCheck, "auto", "off") == "auto",
+		ForwardCode:    p.boolean("FORWARD_AUTH_CODE", s.ForwardAuthCode),
+		AdminToken:     s.adminToken(p),
+		TrustedProxies: p.prefixes("TRUSTED_PROXIES", s.TrustedProxies),
+		MaxRequests:    p.number("MAX_REQUESTS", s.MaxRequests, 1, 1_000_000),
+		AccessLog:      handler.AccessLog(p.oneOf("ACCESS_LOG", s.AccessLog, "all", "public", "off")),
+	}
+	c.PublicURL = s.publicURL(p)
+	c.CallbackPath = s.callbackPath(p, c.PublicURL)
+	c.ReturnToOrigins = p.origins("RETURN_TO_ORIGINS", s.ReturnToOrigins)
+	s.homes(p, &c.Targets)
+	return c
+}
+
+func (s webSettings) publicURL(p *parser) *url.URL {
+	u, err := url.Parse(s.PublicURL)
+	if err != nil || handler.Origin(u) == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" || !routePath.MatchString(u.Path+"/") {
+		p.invalid("PUBLIC_URL", s.PublicURL, "use the address at which browsers reach the service, such as https://isv.example or https://isv.example/koubei")
+		return &url.URL{Scheme: "http", Host: "localhost"}
+	}
+	u.Scheme, u.Host = strings.ToLower(u.Scheme), strings.ToLower(u.Host)
+	u.Path = strings.TrimRight(u.Path, "/")
+	return u
+}
+
+// routePath is a path that a router reads as it stands.
+var routePath = regexp.MustCompile(`^(/[A-Za-z0-9._~-]+)*/$`)
+
+// ownRoutes are the routes under PUBLIC_URL that the callback must not hide.
+var ownRoutes = []string{"", "/session", "/signin", "/signed-out", "/logout", "/static", "/.well-known"}
+
+func (s webSettings) callbackPath(p *parser, public *url.URL) string {
+	path := s.CallbackPath
+	if path == "/" || !routePath.MatchString(path+"/") || strings.Contains(path+"/", "/./") || strings.Contains(path+"/", "/../") {
+		p.invalid("CALLBACK_PATH", path, "use a path such as /koubei/callback, of letters, digits and ._~-")
+		return path
+	}
+	for _, route := range ownRoutes {
+		own := public.Path + route
+		if path == own || path == own+"/" || route != "" && strings.HasPrefix(path, own+"/") || own == path+"/switch" {
+			p.add("CALLBACK_PATH", "collides with the route "+own, "use another path, such as /koubei/callback")
+		}
+	}
+	return path
+}
+
+func (s webSettings) entryURL(p *parser) string {
+	if s.EntryURL == "" {
+		return ""
+	}
+	u, err := url.Parse(s.EntryURL)
+	if err != nil || handler.Origin(u) == "" {
+		p.invalid("ENTRY_URL", s.EntryURL, "use the https:// address of the page at Koubei that leads here")
+	}
+	return s.EntryURL
+}
+
+// homes sets where a landing leads to, which must be an address that t allows.
+func (s webSettings) homes(p *parser, t *handler.Targets) {
+	var err error
+	if t.Home, err = t.ParseHome(s.HomeURL); err != nil {
+		p.addError(err, "HOME_URL")
+	}
+	t.Homes = handler.TypedHomes{}
+	for _, item := range list(s.HomeURLs) {
+		name, address, _ := strings.Cut(item, "=")
+		typ := operator.Type(strings.TrimSpace(name))
+		home, err := t.ParseHome(strings.TrimSpace(address))
+		switch {
+		case !typ.Known():
+			p.add("HOME_URLS", fmt.Sprintf("names %q", name), "use operator types, such as PROVIDER=/p/{partner_id},MER=/m")
+		case err != nil:
+			p.addError(err, "HOME_URLS")
+		}
+		t.Homes[typ] = home
+	}
+}
+
+// minAdminToken is the length of the shortest token that nobody guesses.
+const minAdminToken = 32
+
+func (s webSettings) adminToken(p *parser) string {
+	if s.AdminToken != "" && len(s.AdminToken) < minAdminToken {
+		p.add("ADMIN_TOKEN", fmt.Sprintf("has %d characters", len(s.AdminToken)),
+			fmt.Sprintf("use at least %d, made by: openssl rand -hex 32", minAdminToken))
+	}
+	return s.AdminToken
+}
+
+// checkFrames adds a problem if the pages may be framed but the session cookie does not come back from a frame.
+func (p *parser) checkFrames(c app.Config) {
+	if len(c.Web.FrameAncestors) > 0 && c.Session.Cookie.SameSite != http.SameSiteNoneMode {
+		p.problems = append(p.problems, setting.Problem{
+			Settings: []string{"FRAME_ANCESTORS", "SESSION_COOKIE_SAMESITE"},
+			Problem:  "don't go together: in an iframe a lax cookie does not come back",
+			Fix:      "set SESSION_COOKIE_SAMESITE=none, or remove FRAME_ANCESTORS",
+		})
+	}
+}
