@@ -11,7 +11,7 @@ import (
 
 // The documentation has a row for each fault, in the words that the control API uses.
 func TestFaultsAreDocumented(t *testing.T) {
-	doc, err := os.ReadFile("../../docs/koubeisim.md")
+	doc, err := os.ReadFile("../docs/koubeisim.md")
 	if err != nil {
 		t.Fatal(err)
 	}
