@@ -2,14 +2,11 @@ package main
 
 import (
 	"crypto/rsa"
-	"net/url"
 	"slices"
 	"strings"
 	"time"
 
 	"koubei-landing/internal/alipay"
-	"koubei-landing/internal/handler"
-	"koubei-landing/internal/setting"
 )
 
 // alipaySettings are the settings of the gateway and its keys.
@@ -49,13 +46,8 @@ func (s alipaySettings) parse(p *parser) alipay.Config {
 	c.PrivateKey = s.privateKey(p)
 	c.EncryptKey = s.encryptKey(p)
 	s.alipayKeys(p, &c)
-	u, err := url.Parse(s.AlipayGatewayURL)
-	if err != nil || handler.Origin(u) == "" {
-		p.add("ALIPAY_GATEWAY_URL", "is not an address", "use https://openapi.alipay.com/gateway.do")
-		return c
-	}
-	c.GatewayURL = u
-	if c.AppID != "" && c.PrivateKey != nil && (c.PublicKey != nil || c.Certificates != nil) {
+	c.GatewayURL = p.url("ALIPAY_GATEWAY_URL", s.AlipayGatewayURL, "use https://openapi.alipay.com/gateway.do")
+	if c.GatewayURL != nil && c.AppID != "" && c.PrivateKey != nil && (c.PublicKey != nil || c.Certificates != nil) {
 		if _, err := alipay.New(c); err != nil {
 			p.addError(err, alipayWhole)
 		}
@@ -99,7 +91,7 @@ func (s alipaySettings) alipayKeys(p *parser, c *alipay.Config) {
 		}
 	}
 	if set > 0 && set < len(files) {
-		p.problems = append(p.problems, setting.Problem{Settings: certificateSettings, Problem: "must be set all three or not at all", Fix: "set the missing ones"})
+		p.addTogether("must be set all three or not at all", "set the missing ones", certificateSettings...)
 		return
 	}
 	if set == 0 {
@@ -108,11 +100,8 @@ func (s alipaySettings) alipayKeys(p *parser, c *alipay.Config) {
 	}
 	c.Certificates = p.certificates(files)
 	if s.AlipayPublicKey != "" {
-		p.problems = append(p.problems, setting.Problem{
-			Settings: slices.Concat([]string{"ALIPAY_PUBLIC_KEY"}, certificateSettings),
-			Problem:  "are all set",
-			Fix:      "keep what the application uses in Alipay's console: the key or the certificates",
-		})
+		p.addTogether("are all set", "keep what the application uses in Alipay's console: the key or the certificates",
+			slices.Concat([]string{"ALIPAY_PUBLIC_KEY"}, certificateSettings)...)
 	}
 }
 

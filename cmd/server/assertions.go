@@ -16,7 +16,7 @@ type assertionSettings struct {
 
 func (s assertionSettings) parse(p *parser, public *url.URL) assertion.Config {
 	c := assertion.Config{
-		Audiences: list(s.AssertionAudience),
+		Audiences: p.list("ASSERTION_AUDIENCE", s.AssertionAudience),
 		TTL:       p.duration("ASSERTION_TTL", s.AssertionTTL, time.Second, time.Hour),
 	}
 	if len(c.Audiences) == 0 {

@@ -29,8 +29,8 @@ var errCheck = errors.New("check: something is wrong")
 // others describe.
 func (c *checkCmd) Run(w *world) error {
 	logging.Disable() // go-redis's own words on stderr would say again what the findings say
-	config, wrong := c.parse(w)
-	findings := slices.Concat(settingsFindings(wrong), app.Check(w.ctx, usable(config, wrong)))
+	r := c.parse(w)
+	findings := slices.Concat(settingsFindings(r), app.Check(w.ctx, usable(r.config, r.problems)))
 	if err := c.print(w.stdout, findings); err != nil {
 		return err
 	}
@@ -79,15 +79,21 @@ func concerns(wrong setting.Problems, prefixes ...string) bool {
 	return false
 }
 
-func settingsFindings(wrong setting.Problems) []app.Finding {
+func settingsFindings(r parsed) []app.Finding {
 	var findings []app.Finding
-	for _, p := range wrong {
+	add := func(level app.Level, p setting.Problem) {
+		findings = append(findings, app.Finding{Check: "settings", Level: level, Detail: strings.Join(p.Settings, ", ") + " " + p.Problem, Cure: p.Fix})
+	}
+	for _, p := range r.problems {
 		if !p.Concerns(alipayWhole) {
-			findings = append(findings, app.Finding{Check: "settings", Level: app.Failure, Detail: strings.Join(p.Settings, ", ") + " " + p.Problem, Cure: p.Fix})
+			add(app.Failure, p)
 		}
 	}
 	if len(findings) == 0 {
 		findings = append(findings, app.Finding{Check: "settings", Level: app.OK, Detail: "each can be read"})
+	}
+	for _, p := range r.warnings {
+		add(app.Warning, p)
 	}
 	return findings
 }

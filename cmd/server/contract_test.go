@@ -1,6 +1,7 @@
 package main
 
 import (
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -61,21 +62,25 @@ func TestHelpTellsAllSettings(t *testing.T) {
 
 // Each secret may come from a file, and from one place only.
 func TestEverySecretFromOneFileOnly(t *testing.T) {
+	t.Parallel()
+	env, _ := good(t)
 	secrets := 0
-	for _, name := range contract {
-		name, ok := strings.CutSuffix(name, "°")
-		if !ok {
+	for _, f := range table {
+		if !f.secret {
 			continue
 		}
 		secrets++
-		env, _ := good(t)
-		env[name], env[name+"_FILE"] = "x", "/dev/null"
-		if got := runWith(t.Context(), env, "serve"); got.code != 2 || !strings.Contains(got.stderr, name+" is set, and "+name+"_FILE too") {
-			t.Errorf("%s twice: got %d %s", name, got.code, got.stderr)
-		}
-		delete(env, name)
-		if got := runWith(t.Context(), env, "serve"); got.code != 2 || !strings.Contains(got.stderr, name+" is empty in the file") {
-			t.Errorf("%s from an empty file: got %d %s", name, got.code, got.stderr)
+		for _, row := range []struct{ name, value, file string }{
+			{"variable and file", "x", "/dev/null"},
+			{"empty file", "", "/dev/null"},
+			{"no such file", "", "/nowhere/x"},
+			{"directory", "", "/"},
+		} {
+			changed := maps.Clone(env)
+			changed[f.name], changed[f.name+"_FILE"] = row.value, row.file
+			if got := parseWith(t, changed).problems; len(got) != 1 || !slices.Equal(got[0].Settings, []string{f.name, f.name + "_FILE"}) {
+				t.Errorf("%s, %s: got %v, want one problem of both variables", f.name, row.name, got)
+			}
 		}
 	}
 	if secrets != 7 {

@@ -8,7 +8,6 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"strings"
 	"syscall"
 
 	"github.com/alecthomas/kong"
@@ -26,38 +25,34 @@ const (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	context.AfterFunc(ctx, stop) // a second signal ends it at once, whatever SHUTDOWN_DELAY says
-	os.Exit(run(ctx, os.Args[1:], os.Getenv, os.Stdout, os.Stderr))
+	context.AfterFunc(ctx, stop) // a second signal ends the process at once, whatever SHUTDOWN_DELAY says
+	os.Exit(run(ctx, os.Args[1:], os.Environ(), os.Stdout, os.Stderr))
 }
 
-// cli is the commands; each that needs the settings has them as flags.
+// cli is the commands. Those that need the settings have them as flags.
 type cli struct {
 	Serve       serveCmd       `cmd:"" default:"withargs" help:"Serve. This is what a bare 'server' does."`
-	Check       checkCmd       `cmd:"" help:"Validate settings, keys, clock, gateway and Redis; list every problem and its cure."`
+	Check       checkCmd       `cmd:"" help:"Validate settings, keys, certificates, clock, gateway and Redis; list every problem with its fix."`
 	Sessions    sessionsCmd    `cmd:"" help:"List or revoke an operator's sessions."`
 	Healthcheck healthcheckCmd `cmd:"" help:"Ask a running service whether it lives: for a container's health check."`
 	Version     versionCmd     `cmd:"" help:"Print the version."`
+
+	PrintVersion bool `name:"version" help:"Print the version."`
 }
 
 // world is what a command may use.
 type world struct {
 	ctx            context.Context
-	getenv         func(string) string
+	env            *environment
 	stdout, stderr io.Writer
 }
 
-// run carries out one command and returns the exit code.
-func run(ctx context.Context, args []string, getenv func(string) string, stdout, stderr io.Writer) int {
+// run carries out one command and returns the exit code. environ is in the form of os.Environ.
+func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) int {
+	w := &world{ctx, newEnvironment(environ), stdout, stderr}
 	var c cli
 	exited, code := false, exitOK
-	parser, err := kong.New(&c,
-		kong.Name("server"),
-		kong.Description("koubei-landing: exchanges Koubei's codes for sessions.\n\n"+settingsNote),
-		kong.Writers(stdout, stderr),
-		kong.Exit(func(c int) { exited, code = true, c }),
-		kong.Resolvers(environment(getenv)),
-		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 120}),
-	)
+	parser, err := newParser(&c, w, kong.Exit(func(c int) { exited, code = true, c }))
 	if err != nil {
 		fmt.Fprintln(stderr, "server:", err)
 		return exitFailed
@@ -66,26 +61,25 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 	if exited { // --help
 		return code
 	}
+	if c.PrintVersion {
+		return report(c.Version.Run(w), stderr)
+	}
 	if err != nil {
-		fmt.Fprintf(stderr, "server: %s\nTry: server --help\n", err)
+		fmt.Fprintf(stderr, "server: %s\nTry: server --help\n", usageProblem(parser.Model.Node, args, err))
 		return exitUsage
 	}
-	err = command.Run(&world{ctx, getenv, stdout, stderr})
-	return report(err, stderr)
+	return report(command.Run(w), stderr)
 }
 
-// environment gives every flag the value of the variable that it is named after. An empty variable counts as unset.
-func environment(getenv func(string) string) kong.Resolver {
-	return kong.ResolverFunc(func(_ *kong.Context, _ *kong.Path, flag *kong.Flag) (any, error) {
-		if value := getenv(variable(flag.Name)); value != "" {
-			return value, nil
-		}
-		return nil, nil
-	})
+func newParser(c *cli, w *world, options ...kong.Option) (*kong.Kong, error) {
+	return kong.New(c, append(options,
+		kong.Name("server"),
+		kong.Description("koubei-landing: exchanges Koubei's codes for sessions.\n\n"+settingsNote),
+		kong.Writers(w.stdout, w.stderr),
+		kong.Resolvers(w.env),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 120}),
+	)...)
 }
-
-// variable returns the environment variable that a flag is named after.
-func variable(flag string) string { return strings.ToUpper(strings.ReplaceAll(flag, "-", "_")) }
 
 func report(err error, stderr io.Writer) int {
 	if err == nil {
@@ -95,7 +89,7 @@ func report(err error, stderr io.Writer) int {
 		fmt.Fprintln(stderr, "server:", p)
 		return exitUsage
 	}
-	if !errors.Is(err, errCheck) { // what that found is printed already
+	if !errors.Is(err, errCheck) { // its findings are printed already
 		fmt.Fprintln(stderr, "server:", err)
 	}
 	return exitFailed

@@ -3,14 +3,18 @@ package main
 import (
 	"bytes"
 	"context"
+	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"koubei-landing/internal/setting"
 	"koubei-landing/internal/testworld"
 	"koubei-landing/koubeisim"
 )
@@ -24,8 +28,18 @@ type ran struct {
 // runWith runs a command with an environment of its own.
 func runWith(ctx context.Context, env map[string]string, args ...string) ran {
 	var stdout, stderr bytes.Buffer
-	code := run(ctx, args, func(name string) string { return env[name] }, &stdout, &stderr)
+	code := run(ctx, args, environ(env), &stdout, &stderr)
 	return ran{code, stdout.String(), stderr.String()}
+}
+
+// environ returns variables in the form of os.Environ.
+func environ(env map[string]string) []string {
+	var list []string
+	for name, value := range env {
+		list = append(list, name+"="+value)
+	}
+	slices.Sort(list)
+	return list
 }
 
 // good are settings that work, against a koubeisim of the test's.
@@ -64,7 +78,7 @@ func TestEveryProblemIsListedAtOnce(t *testing.T) {
 		"SEAL_KEYS":               "c2VjcmV0",
 		"SESSION_LIFETIME":        "25h",
 		"SESSION_COOKIE_SAMESITE": "strict",
-		"SESSION_COOKIE_DOMAIN":   "other.example",
+		"SESSION_COOKIE_DOMAIN":   "example",
 		"SESSION_COOKIE_NAME":     "a b",
 		"FRAME_ANCESTORS":         "https://*.example",
 		"ARRIVAL_CHECK":           "maybe",
@@ -87,71 +101,104 @@ func TestEveryProblemIsListedAtOnce(t *testing.T) {
 	if got.code != 2 || got.stdout != "" {
 		t.Errorf("got exit code %d and %q on stdout, want 2 and nothing", got.code, got.stdout)
 	}
+	problems := parseWith(t, env).problems
 	for name := range env {
+		want := 1
 		switch name {
 		case "ALIPAY_APP_ID", "ALIPAY_PUBLIC_KEY", "ALIPAY_GATEWAY_URL", "PUBLIC_LISTEN", "INTERNAL_LISTEN":
-		default:
-			if n := strings.Count(got.stderr, "- "+name+" "); n != 1 {
-				t.Errorf("%s is named %d times, want once", name, n)
-			}
+			want = 0
+		}
+		if n := concerning(problems, name); n != want {
+			t.Errorf("%s has %d problems, want %d", name, n, want)
+		}
+		if strings.Contains(got.stderr, name) != (want == 1) {
+			t.Errorf("stderr names %s: %v", name, want == 0)
 		}
 	}
-	for _, secret := range []string{"secretsecret", "topsecret", "c2VjcmV0"} {
-		if strings.Contains(got.stderr, secret) {
-			t.Errorf("a secret is printed: %s", got.stderr)
+}
+
+// parseWith returns the settings that serve would use with these variables and flags.
+func parseWith(t *testing.T, env map[string]string, flags ...string) parsed {
+	t.Helper()
+	w := &world{t.Context(), newEnvironment(environ(env)), io.Discard, io.Discard}
+	var c cli
+	parser, err := newParser(&c, w)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := parser.Parse(append([]string{"serve"}, flags...)); err != nil {
+		t.Fatal(err)
+	}
+	return c.Serve.parse(w)
+}
+
+// concerning returns how many problems concern a setting.
+func concerning(problems []setting.Problem, name string) int {
+	n := 0
+	for _, p := range problems {
+		if p.Concerns(name) {
+			n++
 		}
 	}
+	return n
 }
 
 func TestMissingSettings(t *testing.T) {
-	got := runWith(t.Context(), map[string]string{"ALIPAY_APP_ID": ""})
+	t.Parallel()
+	env := map[string]string{"ALIPAY_APP_ID": ""}
+	problems := parseWith(t, env).problems
 	for _, name := range []string{"ALIPAY_APP_ID", "ALIPAY_APP_PRIVATE_KEY", "ALIPAY_PUBLIC_KEY", "REDIS_URL"} {
-		if !strings.Contains(got.stderr, name+" is missing") {
-			t.Errorf("%s is not said to be missing: %s", name, got.stderr)
+		if concerning(problems, name) != 1 {
+			t.Errorf("%s is not missing: %v", name, problems)
 		}
 	}
-	if got.code != 2 {
-		t.Errorf("got exit code %d, want 2", got.code)
+	if got := runWith(t.Context(), env); got.code != exitUsage || len(problems) != 4 {
+		t.Errorf("got exit code %d and %d problems, want 2 and 4", got.code, len(problems))
 	}
 }
 
-func TestSettingsThatDontGoTogether(t *testing.T) {
+// A problem names every setting that has a part in it.
+func TestProblemsNameTheirSettings(t *testing.T) {
+	t.Parallel()
+	certificates := "ALIPAY_APP_CERT_FILE ALIPAY_CERT_FILE ALIPAY_ROOT_CERT_FILE"
+	authorities, _ := certificateFiles(t)
 	for _, tt := range []struct {
 		name string
 		env  map[string]string
-		want string
+		want string // the settings of the only problem
 	}{
-		{"two keys of one's own", map[string]string{"ALIPAY_PUBLIC_KEY": "OWN"}, "own public key was given"},
-		{"http far away", map[string]string{"ALIPAY_GATEWAY_URL": "http://gateway.example/gateway.do"}, "http://"},
-		{"one certificate of three", map[string]string{"ALIPAY_CERT_FILE": "/x"}, "all three or not at all"},
-		{"a frame with lax", map[string]string{"FRAME_ANCESTORS": "https://koubei.example"}, "SESSION_COOKIE_SAMESITE=none"},
-		{"none without https", map[string]string{"SESSION_COOKIE_SAMESITE": "none"}, "https://"},
-		{"a callback on the switch", map[string]string{"CALLBACK_PATH": "/static/x"}, "collides"},
-		{"a replica's answers", map[string]string{"REDIS_URL": "redis://127.0.0.1:1?read_only=true", "REDIS_MODE": "cluster"}, "read_only"},
-		{"a secret twice", map[string]string{"REDIS_URL_FILE": "/x"}, "REDIS_URL_FILE too"},
-		{"a secret's file away", map[string]string{"ADMIN_TOKEN_FILE": "/nowhere/token"}, "ADMIN_TOKEN can't be read"},
+		{"one certificate of three", map[string]string{"ALIPAY_CERT_FILE": "/x"}, certificates},
+		{"a frame with lax", map[string]string{"FRAME_ANCESTORS": "https://koubei.example"}, "FRAME_ANCESTORS SESSION_COOKIE_SAMESITE"},
+		{"none without https", map[string]string{"SESSION_COOKIE_SAMESITE": "none"}, "SESSION_COOKIE_SAMESITE PUBLIC_URL"},
+		{"a callback on a route", map[string]string{"CALLBACK_PATH": "/static/x"}, "CALLBACK_PATH"},
+		{"a callback on a route of the path", map[string]string{"PUBLIC_URL": "https://isv.example/k", "CALLBACK_PATH": "/k/signin"}, "CALLBACK_PATH PUBLIC_URL"},
+		{"a stranger's cookie domain", map[string]string{"PUBLIC_URL": "https://isv.example", "SESSION_COOKIE_DOMAIN": "other.example"}, "SESSION_COOKIE_DOMAIN PUBLIC_URL"},
+		{"reading from replicas", map[string]string{"REDIS_URL": "redis://127.0.0.1:1?read_only=true", "REDIS_MODE": "cluster"}, "REDIS_URL"},
+		{"a secret twice", map[string]string{"REDIS_URL_FILE": "/x"}, "REDIS_URL REDIS_URL_FILE"},
+		{"Redis's authorities without TLS", map[string]string{"REDIS_CA_FILE": authorities}, "REDIS_URL REDIS_CA_FILE REDIS_CERT_FILE REDIS_KEY_FILE"},
+		{"a certificate without key", map[string]string{"REDIS_CERT_FILE": "/x"}, "REDIS_CERT_FILE REDIS_KEY_FILE"},
 	} {
 		env, _ := good(t)
-		for name, value := range tt.env {
-			if value == "OWN" {
-				value = ownPublicKey(t, env["ALIPAY_APP_PRIVATE_KEY"])
-			}
-			env[name] = value
+		maps.Copy(env, tt.env)
+		got := parseWith(t, env).problems
+		if len(got) != 1 || strings.Join(got[0].Settings, " ") != tt.want {
+			t.Errorf("%s: got %v, want one problem of %s", tt.name, got, tt.want)
 		}
-		if got := runWith(t.Context(), env, "serve"); got.code != 2 || !strings.Contains(got.stderr, tt.want) {
-			t.Errorf("%s: got %d %q, want 2 and %q", tt.name, got.code, got.stderr, tt.want)
+		if got := runWith(t.Context(), env, "serve"); got.code != exitUsage {
+			t.Errorf("%s: got exit code %d, want 2", tt.name, got.code)
 		}
 	}
 }
 
 func TestAFlagWinsOverItsVariable(t *testing.T) {
+	t.Parallel()
 	env, _ := good(t)
 	env["MAX_REQUESTS"], env["CALLBACK_RATE"] = "wrong", ""
-	got := runWith(t.Context(), env, "serve", "--max-requests=0", "--redis-mode", "x")
-	if !strings.Contains(got.stderr, `MAX_REQUESTS is "0"`) || !strings.Contains(got.stderr, "REDIS_MODE") || strings.Contains(got.stderr, "CALLBACK_RATE") {
-		t.Errorf("got %s, want the flags judged, and the empty variable as unset", got.stderr)
+	got := parseWith(t, env, "--max-requests=7", "--redis-mode", "x")
+	if got.config.Web.MaxRequests != 7 || len(got.problems) != 1 || concerning(got.problems, "REDIS_MODE") != 1 {
+		t.Errorf("got %d and %v, want 7 and a problem of REDIS_MODE", got.config.Web.MaxRequests, got.problems)
 	}
-	if got := runWith(t.Context(), env, "serve", "--redis-url=x"); got.code != 2 || !strings.Contains(got.stderr, "unknown flag") {
+	if got := runWith(t.Context(), env, "serve", "--redis-url=x"); got.code != exitUsage || !strings.Contains(got.stderr, "REDIS_URL") {
 		t.Errorf("a secret as a flag: got %d %q", got.code, got.stderr)
 	}
 }
@@ -173,7 +220,7 @@ func TestServeWithoutRedisIsAliveButNotReady(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	var stderr synced
 	ended := make(chan int, 1)
-	go func() { ended <- run(ctx, nil, func(name string) string { return env[name] }, &stderr, &stderr) }()
+	go func() { ended <- run(ctx, nil, environ(env), &stderr, &stderr) }()
 	internal := ""
 	testworld.Eventually(t, 10*time.Second, "it serves", func() error {
 		_, after, ok := strings.Cut(stderr.String(), `"internal":"`)

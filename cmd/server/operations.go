@@ -1,9 +1,11 @@
 package main
 
 import (
+	"fmt"
 	"time"
 
 	"koubei-landing/internal/app"
+	"koubei-landing/internal/landing"
 )
 
 // operationSettings are the settings of the listeners and the shutdown.
@@ -20,5 +22,13 @@ func (s operationSettings) parse(p *parser) app.Operations {
 		InternalListen:  p.listen("INTERNAL_LISTEN", s.InternalListen),
 		ShutdownDelay:   p.duration("SHUTDOWN_DELAY", s.ShutdownDelay, 0, time.Hour),
 		ShutdownTimeout: p.duration("SHUTDOWN_TIMEOUT", s.ShutdownTimeout, time.Millisecond, time.Hour),
+	}
+}
+
+// checkShutdown warns if the process may be told to exit while a landing still has a claimed code.
+func (p *parser) checkShutdown(c app.Config) {
+	if longest := landing.Lease(c.Alipay.Timeout, c.Redis.Timeout); c.Operations.ShutdownTimeout < longest {
+		p.warn(fmt.Sprintf("is shorter than one claimed landing may take, %s: a shutdown may cost a browser its code", longest),
+			"raise SHUTDOWN_TIMEOUT, or lower ALIPAY_TIMEOUT or REDIS_TIMEOUT", "SHUTDOWN_TIMEOUT")
 	}
 }

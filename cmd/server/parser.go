@@ -7,22 +7,52 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"koubei-landing/internal/handler"
+	"koubei-landing/internal/pemfile"
 	"koubei-landing/internal/setting"
 )
 
 // parser turns texts into values and collects what is wrong with them. Its problems never hold a value of eight
 // characters or more: it may be a secret that was put into the wrong place.
-type parser struct{ problems setting.Problems }
+type parser struct {
+	problems setting.Problems
+	warnings []setting.Problem
 
-func (p *parser) add(name, problem, fix string) {
-	p.problems = append(p.problems, setting.Bad(name, problem, fix))
+	unreadable map[string]bool // settings with a problem that hides all others
+}
+
+func (p *parser) add(name, problem, fix string) { p.addTogether(problem, fix, name) }
+
+// addTogether adds a problem that concerns several settings.
+func (p *parser) addTogether(problem, fix string, names ...string) {
+	for _, name := range names {
+		if p.unreadable[name] {
+			return
+		}
+	}
+	p.problems = append(p.problems, setting.Problem{Settings: names, Problem: problem, Fix: fix})
+}
+
+// addUnreadable adds a problem after which the setting's other problems mean nothing.
+func (p *parser) addUnreadable(problem, fix string, names ...string) {
+	p.addTogether(problem, fix, names...)
+	if p.unreadable == nil {
+		p.unreadable = map[string]bool{}
+	}
+	for _, name := range names {
+		p.unreadable[name] = true
+	}
+}
+
+func (p *parser) warn(problem, fix string, names ...string) {
+	p.warnings = append(p.warnings, setting.Problem{Settings: names, Problem: problem, Fix: fix})
 }
 
 // invalid adds a value that can't be used.
@@ -38,10 +68,14 @@ func (p *parser) addError(err error, names ...string) {
 		return
 	}
 	if problem, ok := errors.AsType[setting.Problem](err); ok {
-		p.problems = append(p.problems, problem)
+		p.addTogether(problem.Problem, problem.Fix, problem.Settings...)
 		return
 	}
-	p.problems = append(p.problems, setting.Problem{Settings: names, Problem: err.Error()})
+	if e, ok := errors.AsType[*pemfile.Error](err); ok {
+		p.addTogether("can't be used: "+e.Where(), e.Fix, names...)
+		return
+	}
+	p.addTogether(err.Error(), "", names...)
 }
 
 // maxShown is the length of the longest value that a problem may show.
@@ -65,12 +99,43 @@ func reason(err error) error {
 
 // file returns the content of the file that a setting names. It adds a problem and returns nil if it can't be read.
 func (p *parser) file(name, path string) []byte {
-	raw, err := os.ReadFile(path)
+	raw, err := readFile(path)
 	if err != nil {
 		p.add(name, fmt.Sprintf("can't be read: %v", reason(err)), "give the path of a file")
 		return nil
 	}
 	return raw
+}
+
+// quotes are the characters that people put around a value.
+const quotes = "\"'`‘’“”「」＂＇"
+
+// quoted adds a problem if a value stands in quotes, which docker --env-file and systemd's credentials keep.
+func (p *parser) quoted(name, value string) bool {
+	first, n := utf8.DecodeRuneInString(value)
+	last, _ := utf8.DecodeLastRuneInString(value)
+	if len(value) <= n || !strings.ContainsRune(quotes, first) || !strings.ContainsRune(quotes, last) {
+		return false
+	}
+	p.addUnreadable("is in quotes, which are part of the value here", "remove the quotes", name)
+	return true
+}
+
+// fullWidth adds a problem if a list or an address has full-width punctuation, which a Chinese input method writes.
+func (p *parser) fullWidth(name, value string) bool {
+	i := strings.IndexFunc(value, isFullWidth)
+	if i < 0 {
+		return false
+	}
+	r, _ := utf8.DecodeRuneInString(value[i:])
+	p.addUnreadable(fmt.Sprintf("has full-width punctuation (%c)", r), "write it in half width, with the input method off", name)
+	return true
+}
+
+// isFullWidth reports whether r is punctuation of Chinese text or the full-width form of ASCII punctuation.
+func isFullWidth(r rune) bool {
+	chinese := r >= 0x3000 && r <= 0x303f || r >= 0xff00 && r <= 0xffef || r >= 0x2018 && r <= 0x201f
+	return chinese && !unicode.IsLetter(r) && !unicode.IsDigit(r)
 }
 
 func (p *parser) oneOf(name, value string, allowed ...string) string {
@@ -111,27 +176,65 @@ const maxSocketPath = 103
 
 // listen returns an address to listen on: host:port, or unix: and an absolute path.
 func (p *parser) listen(name, value string) string {
+	if p.fullWidth(name, value) {
+		return value
+	}
 	if path, ok := strings.CutPrefix(value, "unix:"); ok {
 		if !strings.HasPrefix(path, "/") || strings.HasSuffix(path, "/") || len(path) > maxSocketPath {
 			p.invalid(name, value, fmt.Sprintf("use unix: and an absolute path of at most %d bytes", maxSocketPath))
 		}
 		return value
 	}
-	_, port, err := net.SplitHostPort(value)
+	host, port, err := net.SplitHostPort(value)
 	if err == nil {
 		_, err = strconv.ParseUint(port, 10, 16)
 	}
+	if err == nil && host != "" {
+		host, err = handler.ASCIIHost(host)
+	}
 	if err != nil {
 		p.invalid(name, value, "use host:port, :port or unix:/path")
+		return value
 	}
-	return value
+	return net.JoinHostPort(host, port)
+}
+
+// url returns an http or https address, with its host as browsers send it. It adds a problem and returns nil if the value
+// is none, or has a user or a password.
+func (p *parser) url(name, value, fix string) *url.URL {
+	if p.fullWidth(name, value) {
+		return nil
+	}
+	u, err := url.Parse(value)
+	if err != nil || handler.Origin(u) == "" || u.User != nil {
+		p.addUnreadable("is "+shown(value), fix, name)
+		return nil
+	}
+	return withASCIIHost(u)
+}
+
+// withASCIIHost returns an address that handler.Origin accepts with its scheme and host as browsers send them.
+func withASCIIHost(u *url.URL) *url.URL {
+	same := *u
+	same.Scheme = strings.ToLower(u.Scheme)
+	same.Host = strings.ToLower(u.Host)
+	if host, err := handler.ASCIIHost(u.Hostname()); err == nil && !strings.Contains(host, ":") {
+		same.Host = host
+		if u.Port() != "" {
+			same.Host += ":" + u.Port()
+		}
+	}
+	return &same
 }
 
 // list returns the items of a comma-separated list.
-func list(value string) []string {
+func (p *parser) list(name, value string) []string {
+	if p.fullWidth(name, value) {
+		return nil
+	}
 	var items []string
 	for item := range strings.SplitSeq(value, ",") {
-		if item = strings.TrimSpace(item); item != "" {
+		if item = clean(item); item != "" {
 			items = append(items, item)
 		}
 	}
@@ -149,10 +252,10 @@ func (p *parser) invalidItem(name string, number int, item, fix string) {
 
 func (p *parser) prefixes(name, value string) []netip.Prefix {
 	var prefixes []netip.Prefix
-	for i, item := range list(value) {
+	for i, item := range p.list(name, value) {
 		prefix, err := netip.ParsePrefix(item)
 		if err != nil {
-			p.invalidItem(name, i+1, item, "use CIDRs, such as 10.0.0.0/8")
+			p.invalidItem(name, i+1, item, "use CIDRs, such as 10.0.0.0/8, or 10.1.2.3/32 for one address")
 			continue
 		}
 		prefixes = append(prefixes, prefix.Masked())
@@ -160,10 +263,10 @@ func (p *parser) prefixes(name, value string) []netip.Prefix {
 	return prefixes
 }
 
-// origins returns origins as browsers write them.
+// origins returns origins as browsers send them.
 func (p *parser) origins(name, value string) []string {
 	var origins []string
-	for i, item := range list(value) {
+	for i, item := range p.list(name, value) {
 		u, err := url.Parse(item)
 		if err != nil || handler.Origin(u) == "" || u.User != nil || strings.Trim(u.Path, "/") != "" ||
 			u.RawQuery != "" || u.Fragment != "" || strings.Contains(u.Host, "*") {

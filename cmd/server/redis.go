@@ -3,11 +3,13 @@ package main
 import (
 	"crypto/tls"
 	"crypto/x509"
-	"fmt"
+	"net/url"
+	"strings"
 	"time"
+	"unicode"
 
 	"koubei-landing/internal/app"
-	"koubei-landing/internal/setting"
+	"koubei-landing/internal/pemfile"
 )
 
 // redisSettings are the settings of Redis.
@@ -35,18 +37,31 @@ func (s redisSettings) parse(p *parser, appID string) app.Redis {
 	}
 	r.Authorities = s.authorities(p)
 	r.Certificate = s.certificate(p)
-	if r.URL == "" {
+	switch {
+	case r.URL == "":
 		p.add("REDIS_URL", "is missing", "write redis://localhost:6379/0 or another address")
 		return r
+	case p.fullWidth("REDIS_URL", r.URL):
+		return r
 	}
+	r.URL = s.asciiURL()
 	client, err := app.OpenRedis(r)
 	if err == nil {
 		err = client.Close()
 	}
 	if err != nil {
-		p.addError(fmt.Errorf("can't be used: %w", err), "REDIS_URL")
+		p.addError(err, "REDIS_URL")
 	}
 	return r
+}
+
+// asciiURL returns REDIS_URL with a host that the resolver knows. What is no URL stays as it is.
+func (s redisSettings) asciiURL() string {
+	u, err := url.Parse(s.RedisURL)
+	if err != nil || strings.IndexFunc(u.Host, func(r rune) bool { return r > unicode.MaxASCII }) < 0 {
+		return s.RedisURL
+	}
+	return withASCIIHost(u).String()
 }
 
 // authorities returns the certificates in REDIS_CA_FILE, nil if it is not set or not usable.
@@ -58,10 +73,9 @@ func (s redisSettings) authorities(p *parser) *x509.CertPool {
 	if file == nil {
 		return nil
 	}
-	pool := x509.NewCertPool()
-	if !pool.AppendCertsFromPEM(file) {
-		p.add("REDIS_CA_FILE", "holds no certificate", "give a PEM file with the authorities' certificates")
-		return nil
+	pool, err := pemfile.File{Data: file}.Pool()
+	if err != nil {
+		p.addError(err, "REDIS_CA_FILE")
 	}
 	return pool
 }
@@ -72,20 +86,16 @@ func (s redisSettings) certificate(p *parser) *tls.Certificate {
 		return nil
 	}
 	if s.RedisCertFile == "" || s.RedisKeyFile == "" {
-		p.problems = append(p.problems, setting.Problem{Settings: []string{"REDIS_CERT_FILE", "REDIS_KEY_FILE"}, Problem: "must be set both or not at all", Fix: "set the missing one"})
+		p.addTogether("must be set both or not at all", "set the missing one", "REDIS_CERT_FILE", "REDIS_KEY_FILE")
 		return nil
 	}
 	cert, key := p.file("REDIS_CERT_FILE", s.RedisCertFile), p.file("REDIS_KEY_FILE", s.RedisKeyFile)
 	if cert == nil || key == nil {
 		return nil
 	}
-	pair, err := tls.X509KeyPair(cert, key)
+	pair, err := pemfile.KeyPair(pemfile.File{Name: "REDIS_CERT_FILE", Data: cert}, pemfile.File{Name: "REDIS_KEY_FILE", Data: key})
 	if err != nil {
-		p.problems = append(p.problems, setting.Problem{
-			Settings: []string{"REDIS_CERT_FILE", "REDIS_KEY_FILE"},
-			Problem:  "are not a certificate and its private key",
-			Fix:      "give two PEM files: the client's certificate, and the key that it was made for, without a password",
-		})
+		p.addError(err, "REDIS_CERT_FILE", "REDIS_KEY_FILE")
 		return nil
 	}
 	return &pair

@@ -14,17 +14,21 @@ type serveCmd struct{ settings }
 
 // Run serves until the context ends.
 func (c *serveCmd) Run(w *world) error {
-	config, err := c.load(w)
-	if err != nil {
+	r := c.parse(w)
+	if err := r.problems.Err(); err != nil {
 		return err
 	}
-	if w.getenv("GOGC") == "" {
+	config := r.config
+	for _, warning := range r.warnings {
+		config.Log.Warn("setting", "settings", warning.Settings, "problem", warning.Problem, "fix", warning.Fix)
+	}
+	if w.env.get("GOGC") == "" {
 		// The heap is small, and most of what a check allocates dies young. Fewer collections save a tenth of its CPU for
 		// a few megabytes. GOMEMLIMIT still holds.
 		debug.SetGCPercent(400)
 	}
 	redis.SetLogger(redisLog{config.Log})
-	provider, err := tracing(w.ctx, w.getenv, config.Log)
+	provider, err := tracing(w.ctx, w.env.get, config.Log)
 	if err != nil {
 		return err
 	}

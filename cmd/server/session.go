@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"koubei-landing/internal/handler"
 	"koubei-landing/internal/session"
 )
 
@@ -51,21 +52,32 @@ func (s sessionSettings) cookie(p *parser, public *url.URL) session.CookieOption
 	case "none":
 		o.SameSite = http.SameSiteNoneMode
 		if !o.Secure {
-			p.add("SESSION_COOKIE_SAMESITE", "is none, which browsers accept over https only", "use an https:// PUBLIC_URL")
+			p.addTogether("don't go together: browsers accept SameSite=None over https only", "use an https:// PUBLIC_URL, or SESSION_COOKIE_SAMESITE=lax",
+				"SESSION_COOKIE_SAMESITE", "PUBLIC_URL")
 		}
 	case "strict":
 		p.add("SESSION_COOKIE_SAMESITE", "is strict: the cookie would not come back after the cross-site landing", "use lax or none")
 	default:
 		p.invalid("SESSION_COOKIE_SAMESITE", s.SessionCookieSamesite, "use lax or none")
 	}
-	if d := strings.TrimPrefix(strings.ToLower(s.SessionCookieDomain), "."); d != "" {
-		host := public.Hostname()
-		if !strings.Contains(d, ".") || net.ParseIP(host) != nil || host != d && !strings.HasSuffix(host, "."+d) {
-			p.invalid("SESSION_COOKIE_DOMAIN", s.SessionCookieDomain, "use a parent domain of PUBLIC_URL's host")
-		}
-		o.Domain = d
-	}
+	o.Domain = s.cookieDomain(p, public.Hostname())
 	return o
+}
+
+// cookieDomain returns SESSION_COOKIE_DOMAIN as browsers compare it.
+func (s sessionSettings) cookieDomain(p *parser, host string) string {
+	if s.SessionCookieDomain == "" || p.fullWidth("SESSION_COOKIE_DOMAIN", s.SessionCookieDomain) {
+		return ""
+	}
+	d, err := handler.ASCIIHost(strings.TrimPrefix(s.SessionCookieDomain, "."))
+	switch {
+	case err != nil || !strings.Contains(d, "."):
+		p.invalid("SESSION_COOKIE_DOMAIN", s.SessionCookieDomain, "use a parent domain of PUBLIC_URL's host, such as isv.example")
+	case net.ParseIP(host) != nil || host != d && !strings.HasSuffix(host, "."+d):
+		p.addTogether("don't go together: the domain is not the URL's host or a parent of it", "use a parent domain of PUBLIC_URL's host",
+			"SESSION_COOKIE_DOMAIN", "PUBLIC_URL")
+	}
+	return d
 }
 
 // sealKeys returns the keys of SEAL_KEYS, or the key that follows from the application's private key.
@@ -81,7 +93,7 @@ func (s sessionSettings) sealKeys(p *parser, private *rsa.PrivateKey) [][]byte {
 		return [][]byte{key}
 	}
 	var keys [][]byte
-	items := list(s.SealKeys)
+	items := p.list("SEAL_KEYS", s.SealKeys)
 	for i, item := range items {
 		key, err := base64.StdEncoding.DecodeString(item)
 		if err != nil || len(key) != session.SealKeySize {

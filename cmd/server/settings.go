@@ -1,10 +1,8 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"iter"
-	"os"
 	"reflect"
 	"strings"
 	"time"
@@ -25,30 +23,38 @@ const otelNote = "The standard variables of OpenTelemetry. Tracing starts when a
 // All values are texts here: kong would stop at the first bad value and print it. A field with a secret tag has no flag;
 // the tag names the variable.
 type settings struct {
-	Web        webSettings       `embed:""`
-	Landing    landingSettings   `embed:""`
-	Alipay     alipaySettings    `embed:""`
-	Redis      redisSettings     `embed:""`
-	Session    sessionSettings   `embed:""`
-	Assertions assertionSettings `embed:""`
-	Operations operationSettings `embed:""`
-	Log        logSettings       `embed:""`
+	Web        webSettings       `embed:"" group:"Pages and routes"`
+	Landing    landingSettings   `embed:"" group:"Landings"`
+	Alipay     alipaySettings    `embed:"" group:"Gateway and keys"`
+	Redis      redisSettings     `embed:"" group:"Redis"`
+	Session    sessionSettings   `embed:"" group:"Sessions"`
+	Assertions assertionSettings `embed:"" group:"Assertions"`
+	Operations operationSettings `embed:"" group:"Listeners and shutdown"`
+	Log        logSettings       `embed:"" group:"Log"`
 }
 
-// load returns the parsed settings. It fails with setting.Problems, which hold everything that is wrong.
+// parsed is the settings as values.
+type parsed struct {
+	config   app.Config // what is wrong is left zero or at its default
+	problems setting.Problems
+	warnings []setting.Problem
+	inForce  []setting.InForce
+}
+
+// load returns the parsed settings. It fails with setting.Problems, which hold everything that is
+// wrong.
 func (s settings) load(w *world) (app.Config, error) {
-	c, problems := s.parse(w)
-	if err := problems.Err(); err != nil {
+	r := s.parse(w)
+	if err := r.problems.Err(); err != nil {
 		return app.Config{}, err
 	}
-	return c, nil
+	return r.config, nil
 }
 
-// parse returns the settings as values, and everything that is wrong with them. What is wrong has a zero value or its
-// text's default in Config.
-func (s settings) parse(w *world) (app.Config, setting.Problems) {
+// parse returns the settings as values, everything that is wrong with them, and where each value comes from.
+func (s settings) parse(w *world) parsed {
 	p := &parser{}
-	p.problems = append(p.problems, s.readSecrets(w.getenv)...)
+	inForce := s.read(p, w.env)
 	c := app.Config{
 		Web:        s.Web.parse(p),
 		Landing:    s.Landing.parse(p),
@@ -61,15 +67,67 @@ func (s settings) parse(w *world) (app.Config, setting.Problems) {
 	c.Session = s.Session.parse(p, c.Web.PublicURL, c.Alipay.PrivateKey)
 	c.Assertions = s.Assertions.parse(p, c.Web.PublicURL)
 	p.checkFrames(c)
-	return c, p.problems
+	p.checkShutdown(c)
+	for i := range inForce {
+		inForce[i] = complete(inForce[i], c, p.problems)
+	}
+	return parsed{config: c, problems: p.problems, warnings: append(p.warnings, w.env.misspelled()...), inForce: inForce}
 }
 
-// fields returns every setting's field and its value, group by group.
-func (s *settings) fields() iter.Seq2[reflect.StructField, reflect.Value] {
-	return func(yield func(reflect.StructField, reflect.Value) bool) {
-		for _, group := range reflect.ValueOf(s).Elem().Fields() {
-			for f, v := range group.Fields() {
-				if !yield(f, v) {
+// read replaces the text of every setting by its value without white space around it, or by its default, and returns
+// where each comes from. A secret is read from its variable or its file.
+func (s *settings) read(p *parser, env *environment) []setting.InForce {
+	var all []setting.InForce
+	for d, v := range s.fields() {
+		text, source := clean(v.String()), setting.Unset
+		if d.secret {
+			text, source = env.secret(p, d.name)
+		} else {
+			source = env.source(d.name)
+		}
+		if p.quoted(d.name, text) {
+			text = ""
+		}
+		if text == "" {
+			text, source = d.preset, setting.Default
+			if text == "" {
+				source = setting.Unset
+			}
+		}
+		v.SetString(text)
+		all = append(all, setting.InForce{Name: d.name, Value: text, Secret: d.secret, Source: source})
+	}
+	return all
+}
+
+// complete adds the defaults that follow from other settings, and removes what must not be shown: secrets, and values
+// that have a problem, which may be secrets in the wrong place.
+func complete(s setting.InForce, c app.Config, problems setting.Problems) setting.InForce {
+	derived := map[string]string{
+		"REDIS_KEY_PREFIX":   c.Redis.Prefix,
+		"ASSERTION_AUDIENCE": strings.Join(c.Assertions.Audiences, ","),
+	}
+	if s.Source == setting.Unset && derived[s.Name] != "" {
+		s.Value, s.Source = derived[s.Name], setting.Default
+	}
+	if s.Name == "SEAL_KEYS" && s.Source == setting.Unset && len(c.Session.SealKeys) > 0 {
+		s.Source = setting.Default
+	}
+	for _, problem := range problems {
+		s.Invalid = s.Invalid || problem.Concerns(s.Name)
+	}
+	if s.Secret || s.Invalid {
+		s.Value = ""
+	}
+	return s
+}
+
+// fields returns every setting's description and its value, group by group.
+func (s *settings) fields() iter.Seq2[field, reflect.Value] {
+	return func(yield func(field, reflect.Value) bool) {
+		for group, values := range reflect.ValueOf(s).Elem().Fields() {
+			for f, v := range values.Fields() {
+				if !yield(describe(group.Tag.Get("group"), f), v) {
 					return
 				}
 			}
@@ -78,51 +136,14 @@ func (s *settings) fields() iter.Seq2[reflect.StructField, reflect.Value] {
 }
 
 // Help is kong's detailed help of each command that takes settings: it lists the secrets, which have no flag.
-func (s settings) Help() string {
+func (settings) Help() string {
 	var b strings.Builder
 	b.WriteString("Secret settings have no flag. Each is a variable, or NAME_FILE, a path to read it from.\n")
-	for f := range s.fields() {
-		if name, ok := f.Tag.Lookup("secret"); ok {
-			fmt.Fprintf(&b, "\n    %s\n        %s\n", name, f.Tag.Get("help"))
+	for _, f := range table {
+		if f.secret {
+			fmt.Fprintf(&b, "\n    %s\n        %s\n", f.name, f.help)
 		}
 	}
 	fmt.Fprintf(&b, "\n    OTEL_*\n        %s\n", otelNote)
 	return b.String()
-}
-
-// readSecrets fills the fields that have no flag, from NAME or from the file that NAME_FILE names.
-func (s *settings) readSecrets(getenv func(string) string) setting.Problems {
-	var problems setting.Problems
-	for f, v := range s.fields() {
-		name, ok := f.Tag.Lookup("secret")
-		if !ok {
-			continue
-		}
-		text, err := secret(getenv, name)
-		if p, bad := errors.AsType[setting.Problem](err); bad {
-			problems = append(problems, p)
-		}
-		v.SetString(text)
-	}
-	return problems
-}
-
-// secret returns the value of NAME or of the file that NAME_FILE names. It fails with a setting.Problem.
-func secret(getenv func(string) string, name string) (string, error) {
-	value, file := getenv(name), getenv(name+"_FILE")
-	switch {
-	case value != "" && file != "":
-		return "", setting.Bad(name, fmt.Sprintf("is set, and %s_FILE too", name), "keep one of them")
-	case file == "":
-		return value, nil
-	}
-	raw, err := os.ReadFile(file)
-	if err != nil {
-		return "", setting.Bad(name, fmt.Sprintf("can't be read from %s_FILE: %v", name, reason(err)), "give the path of a file that holds the secret")
-	}
-	text := strings.TrimSpace(string(raw))
-	if text == "" {
-		return "", setting.Bad(name, fmt.Sprintf("is empty in the file that %s_FILE names", name), "write the secret into the file")
-	}
-	return text, nil
 }

@@ -47,7 +47,7 @@ func serving(t *testing.T, env map[string]string) (internal string, log *synced,
 	ctx, cancel := context.WithCancel(t.Context())
 	log = &synced{}
 	ended := make(chan int, 1)
-	go func() { ended <- run(ctx, nil, func(name string) string { return env[name] }, log, log) }()
+	go func() { ended <- run(ctx, nil, environ(env), log, log) }()
 	testworld.Eventually(t, 10*time.Second, "it serves", func() error {
 		_, after, ok := strings.Cut(log.String(), `"internal":"`)
 		if !ok {

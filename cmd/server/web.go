@@ -10,7 +10,6 @@ import (
 	"koubei-landing/internal/app"
 	"koubei-landing/internal/handler"
 	"koubei-landing/internal/operator"
-	"koubei-landing/internal/setting"
 )
 
 // webSettings are the settings of the pages and the routes.
@@ -51,12 +50,14 @@ func (s webSettings) parse(p *parser) handler.Config {
 }
 
 func (s webSettings) publicURL(p *parser) *url.URL {
-	u, err := url.Parse(s.PublicURL)
-	if err != nil || handler.Origin(u) == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" || !routePath.MatchString(u.Path+"/") {
-		p.invalid("PUBLIC_URL", s.PublicURL, "use the address at which browsers reach the service, such as https://isv.example or https://isv.example/koubei")
+	const fix = "use the address at which browsers reach the service, such as https://isv.example or https://isv.example/koubei"
+	u := p.url("PUBLIC_URL", s.PublicURL, fix)
+	if u == nil {
 		return &url.URL{Scheme: "http", Host: "localhost"}
 	}
-	u.Scheme, u.Host = strings.ToLower(u.Scheme), strings.ToLower(u.Host)
+	if u.RawQuery != "" || u.Fragment != "" || !routePath.MatchString(u.Path+"/") {
+		p.invalid("PUBLIC_URL", s.PublicURL, fix)
+	}
 	u.Path = strings.TrimRight(u.Path, "/")
 	return u
 }
@@ -64,20 +65,21 @@ func (s webSettings) publicURL(p *parser) *url.URL {
 // routePath is a path that a router reads as it stands.
 var routePath = regexp.MustCompile(`^(/[A-Za-z0-9._~-]+)*/$`)
 
-// ownRoutes are the routes under PUBLIC_URL that the callback must not hide.
-var ownRoutes = []string{"", "/session", "/signin", "/signed-out", "/logout", "/static", "/.well-known"}
-
 func (s webSettings) callbackPath(p *parser, public *url.URL) string {
 	path := s.CallbackPath
+	if p.fullWidth("CALLBACK_PATH", path) {
+		return path
+	}
 	if path == "/" || !routePath.MatchString(path+"/") || strings.Contains(path+"/", "/./") || strings.Contains(path+"/", "/../") {
 		p.invalid("CALLBACK_PATH", path, "use a path such as /koubei/callback, of letters, digits and ._~-")
 		return path
 	}
-	for _, route := range ownRoutes {
-		own := public.Path + route
-		if path == own || path == own+"/" || route != "" && strings.HasPrefix(path, own+"/") || own == path+"/switch" {
-			p.add("CALLBACK_PATH", "collides with the route "+own, "use another path, such as /koubei/callback")
+	if route := handler.Collision(public.Path, path); route != "" {
+		names := []string{"CALLBACK_PATH"}
+		if public.Path != "" {
+			names = append(names, "PUBLIC_URL")
 		}
+		p.addTogether("has the service's own route "+route, "use another path, such as /koubei/callback", names...)
 	}
 	return path
 }
@@ -86,41 +88,66 @@ func (s webSettings) entryURL(p *parser) string {
 	if s.EntryURL == "" {
 		return ""
 	}
-	u, err := url.Parse(s.EntryURL)
-	if err != nil || handler.Origin(u) == "" {
-		p.invalid("ENTRY_URL", s.EntryURL, "use the https:// address of the page at Koubei that leads here")
+	if u := p.url("ENTRY_URL", s.EntryURL, "use the https:// address of the page at Koubei that leads here"); u != nil {
+		return u.String()
 	}
-	return s.EntryURL
+	return ""
 }
 
 // homes sets where a landing leads to, which must be an address that t allows.
 func (s webSettings) homes(p *parser, t *handler.Targets) {
-	var err error
-	if t.Home, err = t.ParseHome(s.HomeURL); err != nil {
-		p.addError(err, "HOME_URL")
+	if !p.fullWidth("HOME_URL", s.HomeURL) {
+		var err error
+		if t.Home, err = t.ParseHome(withASCIIOrigin(s.HomeURL)); err != nil {
+			p.add("HOME_URL", "is not valid: it "+err.Error(), homeFix)
+		}
 	}
 	t.Homes = handler.TypedHomes{}
-	for _, item := range list(s.HomeURLs) {
+	for i, item := range p.list("HOME_URLS", s.HomeURLs) {
 		name, address, _ := strings.Cut(item, "=")
-		typ := operator.Type(strings.TrimSpace(name))
-		home, err := t.ParseHome(strings.TrimSpace(address))
-		switch {
-		case !typ.Known():
-			p.add("HOME_URLS", fmt.Sprintf("names %q", name), "use operator types, such as PROVIDER=/p/{partner_id},MER=/m")
-		case err != nil:
-			p.addError(err, "HOME_URLS")
+		typ := operator.Type(clean(name))
+		if !typ.Known() {
+			p.invalidItem("HOME_URLS", i+1, name, "use operator types, such as PROVIDER=/p/{partner_id},MER=/m")
+			continue
+		}
+		home, err := t.ParseHome(withASCIIOrigin(clean(address)))
+		if err != nil {
+			p.add("HOME_URLS", fmt.Sprintf("is not valid for %s: the address %v", typ, err), homeFix)
 		}
 		t.Homes[typ] = home
 	}
+}
+
+const homeFix = "use a path such as /shop?partner_id={partner_id}, or an address whose origin is PUBLIC_URL's or in RETURN_TO_ORIGINS"
+
+// withASCIIOrigin returns a home address with its host as browsers send it. What is no address stays as it is.
+func withASCIIOrigin(home string) string {
+	scheme, rest, ok := strings.Cut(home, "://")
+	if !ok {
+		return home
+	}
+	end := strings.IndexAny(rest, "/?#")
+	if end < 0 {
+		end = len(rest)
+	}
+	u, err := url.Parse(scheme + "://" + rest[:end])
+	if err != nil || u.User != nil || handler.Origin(u) == "" {
+		return home
+	}
+	return withASCIIHost(u).String() + rest[end:]
 }
 
 // minAdminToken is the length of the shortest token that nobody guesses.
 const minAdminToken = 32
 
 func (s webSettings) adminToken(p *parser) string {
-	if s.AdminToken != "" && len(s.AdminToken) < minAdminToken {
-		p.add("ADMIN_TOKEN", fmt.Sprintf("has %d characters", len(s.AdminToken)),
-			fmt.Sprintf("use at least %d, made by: openssl rand -hex 32", minAdminToken))
+	const fix = "use at least 32 characters, made by: openssl rand -hex 32"
+	switch {
+	case s.AdminToken == "":
+	case len(s.AdminToken) < minAdminToken:
+		p.add("ADMIN_TOKEN", fmt.Sprintf("has %d characters", len(s.AdminToken)), fix)
+	case strings.ContainsFunc(s.AdminToken, func(r rune) bool { return r <= ' ' || r > '~' }):
+		p.add("ADMIN_TOKEN", "has white space or characters that no request header can hold", fix)
 	}
 	return s.AdminToken
 }
@@ -128,10 +155,7 @@ func (s webSettings) adminToken(p *parser) string {
 // checkFrames adds a problem if the pages may be framed but the session cookie does not come back from a frame.
 func (p *parser) checkFrames(c app.Config) {
 	if len(c.Web.FrameAncestors) > 0 && c.Session.Cookie.SameSite != http.SameSiteNoneMode {
-		p.problems = append(p.problems, setting.Problem{
-			Settings: []string{"FRAME_ANCESTORS", "SESSION_COOKIE_SAMESITE"},
-			Problem:  "don't go together: in an iframe a lax cookie does not come back",
-			Fix:      "set SESSION_COOKIE_SAMESITE=none, or remove FRAME_ANCESTORS",
-		})
+		p.addTogether("don't go together: in an iframe a lax cookie does not come back",
+			"set SESSION_COOKIE_SAMESITE=none, or remove FRAME_ANCESTORS", "FRAME_ANCESTORS", "SESSION_COOKIE_SAMESITE")
 	}
 }

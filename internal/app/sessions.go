@@ -3,7 +3,6 @@ package app
 import (
 	"context"
 	"errors"
-	"fmt"
 
 	"github.com/redis/go-redis/v9"
 
@@ -27,7 +26,7 @@ func openBackend(c Config) (*backend, error) {
 	}
 	rdb, err := OpenRedis(c.Redis)
 	if err != nil {
-		return nil, fmt.Errorf("REDIS_URL: %w", err)
+		return nil, err
 	}
 	if err := traceRedis(rdb, c.Tracing); err != nil {
 		return nil, errors.Join(err, rdb.Close())

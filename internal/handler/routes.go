@@ -32,6 +32,21 @@ func (h *Handler) Public() http.Handler {
 	return r
 }
 
+// ownPaths are the paths of the public routes, below PUBLIC_URL's, beside the callback's.
+var ownPaths = []string{"", "/session", "/signin", "/signed-out", "/logout", "/forget", "/static", "/.well-known"}
+
+// Collision returns the route with which a callback's path, or what lies below it, collides; an empty string if there is
+// none. base is the path of PUBLIC_URL, without a slash at its end.
+func Collision(base, callback string) string {
+	for _, path := range ownPaths {
+		own := base + path
+		if callback == own || callback == own+"/" || path != "" && strings.HasPrefix(callback, own+"/") || own == callback+"/switch" {
+			return own
+		}
+	}
+	return ""
+}
+
 // get routes HEAD like GET: net/http leaves the body out.
 func get(r chi.Router, pattern string, handler http.HandlerFunc) {
 	r.Get(pattern, handler)

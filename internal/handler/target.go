@@ -112,13 +112,16 @@ func escapeRest(s string) string {
 	return b.String()
 }
 
-// Origin returns the origin of an http or https address as browsers write it, without a default port; empty for any
-// other.
+// Origin returns the origin of an http or https address as browsers send it: the host in ASCII, without a default port.
+// It returns an empty string for any other address.
 func Origin(u *url.URL) string {
 	if u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" {
 		return ""
 	}
-	host := strings.ToLower(u.Hostname())
+	host, err := ASCIIHost(u.Hostname())
+	if err != nil {
+		return ""
+	}
 	if strings.Contains(host, ":") {
 		host = "[" + host + "]"
 	}

@@ -132,14 +132,13 @@ type Lander struct {
 
 // New returns a Lander.
 func New(o Options) *Lander {
-	// After the exchange: the session, and once more where two tabs meet, ending an old one, and the ledger.
-	saving := 5 * o.Store.Timeout()
+	saving := savingTime(o.Store.Timeout())
 	return &Lander{
 		appID: o.AppID, gateway: o.Gateway, sessions: o.Sessions, sealer: o.Sealer, limit: o.Limit, confirm: o.Confirm,
 		ledger:   &ledger{store: o.Store},
 		queue:    newQueue(o.Concurrency),
 		patience: o.ExchangeTimeout,
-		lease:    o.Store.Timeout() + o.ExchangeTimeout + saving + time.Second,
+		lease:    Lease(o.ExchangeTimeout, o.Store.Timeout()),
 		saving:   saving,
 		log:      o.Log,
 		now:      o.Now,
@@ -147,6 +146,16 @@ func New(o Options) *Lander {
 		onStarted: o.OnStarted, onReplaced: o.OnReplaced,
 	}
 }
+
+// Lease returns how long one claimed landing may take, from the claim to the ledger's entry: exchange is the gateway's
+// budget, redis the timeout of one command.
+func Lease(exchange, redis time.Duration) time.Duration {
+	return redis + exchange + savingTime(redis) + time.Second
+}
+
+// savingTime is how long a landing may take after the exchange: it saves the session, once more where two tabs meet, ends
+// an old one, and writes the ledger's entry.
+func savingTime(redis time.Duration) time.Duration { return 5 * redis }
 
 // Patience is the longest that a landing takes: waiting for another, its own exchange, and keeping what came of it.
 func (l *Lander) Patience() time.Duration { return l.patience + l.lease }

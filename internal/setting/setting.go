@@ -90,10 +90,11 @@ const (
 
 // InForce is a setting as the service uses it.
 type InForce struct {
-	Name   string // the environment variable
-	Value  string // empty if Secret
-	Secret bool   // show only whether it is set
-	Source Source
+	Name    string // the environment variable
+	Value   string // empty if Secret or Invalid
+	Secret  bool   // show only whether it is set
+	Invalid bool   // it has a problem, and its value may be a secret in the wrong place
+	Source  Source
 }
 
 // Set reports whether somebody has set it, or it has a default.

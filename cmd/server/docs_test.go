@@ -1,0 +1,189 @@
+package main
+
+import (
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/alecthomas/kong"
+)
+
+var update = flag.Bool("update", false, "write docs/settings.md and docs/example.env")
+
+// The generated part of docs/settings.md is between these lines.
+const (
+	tableTop = "<!-- Written by: go test ./cmd/server -run TestSettingsDocs -update -->\n"
+	tableEnd = "<!-- End of the written part. -->\n"
+)
+
+// docs/settings.md and docs/example.env are made from the table of settings.
+func TestSettingsDocs(t *testing.T) {
+	page := readDoc(t, "settings.md")
+	before, rest, ok := strings.Cut(page, tableTop)
+	_, after, ok2 := strings.Cut(rest, tableEnd)
+	if !ok || !ok2 {
+		t.Fatalf("docs/settings.md lacks the lines %q and %q", tableTop, tableEnd)
+	}
+	for _, doc := range []struct{ name, want string }{
+		{"settings.md", before + tableTop + settingsTables() + tableEnd + after},
+		{"example.env", exampleEnv()},
+	} {
+		if *update {
+			if err := os.WriteFile(docPath(doc.name), []byte(doc.want), 0o644); err != nil {
+				t.Fatal(err)
+			}
+			continue
+		}
+		if got := readDoc(t, doc.name); got != doc.want {
+			t.Errorf("docs/%s is out of date; run: go test ./cmd/server -run TestSettingsDocs -update\ngot\n%s\nwant\n%s", doc.name, got, doc.want)
+		}
+	}
+}
+
+func docPath(name string) string { return filepath.Join("..", "..", "docs", name) }
+
+func readDoc(t *testing.T, name string) string {
+	t.Helper()
+	raw, err := os.ReadFile(docPath(name))
+	if err != nil && !*update {
+		t.Fatal(err)
+	}
+	return string(raw)
+}
+
+// row is a line of the tables.
+type row struct{ group, variable, preset, meaning string }
+
+// settingsRows are all lines; a variable with a ° is secret.
+func settingsRows() []row {
+	var rows []row
+	for _, f := range table {
+		r := row{group: f.group, variable: "`" + f.name + "`", meaning: f.help}
+		if f.secret {
+			r.variable += " °"
+		}
+		if f.preset != "" {
+			r.preset = "`" + f.preset + "`"
+		}
+		if meaning, ok := strings.CutSuffix(r.meaning, " Required."); ok {
+			r.preset, r.meaning = "required", meaning
+		}
+		rows = append(rows, r)
+	}
+	return append(rows, row{"Tracing", "`OTEL_*`", "off", otelNote})
+}
+
+func settingsTables() string {
+	var b strings.Builder
+	group := ""
+	for _, r := range settingsRows() {
+		if r.group != group {
+			group = r.group
+			fmt.Fprintf(&b, "\n## %s\n\n| variable | default | meaning |\n| --- | --- | --- |\n", group)
+		}
+		fmt.Fprintf(&b, "| %s | %s | %s |\n", r.variable, r.preset, strings.ReplaceAll(r.meaning, "|", `\|`))
+	}
+	return b.String() + "\n"
+}
+
+// exampleEnv is a file for docker --env-file and systemd's EnvironmentFile: one NAME=value a line, without quotes. What
+// has a default is a comment.
+func exampleEnv() string {
+	var b strings.Builder
+	b.WriteString("# Example settings of koubei-landing. docs/settings.md describes them.\n" +
+		"# For docker --env-file and systemd's EnvironmentFile: no quotes around a value, no spaces around the =.\n" +
+		"# Lines that begin with # show the default, or nothing where there is none. Written by TestSettingsDocs.\n")
+	group := ""
+	for _, f := range table {
+		if f.group != group {
+			group = f.group
+			fmt.Fprintf(&b, "\n\n# ---- %s ----\n", group)
+		}
+		fmt.Fprintf(&b, "\n# %s\n", f.help)
+		switch {
+		case strings.Contains(f.help, "Required"):
+			fmt.Fprintf(&b, "%s=\n", f.name)
+		default:
+			fmt.Fprintf(&b, "#%s=%s\n", f.name, f.preset)
+		}
+		if f.secret {
+			fmt.Fprintf(&b, "#%s_FILE=\n", f.name)
+		}
+	}
+	return b.String()
+}
+
+// With the required settings filled in, docs/example.env is what the service uses without any other setting.
+func TestExampleEnvIsValid(t *testing.T) {
+	t.Parallel()
+	env, _ := good(t)
+	for _, everything := range []bool{false, true} {
+		var environ []string
+		for line := range strings.Lines(readDoc(t, "example.env")) {
+			line = strings.TrimSuffix(line, "\n")
+			if everything {
+				line = strings.TrimPrefix(line, "#")
+			}
+			name, value, ok := strings.Cut(line, "=")
+			if !ok || strings.ContainsAny(name, " #") {
+				continue
+			}
+			if value == "" {
+				value = env[name]
+			}
+			environ = append(environ, name+"="+value)
+		}
+		w := &world{t.Context(), newEnvironment(environ), io.Discard, io.Discard}
+		var c cli
+		parser, err := newParser(&c, w)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := parser.Parse([]string{"serve"}); err != nil {
+			t.Fatal(err)
+		}
+		r := c.Serve.parse(w)
+		if len(r.problems) > 0 || len(r.warnings) > 0 {
+			t.Errorf("with the defaults %v: got %v %v, want no problem", everything, r.problems, r.warnings)
+		}
+	}
+}
+
+// The flags of serve are the settings that are not secret.
+func TestFlagsAreTheSettings(t *testing.T) {
+	t.Parallel()
+	var c cli
+	parser, err := newParser(&c, &world{t.Context(), newEnvironment(nil), io.Discard, io.Discard})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got, want []string
+	for _, command := range parser.Model.Children {
+		if command.Name == "serve" {
+			got = flagNames(command)
+		}
+	}
+	for _, f := range table {
+		if !f.secret {
+			want = append(want, f.flag)
+		}
+	}
+	slices.Sort(got)
+	slices.Sort(want)
+	if !slices.Equal(got, want) {
+		t.Errorf("got flags %q, want %q", got, want)
+	}
+}
+
+func flagNames(command *kong.Node) []string {
+	var names []string
+	for _, f := range command.Flags {
+		names = append(names, f.Name)
+	}
+	return names
+}

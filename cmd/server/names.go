@@ -1,0 +1,155 @@
+package main
+
+import (
+	"reflect"
+	"regexp"
+	"slices"
+	"strings"
+	"unicode"
+
+	"koubei-landing/internal/setting"
+)
+
+// field is one setting in the table.
+type field struct {
+	group  string
+	name   string // the environment variable
+	flag   string // empty if secret
+	preset string // the default
+	help   string
+	secret bool
+}
+
+// table is all settings, in the order of the groups.
+var table = fieldsOf(new(settings))
+
+func fieldsOf(s *settings) []field {
+	var all []field
+	for f := range s.fields() {
+		all = append(all, f)
+	}
+	return all
+}
+
+func describe(group string, f reflect.StructField) field {
+	d := field{group: group, preset: f.Tag.Get("default"), help: f.Tag.Get("help")}
+	if name, ok := f.Tag.Lookup("secret"); ok {
+		d.name, d.secret = name, true
+		return d
+	}
+	d.flag = f.Tag.Get("name")
+	if d.flag == "" {
+		d.flag = kebab(f.Name)
+	}
+	d.name = variableOf(d.flag)
+	return d
+}
+
+// kebab returns the flag that kong makes of a field's name.
+func kebab(name string) string {
+	var b strings.Builder
+	for i, r := range name {
+		if unicode.IsUpper(r) && i > 0 {
+			b.WriteByte('-')
+		}
+		b.WriteRune(unicode.ToLower(r))
+	}
+	return b.String()
+}
+
+// variableOf returns the environment variable that a flag is named after.
+func variableOf(flag string) string { return strings.ToUpper(strings.ReplaceAll(flag, "-", "_")) }
+
+func isSetting(name string) bool {
+	return slices.ContainsFunc(table, func(f field) bool { return f.name == name })
+}
+
+func isSecret(name string) bool {
+	return slices.ContainsFunc(table, func(f field) bool { return f.name == name && f.secret })
+}
+
+// variables are all environment variables that the service reads for its settings: NAME, and NAME_FILE of the secrets.
+func variables() []string {
+	var names []string
+	for _, f := range table {
+		names = append(names, f.name)
+		if f.secret {
+			names = append(names, f.name+"_FILE")
+		}
+	}
+	return names
+}
+
+// ownPrefixes begin no variable but ours, as far as we know.
+var ownPrefixes = []string{"ALIPAY_", "SESSION_", "ASSERTION_", "CALLBACK_"}
+
+// foreign matches the variables that others set by themselves: Kubernetes and Docker for each service and linked
+// container, and a desktop's session manager.
+var foreign = regexp.MustCompile(`^[A-Z0-9_]+_(SERVICE_HOST|SERVICE_PORT(_[A-Z0-9_]+)?|PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)$|^SESSION_MANAGER$`)
+
+// misspelled returns a problem for each variable that was probably meant as one of ours, and is none.
+func (e *environment) misspelled() []setting.Problem {
+	known := variables()
+	var problems []setting.Problem
+	for _, name := range e.names {
+		value := e.get(name)
+		if value == "" || slices.Contains(known, name) || foreign.MatchString(name) || strings.HasSuffix(name, "_PORT") && strings.Contains(value, "://") {
+			continue
+		}
+		if meant := nearest(name, known); meant != "" {
+			problems = append(problems, setting.Bad(name, "is not a setting and has no effect", "write "+meant))
+			continue
+		}
+		if slices.ContainsFunc(ownPrefixes, func(prefix string) bool { return strings.HasPrefix(strings.ToUpper(name), prefix) }) {
+			problems = append(problems, setting.Bad(name, "is not a setting and has no effect", "remove it, or look up the name in docs/settings.md"))
+		}
+	}
+	return problems
+}
+
+// nearest returns the variable that name is a slip of the pen away from, and nothing if there is none.
+func nearest(name string, known []string) string {
+	name = strings.ToUpper(strings.ReplaceAll(name, "-", "_"))
+	for _, candidate := range known {
+		if slip(name, candidate) {
+			return candidate
+		}
+	}
+	return ""
+}
+
+// slip reports whether two names are that close that one was meant as the other: one letter for a short name, two for a
+// long one. Two letters in the wrong order count as one.
+func slip(a, b string) bool {
+	allowed := 1
+	if min(len(a), len(b)) > 9 {
+		allowed = 2
+	}
+	return distance(a, b) <= allowed
+}
+
+// distance is the optimal string alignment distance: how many letters must be inserted, removed, replaced or swapped with
+// their neighbour.
+func distance(a, b string) int {
+	d := make([][]int, len(a)+1)
+	for i := range d {
+		d[i] = make([]int, len(b)+1)
+		d[i][0] = i
+	}
+	for j := range d[0] {
+		d[0][j] = j
+	}
+	for i := 1; i <= len(a); i++ {
+		for j := 1; j <= len(b); j++ {
+			replaced := d[i-1][j-1]
+			if a[i-1] != b[j-1] {
+				replaced++
+			}
+			d[i][j] = min(d[i-1][j]+1, d[i][j-1]+1, replaced)
+			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
+				d[i][j] = min(d[i][j], d[i-2][j-2]+1)
+			}
+		}
+	}
+	return d[len(a)][len(b)]
+}
