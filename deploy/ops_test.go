@@ -47,16 +47,16 @@ func slurp(t *testing.T, name string) string {
 	return string(b)
 }
 
-// settingNames are the variables of README's table of settings, which another test holds to the program's own; true for
+// settingNames are the variables of docs/settings.md, which TestSettingsDocs compares with the program; true for
 // secret ones.
 func settingNames(t *testing.T) map[string]bool {
 	t.Helper()
 	names := map[string]bool{}
-	for _, m := range regexp.MustCompile("(?m)^\\| `([A-Z_]+)`( °)? \\|").FindAllStringSubmatch(slurp(t, "../README.md"), -1) {
+	for _, m := range regexp.MustCompile("(?m)^\\| `([A-Z_]+)`( °)? \\|").FindAllStringSubmatch(slurp(t, "../docs/settings.md"), -1) {
 		names[m[1]] = m[2] != ""
 	}
 	if len(names) < 40 || !names["REDIS_URL"] {
-		t.Fatalf("README.md's table has %d settings", len(names))
+		t.Fatalf("docs/settings.md has %d settings", len(names))
 	}
 	return names
 }
