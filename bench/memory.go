@@ -153,8 +153,9 @@ func (r *Rig) sessions(ctx context.Context, rdb redis.UniversalClient, n int) ([
 					AppID: r.appID(), PartnerID: "2088102150477653", ShopIDs: "2015060900077000000000152345", ExchangedAt: time.Now(),
 					Operator: operator.Operator{ID: fmt.Sprintf("2088%012d", i), Type: "PROVIDER"},
 				}
-				var err error
-				if tokens[i], _, err = m.Start(ctx, grant, fmt.Sprintf("growth%026d", i)); err != nil {
+				started, err := m.Start(ctx, grant, fmt.Sprintf("growth%026d", i), nil)
+				tokens[i] = started.Token
+				if err != nil {
 					mu.Lock()
 					errs = append(errs, err)
 					mu.Unlock()

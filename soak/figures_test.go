@@ -114,9 +114,9 @@ func (w *world) many(t *testing.T, n int, most float64) {
 	tokens := make([]session.Token, n)
 	inParallel(t, n, func(i int) error {
 		id := fmt.Sprintf("2088%012d", i)
-		var err error
-		tokens[i], _, err = m.Start(context.Background(), operator.Grant{AppID: w.koubei.AppID(), Operator: operator.Operator{ID: id, Type: "MER"},
-			PartnerID: id, ShopIDs: "2015060900077000000000152345", ExchangedAt: time.Now()}, fmt.Sprintf("P%030d", i))
+		started, err := m.Start(context.Background(), operator.Grant{AppID: w.koubei.AppID(), Operator: operator.Operator{ID: id, Type: "MER"},
+			PartnerID: id, ShopIDs: "2015060900077000000000152345", ExchangedAt: time.Now()}, fmt.Sprintf("P%030d", i), nil)
+		tokens[i] = started.Token
 		return err
 	})
 	each := float64(w.redisMemory(t)-before) / float64(n)

@@ -61,7 +61,7 @@ func (s *service) drain(c Config, browsers, proxies *http.Server) error {
 	<-time.After(c.Operations.ShutdownDelay)
 	ctx, cancel := context.WithTimeout(context.Background(), c.Operations.ShutdownTimeout)
 	defer cancel()
-	for _, done := range []func() <-chan struct{}{s.handler.Drain, s.lander.Told} {
+	for _, done := range []func() <-chan struct{}{s.handler.Drain, s.lander.Settled} {
 		select {
 		case <-done():
 		case <-ctx.Done():

@@ -74,6 +74,7 @@ var problems = []problem{
 	{landing.ErrRateLimited, "rate_limited", http.StatusTooManyRequests, 30 * time.Second, slog.LevelWarn},
 	{landing.ErrInProgress, "landing_in_progress", http.StatusServiceUnavailable, 2 * time.Second, slog.LevelWarn},
 	{landing.ErrOverloaded, "overloaded", http.StatusServiceUnavailable, 5 * time.Second, slog.LevelWarn},
+	{landing.ErrDraining, "draining", http.StatusServiceUnavailable, 2 * time.Second, slog.LevelInfo},
 	{landing.ErrSwitchStale, "switch_stale", http.StatusConflict, 0, slog.LevelInfo},
 	{landing.ErrSwitchExpired, "switch_expired", http.StatusGone, 0, slog.LevelInfo},
 	{session.ErrNone, "no_session", http.StatusUnauthorized, 0, slog.LevelInfo},

@@ -3,148 +3,106 @@ package landing
 import (
 	"context"
 	"crypto/rand"
-	"errors"
 	"time"
+
+	"koubei-landing/internal/operator"
+	"koubei-landing/internal/session"
 )
 
-// claim is a code that is this landing's to spend, or what has become of it.
+const (
+	// pollInterval is how often a waiting landing reads the ledger.
+	pollInterval = 50 * time.Millisecond
+
+	// pollsPerLookup is how many polls pass before a waiting landing also reads its arrivals: the claim may be that of a
+	// replica that was killed.
+	pollsPerLookup = 20
+)
+
+// claim is a code that this landing may spend, or what stands in its way.
 type claim struct {
-	ours  bool
-	entry entry
-	until time.Time // when the lease ends, at the latest
-	done  func()    // gives the place toward the gateway back; never nil
+	ours    bool
+	entry   entry                // ours, or what another landing of the code has left
+	met     []session.Held       // sessions that other landings of this browser have begun
+	at      operator.LogicalTime // when ours
+	until   time.Time            // when ours: the lease ends no earlier
+	release func()               // gives the gateway slot back; never nil
 }
 
-// poll is how often a waiting landing looks whether the first one has ended.
-const poll = 50 * time.Millisecond
-
-// claim takes the code on lease, or waits until it is known what became of it.
+// claim takes the code on lease. Where another landing has claimed it, claim waits until that has come to an end, and
+// returns what it has left. The rate limit is checked before anything waits; a landing that claims nothing is not counted.
 func (l *Lander) claim(ctx context.Context, v visit) (claim, error) {
-	patience, cancel := context.WithTimeout(ctx, l.patience)
-	defer cancel()
-	owner := rand.Text()
-	e := entry{key: l.ledger.key(v.hash)}
-	stop := func() {}
-	defer func() { stop() }()
-	for waits := false; ; {
-		c, err := l.claimInTurn(ctx, patience, v, e, owner)
-		if err != nil || c.ours {
-			return c, err
-		}
-		if e = c.entry; l.claimable(v, e) {
-			continue
-		}
-		if e.State == open && !waits {
-			if stop, err = l.queue.wait(v.hash); err != nil {
-				stop = func() {}
-				return claim{}, err
-			}
-			waits = true
-		}
-		if e, err = l.await(ctx, patience, v, e); err != nil || !l.claimable(v, e) {
-			return claim{entry: e, done: func() {}}, err
-		}
+	giveBack, counted := l.count(v)
+	c, err := l.claimOrWait(ctx, v, counted)
+	if c.release == nil {
+		c.release = func() {}
 	}
-}
-
-// claimInTurn tries to claim with a place toward the gateway. The place is taken first: a claim that then had to wait
-// would let its lease run out. And it is given back at once where the code is not ours: those who wait for another
-// landing of one code must not keep the landings of all other codes out.
-func (l *Lander) claimInTurn(ctx, patience context.Context, v visit, e entry, owner string) (claim, error) {
-	leave, err := l.queue.enter(patience, func() bool { return l.settled(ctx, v) })
-	if err != nil {
-		return claim{}, err
-	}
-	if leave == nil {
-		e, err := l.ledger.look(ctx, v.hash)
-		return claim{entry: e, done: func() {}}, err
-	}
-	c, err := l.tryClaim(ctx, v, e, owner)
-	c.done = leave
-	if err != nil || !c.ours {
-		leave()
-	}
-	return c, err
-}
-
-// settled reports whether the ledger can answer without the gateway, so that a replay waits for no place.
-func (l *Lander) settled(ctx context.Context, v visit) bool {
-	e, err := l.ledger.look(ctx, v.hash)
-	return err != nil || e.State != "" && !l.claimable(v, e)
-}
-
-// tryClaim takes the code on lease where the ledger says e, or anything else that may be taken over, and returns what
-// stands there otherwise. Only a claim counts toward the limit, and not that of a grant which was counted before.
-func (l *Lander) tryClaim(ctx context.Context, v visit, e entry, owner string) (claim, error) {
-	if v.pending != nil {
-		return l.take(ctx, v, e, owner)
-	}
-	giveBack, ok := l.limit.Take(v.Client)
-	if !ok {
-		e, err := l.ledger.look(ctx, v.hash)
-		if err == nil && l.claimable(v, e) {
-			err = ErrRateLimited
-		}
-		return claim{entry: e}, err
-	}
-	c, err := l.take(ctx, v, e, owner)
-	if !c.ours {
+	if counted && !c.ours {
 		giveBack()
 	}
 	return c, err
 }
 
-// take writes the claim. It waits for Redis's answer though the browser leaves: a claim that nobody knows of would keep
-// the same browser waiting until its lease ends.
-func (l *Lander) take(ctx context.Context, v visit, e entry, owner string) (claim, error) {
-	ctx = context.WithoutCancel(ctx)
-	for l.claimable(v, e) {
-		until := time.Now().Add(l.lease)
-		now, ours, err := l.ledger.claim(ctx, e, owner, v.browsers, l.lease)
-		if err != nil {
-			return claim{}, err
-		}
-		if ours {
-			return claim{ours: true, entry: now, until: until}, nil
-		}
-		e = now
+// count counts a landing toward its client's limit; one with a pending grant was counted before.
+func (l *Lander) count(v visit) (giveBack func(), ok bool) {
+	if v.pending != nil {
+		return func() {}, true
 	}
-	return claim{entry: e}, nil
+	return l.limit.Take(v.Client)
 }
 
-// claimable reports whether a landing may take over what stands in the ledger: nothing; or, with a pending grant, the
-// claim that earned it, and a refusal, which is only what the gateway says of a code that is spent.
-func (l *Lander) claimable(v visit, e entry) bool {
-	if e.State == "" {
-		return true
-	}
-	return v.pending != nil && (e.State == refused || e.State == open && e.Owner == v.pending.Owner)
-}
-
-// await looks again and again while e is open, and returns what stands in the ledger once it is not, or may be claimed.
-func (l *Lander) await(ctx, patience context.Context, v visit, e entry) (entry, error) {
-	tick := time.NewTicker(poll)
-	defer tick.Stop()
-	for e.State == open && !l.claimable(v, e) {
-		select {
-		case <-patience.Done():
-			return entry{}, ErrInProgress
-		case <-tick.C:
+// claimOrWait is one loop: claim what may be claimed, else wait, then read the ledger again. The first claim is tried
+// without reading. The gateway slot is taken before the claim, because a claim that waits for a slot uses up its lease, and
+// the ledger is read before a landing waits for a slot, because a replay needs none.
+func (l *Lander) claimOrWait(ctx context.Context, v visit, counted bool) (claim, error) {
+	patience, cancel := context.WithTimeout(ctx, l.patience)
+	defer cancel()
+	owner := rand.Text()
+	w := waiter{queue: l.queue, hash: v.hash}
+	defer w.stop()
+	e := entry{key: l.ledger.key(v.hash)}
+	for read := false; ; read = true {
+		switch {
+		case l.claimable(v, e) && counted:
+			release, err := l.slot(patience, v.Client, read)
+			if err != nil {
+				return claim{}, err
+			}
+			if release == nil {
+				break // none is free: read the ledger before waiting for one
+			}
+			c, err := l.take(ctx, v, e, owner)
+			if err == nil && c.ours {
+				c.release = release
+				return c, nil
+			}
+			release()
+			if err != nil {
+				return claim{}, err
+			}
+			e = c.entry
+			continue
+		case l.claimable(v, e) && read:
+			return claim{}, ErrRateLimited
+		case l.claimable(v, e):
+		case e.State != open:
+			return claim{entry: e}, nil
+		default:
+			if err := w.pause(patience); err != nil {
+				return claim{}, err
+			}
+			if met := l.met(ctx, v, w.polls); holds(met, v.hash) {
+				return claim{entry: e, met: met}, nil
+			}
 		}
 		var err error
 		if e, err = l.ledger.look(ctx, v.hash); err != nil {
-			return entry{}, err
+			return claim{}, err
 		}
 	}
-	return e, nil
 }
 
-// verdictOf returns the verdict to remember; empty for a failure that says nothing about the code.
-func verdictOf(err error) verdict {
-	for v, kind := range verdicts {
-		if errors.Is(err, kind) {
-			return v
-		}
-	}
-	return ""
+// claimable reports whether a landing may take over what stands in the ledger: nothing; or, with a pending grant, the
+// claim that earned it, or a refusal, which is only what the gateway says of a spent code.
+func (l *Lander) claimable(v visit, e entry) bool {
+	return e.State == "" || v.pending != nil && (e.State == refused || e.State == open && e.Owner == v.pending.Owner)
 }

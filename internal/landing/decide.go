@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 
 	"koubei-landing/internal/operator"
 	"koubei-landing/internal/session"
@@ -16,24 +18,23 @@ type heldGrant struct {
 	Code  string
 }
 
-// ask puts the grant by and asks whether the live session shall be replaced. Koubei's redirect carries no state that
-// ties it to this browser, so a link from a stranger looks like one's own: only the person can tell.
+// ask stores the grant and asks the person.
 func (l *Lander) ask(ctx context.Context, v visit, e entry, grant operator.Grant) (Outcome, error) {
 	outcome, err := l.heldEntry(v, grant)
 	if err != nil {
 		return Outcome{}, err
 	}
 	now, ours, err := l.ledger.settle(ctx, e, outcome)
-	if err != nil {
+	switch {
+	case err != nil:
 		return Outcome{}, err
+	case ours || now.State == held && v.asked(now):
+		return question(v, grant), nil
 	}
-	if !ours {
-		return l.known(ctx, v, now)
-	}
-	return question(v, grant), nil
+	return l.settled(ctx, v, now)
 }
 
-// heldEntry puts a grant by, sealed, with the sessions that it would replace, if any.
+// heldEntry is a grant that waits, sealed, with the sessions that it would replace, if any.
 func (l *Lander) heldEntry(v visit, grant operator.Grant) (entry, error) {
 	plain, err := json.Marshal(heldGrant{grant, v.Code})
 	if err != nil {
@@ -48,17 +49,22 @@ func (l *Lander) heldEntry(v visit, grant operator.Grant) (entry, error) {
 }
 
 func question(v visit, grant operator.Grant) Outcome {
-	return Outcome{Result: Asked, Question: Question{
+	q := Question{
 		Landing:   v.hash,
 		Sessions:  v.replaced(grant.Operator.ID),
-		Current:   v.others(grant.Operator.ID)[0].Session,
 		Arriving:  grant.Operator,
 		PartnerID: grant.PartnerID,
-	}}
+	}
+	if others := v.others(grant.Operator.ID); len(others) > 0 {
+		q.Current = others[0].Session
+	} else {
+		q.LastKnown = v.Known[0]
+	}
+	return Outcome{Result: Asked, Question: q}
 }
 
-// resume answers a browser that comes again while its question is open: it is asked again, about the session that is
-// live now; with none left to replace, it lands.
+// resume answers a browser that comes again while its question is open: it is asked again, about the session that is live
+// now. With nothing left to ask, it lands.
 func (l *Lander) resume(ctx context.Context, v visit, e entry) (Outcome, error) {
 	if !v.asked(e) || !l.now().Before(e.Until) {
 		return Outcome{}, ErrCodeUsed
@@ -68,10 +74,10 @@ func (l *Lander) resume(ctx context.Context, v visit, e entry) (Outcome, error) 
 		return Outcome{}, err
 	}
 	v.Code = h.Code
-	if v.foreign(h.Grant.Operator.ID) {
+	if l.mustAsk(v, h.Grant.Operator.ID) {
 		return question(v, h.Grant), nil
 	}
-	return l.save(context.WithoutCancel(ctx), v, e, h.Grant)
+	return l.save(context.WithoutCancel(ctx), v, e, h.Grant, nil)
 }
 
 func (l *Lander) openHeld(hash string, e entry) (heldGrant, error) {
@@ -132,8 +138,25 @@ func (l *Lander) Decide(ctx context.Context, d Decision) (Outcome, error) {
 		return l.decline(ctx, v, e, d)
 	}
 	v.Code = h.Code
-	out, err := l.save(ctx, v, e, h.Grant)
+	out, err := l.save(ctx, v, e, h.Grant, v.agreed(d, e))
 	return out, expired(err)
+}
+
+// agreed are the sessions that the form names and that this browser was asked about: live ones, and those that were met
+// under an arrival and whose cookies are not here yet.
+func (v visit) agreed(d Decision, e entry) consent {
+	yes := consent{}
+	for hash := range strings.SplitSeq(d.Sessions, ".") {
+		if slices.Contains(strings.Split(e.Session, "."), hash) && hash != "" {
+			yes = append(yes, hash)
+		}
+	}
+	for _, h := range v.live {
+		if names(d.Sessions, h.Session) {
+			yes = append(yes, h.Session.Hash())
+		}
+	}
+	return yes
 }
 
 // expired says of a code that is used up what an answer to a question has to be told.
@@ -164,4 +187,27 @@ func (v visit) kept(d Decision) Outcome {
 		}
 	}
 	return Outcome{Result: Kept}
+}
+
+// shelve stores a grant that did not become a session, for when the same browser comes again. Where the write was carried
+// out and only its reply was lost, the code has landed.
+func (l *Lander) shelve(ctx context.Context, v visit, e entry, grant operator.Grant) error {
+	outcome, err := l.heldEntry(v, grant)
+	if err != nil {
+		return err
+	}
+	for _, h := range v.live {
+		s, err := l.sessions.Find(ctx, h.Token)
+		if errors.Is(err, session.ErrNone) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		if _, ok := s.OfCode(v.hash); ok {
+			outcome = l.landedEntry(v, session.Held{Token: h.Token, Session: s}, grant.PartnerID)
+		}
+	}
+	_, _, err = l.ledger.settle(ctx, e, outcome)
+	return err
 }

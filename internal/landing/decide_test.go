@@ -218,7 +218,7 @@ func TestRedisAwayConsumesNothingOfASwitch(t *testing.T) {
 		w.notDecided(asked, b, yes, store.ErrUnavailable)
 		w.tap.with(nil)
 	}
-	for _, failing := range []string{"zadd", "eval"} {
+	for _, failing := range []string{"eval:operator", "eval:session"} {
 		w.tap.failAt(failing)
 		w.notDecided(asked, b, true, store.ErrUnavailable)
 		w.tap.with(nil)

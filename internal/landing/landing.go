@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -27,6 +28,9 @@ var (
 	// ErrRateLimited says that the client has claimed too many codes of late. The code was not sent.
 	ErrRateLimited = errors.New("landing: too many codes from one client")
 
+	// ErrDraining reports that the service is shutting down and the landing had not claimed its code. The code was not sent.
+	ErrDraining = errors.New("landing: shutting down")
+
 	// ErrSwitchStale says that the question was asked about another session than the one that is live now.
 	ErrSwitchStale = errors.New("landing: the question is about another session")
 
@@ -40,6 +44,7 @@ type Arrival struct {
 	Tokens   []session.Token // of the session cookies that came along
 	Browsers []string        // the arrival cookies that came along, newest first
 	Pending  []string        // the pending grants that came along
+	Known    []string        // operators that the browser remembers, newest first
 	Client   string          // whom the rate limit counts
 }
 
@@ -68,11 +73,12 @@ type Outcome struct {
 	Question Question
 }
 
-// Question is a landing that waits for the person to say whether the live session shall be replaced.
+// Question is a landing that waits for the person to say whether to go on as another operator.
 type Question struct {
-	Landing   string // names the landing, in the form: the code's hash
-	Sessions  string // names the sessions that would be replaced, in the form
-	Current   session.Session
+	Landing   string          // names the landing, in the form: the code's hash
+	Sessions  string          // names the sessions that would be replaced, in the form; empty for none
+	Current   session.Session // that would be replaced; without an operator where none is live
+	LastKnown string          // where none is live: the operator that the browser remembers best
 	Arriving  operator.Operator
 	PartnerID string
 }
@@ -127,7 +133,7 @@ type Lander struct {
 	onStarted  func(operator.Type)
 	onReplaced func()
 
-	telling sync.WaitGroup // what the ledger is still to be told
+	retries sync.WaitGroup // what is still to be written
 }
 
 // New returns a Lander.
@@ -160,10 +166,17 @@ func savingTime(redis time.Duration) time.Duration { return 5 * redis }
 // Patience is the longest that a landing takes: waiting for another, its own exchange, and keeping what came of it.
 func (l *Lander) Patience() time.Duration { return l.patience + l.lease }
 
-// Land turns a code into a session, or says what has become of the code. Once the code is claimed, the work goes on
-// though ctx ends: a browser that leaves doesn't burn a code.
+// Lease is the longest that a claimed landing takes.
+func (l *Lander) Lease() time.Duration { return l.lease }
+
+// Drain makes the landings that wait fail with ErrDraining, and those that have not claimed their code too, unless their
+// lease ends before the given time.
+func (l *Lander) Drain(until time.Time) { l.queue.drain(until) }
+
+// Land turns a code into a session, or reports what has become of the code. Once the code is claimed, the work goes on
+// although ctx ends: a browser that leaves does not burn a code.
 //
-// It fails with an error of this package, one of package alipay's, or store.ErrUnavailable.
+// It fails with an error of this package, one of package alipay, or store.ErrUnavailable.
 func (l *Lander) Land(ctx context.Context, a Arrival) (Outcome, error) {
 	live, err := l.sessions.Live(ctx, a.Tokens)
 	if err != nil {
@@ -177,17 +190,21 @@ func (l *Lander) Land(ctx context.Context, a Arrival) (Outcome, error) {
 	if err != nil {
 		return Outcome{}, err
 	}
-	defer claim.done()
+	defer claim.release()
+	if holds(claim.met, v.hash) {
+		return l.recover(context.WithoutCancel(ctx), v, claim)
+	}
 	if !claim.ours {
 		return l.known(ctx, v, claim.entry)
 	}
+	v.live = append(v.live[:len(v.live):len(v.live)], v.unseen(claim.met)...)
 	work, cancel := context.WithDeadline(context.WithoutCancel(ctx), claim.until)
 	defer cancel()
 	grant, err := l.grant(work, v, claim)
 	if err != nil {
 		return Outcome{}, l.refuse(work, claim, err)
 	}
-	return l.keep(work, v, claim.entry, grant)
+	return l.keepOrPend(work, v, claim.entry, grant)
 }
 
 // grant returns what the code is worth: from a pending grant, where it was exchanged before, or from the gateway.
@@ -197,37 +214,61 @@ func (l *Lander) grant(ctx context.Context, v visit, c claim) (operator.Grant, e
 	}
 	ctx, cancel := context.WithDeadline(ctx, c.until.Add(-l.saving))
 	defer cancel()
-	return l.gateway.Exchange(ctx, v.Code)
+	grant, err := l.gateway.Exchange(ctx, v.Code)
+	grant.ClaimedAt = c.at
+	return grant, err
+}
+
+// recover returns the session that a landing of this code has begun under an arrival of this browser, although the ledger
+// does not say so: the replica was killed between the two, or is about to write it.
+func (l *Lander) recover(ctx context.Context, v visit, c claim) (Outcome, error) {
+	h := c.met[slices.IndexFunc(c.met, func(h session.Held) bool { return holds([]session.Held{h}, v.hash) })]
+	entry, _ := h.Session.OfCode(v.hash)
+	if c.ours {
+		if _, _, err := l.ledger.settle(ctx, c.entry, l.landedEntry(v, h, entry.PartnerID)); err != nil {
+			return Outcome{}, err
+		}
+	}
+	if v.foreign(h.Session.OperatorID) {
+		return Outcome{}, ErrCodeUsed // nobody is replaced without a question
+	}
+	return Outcome{Result: Replayed, Token: h.Token, Session: h.Session, Entry: entry}, nil
 }
 
 // refuse settles a definitive verdict and releases the code after any other failure. The visitor is told what happened to
-// the code, also where that can't be written down at once.
+// the code, also where that cannot be written at once.
 func (l *Lander) refuse(ctx context.Context, c claim, err error) error {
 	v := verdictOf(err)
 	if e := l.ledger.refuse(ctx, c.entry, v); e != nil {
-		l.log.WarnContext(ctx, "refused, but not in the ledger yet", "error", e)
-		l.insist(ctx, func(ctx context.Context) error { return l.ledger.refuse(ctx, c.entry, v) })
+		l.log.WarnContext(ctx, "refused, but the ledger is not written yet", "error", e)
+		l.retryInBackground(ctx, func(ctx context.Context) error { return l.ledger.refuse(ctx, c.entry, v) })
 	}
 	return err
 }
 
-// known answers for a code whose state is settled.
+// known answers for a code that another landing has claimed before: a held grant is asked about again, or lands.
 func (l *Lander) known(ctx context.Context, v visit, e entry) (Outcome, error) {
+	if e.State == held {
+		return l.resume(ctx, v, e)
+	}
+	return l.settled(ctx, v, e)
+}
+
+// settled answers for a code whose outcome is final.
+func (l *Lander) settled(ctx context.Context, v visit, e entry) (Outcome, error) {
 	switch e.State {
 	case refused:
 		return Outcome{}, e.Verdict.err()
 	case landed:
 		return l.replay(ctx, v, e)
-	case held:
-		return l.resume(ctx, v, e)
 	}
 	return Outcome{}, ErrCodeUsed
 }
 
 // replay gives the same session again to the browser that made it, and to nobody else.
 func (l *Lander) replay(ctx context.Context, v visit, e entry) (Outcome, error) {
-	// Read anew: what this landing has seen of its sessions may be older than what the ledger says of them. The one that
-	// an answer has replaced, for one, would stand in the way of the same answer given twice.
+	// Read the sessions again: the ledger's entry may be newer. A session that a "yes" has replaced would stand in the way
+	// of the same "yes" sent twice.
 	var err error
 	if v.live, err = l.sessions.Live(ctx, v.Tokens); err != nil {
 		return Outcome{}, err

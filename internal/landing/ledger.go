@@ -3,8 +3,11 @@ package landing
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
+
+	"github.com/redis/go-redis/v9"
 
 	"koubei-landing/internal/alipay"
 	"koubei-landing/internal/session"
@@ -26,7 +29,7 @@ const (
 	unknownFor = time.Minute
 
 	// heldFor is how long after its exchange a grant waits for an answer: no longer than a revocation is remembered.
-	heldFor = 15 * time.Minute
+	heldFor = session.RevocationWindow
 )
 
 type state string
@@ -81,13 +84,22 @@ func (l *ledger) look(ctx context.Context, hash string) (entry, error) {
 	return parseEntry(l.key(hash), raw)
 }
 
-// swap writes next in the place of e and returns what stands there now, and whether that is our work.
+// swap writes next in place of e and returns what stands there now, and whether that is our work.
 func (l *ledger) swap(ctx context.Context, e, next entry, ttl time.Duration) (entry, bool, error) {
+	return l.swapWith(ctx, e, next, ttl, nil, nil)
+}
+
+// swapWith is swap with a required command before it and optional ones after it.
+func (l *ledger) swapWith(ctx context.Context, e, next entry, ttl time.Duration, first, optional []redis.Cmder) (entry, bool, error) {
 	raw, err := json.Marshal(next)
 	if err != nil {
 		return entry{}, false, err
 	}
-	done, current, err := l.store.Swap(ctx, e.key, e.raw, raw, ttl)
+	cmd := store.NewSwap(ctx, e.key, e.raw, raw, ttl)
+	if err := l.store.WriteWith(ctx, optional, append(first, cmd.SliceCmd)...); err != nil {
+		return entry{}, false, err
+	}
+	done, current, err := cmd.Swapped()
 	if err != nil {
 		return entry{}, false, err
 	}
@@ -95,9 +107,11 @@ func (l *ledger) swap(ctx context.Context, e, next entry, ttl time.Duration) (en
 	return now, done, err
 }
 
-// claim takes a code on lease, where the ledger still says e.
-func (l *ledger) claim(ctx context.Context, e entry, owner string, browsers []string, lease time.Duration) (entry, bool, error) {
-	return l.swap(ctx, e, entry{State: open, Owner: owner, Browsers: browsers}, lease)
+// claim takes a code on lease for the claim's owner and browsers, where the ledger still says e. The logical clock ticks
+// with it.
+func (l *ledger) claim(ctx context.Context, e, claim entry, lease time.Duration, tick store.TickCmd, optional []redis.Cmder) (entry, bool, error) {
+	claim.State = open
+	return l.swapWith(ctx, e, claim, lease, []redis.Cmder{tick.IntCmd}, optional)
 }
 
 // settle replaces e, which this landing owns, by its outcome. Where nothing stands any more, because the lease ran out
@@ -158,4 +172,14 @@ func (l *Lander) landedEntry(v visit, h session.Held, partner string) entry {
 		Partner:  partner,
 		Token:    l.sealer.Seal(session.SealToken, v.hash, []byte(h.Token)),
 	}
+}
+
+// verdictOf returns the verdict to remember; empty for a failure that says nothing about the code.
+func verdictOf(err error) verdict {
+	for v, kind := range verdicts {
+		if errors.Is(err, kind) {
+			return v
+		}
+	}
+	return ""
 }

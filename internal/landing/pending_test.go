@@ -83,7 +83,7 @@ func TestAPendingGrantIsWorthNothing(t *testing.T) {
 	}{
 		{"forged", func(a *landing.Arrival) { a.Pending = []string{flip(a.Pending[0])} }},
 		{"made up", func(a *landing.Arrival) { a.Pending = []string{strings.Repeat("A", 200)} }},
-		{"stale", func(*landing.Arrival) { w.clock.Turn(5 * time.Minute) }},
+		{"too old", func(*landing.Arrival) { w.clock.Turn(15 * time.Minute) }},
 		{"another browser's", func(a *landing.Arrival) { a.Browsers = []string{"thief"} }},
 		{"without an arrival", func(a *landing.Arrival) { a.Browsers = nil }},
 		{"of an empty arrival", func(a *landing.Arrival) { a.Browsers = []string{""} }},
@@ -238,7 +238,7 @@ func TestRedisLostAgain(t *testing.T) {
 	if out, err := w.Land(t.Context(), a); !errors.Is(err, store.ErrUnavailable) || out.Pending != "" {
 		t.Errorf("before the claim: got %v, want the same cookie kept", err)
 	}
-	w.tap.failAt("zadd")
+	w.tap.failAt("eval:operator")
 	out, err := w.Land(t.Context(), a)
 	if !errors.Is(err, store.ErrUnavailable) || out.Pending == "" {
 		t.Fatalf("after the claim: got %v, want the grant once more", err)

@@ -3,64 +3,174 @@ package landing
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
-
-	"golang.org/x/sync/semaphore"
+	"time"
 )
 
-// How many landings wait, for the gateway or for another landing of the same code.
+// How many landings wait for the gateway, or for another landing of the same code.
 const (
 	maxWaiting        = 1024
 	maxWaitingPerCode = 64
 )
 
-// queue is the places toward the gateway, given in the order of asking, and the count of those who wait.
+// queue holds the slots toward the gateway and counts the landings that wait. Slots are handed out in turn to the clients
+// that wait, and no client holds more than three quarters of them, so that one address cannot keep the others out.
 type queue struct {
-	places *semaphore.Weighted
+	perClient int
+	draining  chan struct{} // closed once the service begins to shut down
 
 	mu      sync.Mutex
+	free    int
+	held    map[string]int // slots by client
+	clients []string       // that wait for a slot, the next one first
+	waiters map[string][]chan struct{}
 	waiting int
 	perCode map[string]int
+	until   time.Time // when draining: leases must end before
 }
 
-func newQueue(places int) *queue {
-	return &queue{places: semaphore.NewWeighted(int64(places)), perCode: map[string]int{}}
-}
-
-// enter takes a place, waiting for one until ctx ends, and returns how to give it back. Where there is none at once and
-// needless reports that none is needed, it takes none and returns nil. It fails with ErrOverloaded.
-func (q *queue) enter(ctx context.Context, needless func() bool) (leave func(), err error) {
-	if q.places.TryAcquire(1) {
-		return sync.OnceFunc(func() { q.places.Release(1) }), nil
+func newQueue(slots int) *queue {
+	return &queue{
+		perClient: slots - slots/4, draining: make(chan struct{}),
+		free: slots, held: map[string]int{}, waiters: map[string][]chan struct{}{}, perCode: map[string]int{},
 	}
-	if needless() {
-		return nil, nil
+}
+
+// drain makes the landings that wait fail, and lets landings claim a code only if their lease ends before the given time.
+func (q *queue) drain(until time.Time) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.until.IsZero() {
+		q.until = until
+		close(q.draining)
+	}
+}
+
+// outlasts reports whether a lease that ends then would outlast the shutdown.
+func (q *queue) outlasts(leaseEnds time.Time) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return !q.until.IsZero() && leaseEnds.After(q.until)
+}
+
+// tryEnter takes a slot if one is free and nobody waits for it. leave gives it back.
+func (q *queue) tryEnter(client string) (leave func(), ok bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.free == 0 || len(q.clients) > 0 || q.held[client] >= q.perClient {
+		return nil, false
+	}
+	q.free--
+	q.held[client]++
+	return q.leave(client), true
+}
+
+// enter takes a slot and waits for one until ctx ends. It fails with ErrOverloaded and ErrDraining.
+func (q *queue) enter(ctx context.Context, client string) (leave func(), err error) {
+	if leave, ok := q.tryEnter(client); ok {
+		return leave, nil
 	}
 	stop, err := q.wait("")
 	if err != nil {
 		return nil, err
 	}
 	defer stop()
-	if err := q.places.Acquire(ctx, 1); err != nil {
-		return nil, fmt.Errorf("%w for the gateway", ErrOverloaded)
+	turn := q.line(client)
+	select {
+	case <-turn:
+		return q.leave(client), nil
+	case <-q.draining:
+		err = ErrDraining
+	case <-ctx.Done():
+		err = fmt.Errorf("%w for the gateway", ErrOverloaded)
 	}
-	return sync.OnceFunc(func() { q.places.Release(1) }), nil
+	if q.leaveLine(client, turn) {
+		return nil, err
+	}
+	return q.leave(client), nil // its turn came at the same time
 }
 
-// wait counts one more that waits, for a code or, with the empty hash, for the gateway. It fails with ErrOverloaded.
+// line puts a client's landing into the line; the channel is closed when a slot is its own.
+func (q *queue) line(client string) chan struct{} {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	turn := make(chan struct{})
+	if len(q.waiters[client]) == 0 {
+		q.clients = append(q.clients, client)
+	}
+	q.waiters[client] = append(q.waiters[client], turn)
+	q.handOut()
+	return turn
+}
+
+// leaveLine takes a landing out of the line; false when its turn has come.
+func (q *queue) leaveLine(client string, turn chan struct{}) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	at := slices.Index(q.waiters[client], turn)
+	if at < 0 {
+		return false
+	}
+	q.waiters[client] = slices.Delete(q.waiters[client], at, at+1)
+	if len(q.waiters[client]) == 0 {
+		q.forget(client)
+	}
+	return true
+}
+
+func (q *queue) forget(client string) {
+	delete(q.waiters, client)
+	q.clients = slices.DeleteFunc(q.clients, func(c string) bool { return c == client })
+}
+
+// handOut gives free slots to waiting clients in turn. The caller holds the lock.
+func (q *queue) handOut() {
+	for q.free > 0 {
+		at := slices.IndexFunc(q.clients, func(c string) bool { return q.held[c] < q.perClient })
+		if at < 0 {
+			return
+		}
+		client := q.clients[at]
+		turn := q.waiters[client][0]
+		q.waiters[client] = q.waiters[client][1:]
+		q.clients = slices.Delete(q.clients, at, at+1)
+		if len(q.waiters[client]) > 0 {
+			q.clients = append(q.clients, client) // behind the others
+		} else {
+			delete(q.waiters, client)
+		}
+		q.free--
+		q.held[client]++
+		close(turn)
+	}
+}
+
+// leave returns how a client gives its slot back, once.
+func (q *queue) leave(client string) func() {
+	return sync.OnceFunc(func() {
+		q.mu.Lock()
+		defer q.mu.Unlock()
+		q.free++
+		if q.held[client]--; q.held[client] == 0 {
+			delete(q.held, client)
+		}
+		q.handOut()
+	})
+}
+
+// wait counts one more landing that waits for a code or, with the empty hash, for the gateway. It fails with ErrOverloaded.
 func (q *queue) wait(hash string) (stop func(), err error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.waiting >= maxWaiting {
 		return nil, ErrOverloaded
 	}
-	if hash != "" {
-		if q.perCode[hash] >= maxWaitingPerCode {
-			return nil, fmt.Errorf("%w for one code", ErrOverloaded)
-		}
-		q.perCode[hash]++
+	if hash != "" && q.perCode[hash] >= maxWaitingPerCode {
+		return nil, fmt.Errorf("%w for one code", ErrOverloaded)
 	}
 	q.waiting++
+	q.perCode[hash]++
 	return func() { q.stopWaiting(hash) }, nil
 }
 
@@ -68,9 +178,6 @@ func (q *queue) stopWaiting(hash string) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.waiting--
-	if hash == "" {
-		return
-	}
 	if q.perCode[hash]--; q.perCode[hash] == 0 {
 		delete(q.perCode, hash)
 	}

@@ -70,6 +70,24 @@ func (v visit) others(operatorID string) []session.Held {
 // foreign reports whether another operator is signed in here.
 func (v visit) foreign(operatorID string) bool { return len(v.others(operatorID)) > 0 }
 
+// unseen returns the sessions that are not among the live ones.
+func (v visit) unseen(met []session.Held) []session.Held {
+	return slices.DeleteFunc(met, func(m session.Held) bool {
+		return slices.ContainsFunc(v.live, func(h session.Held) bool { return h.Session.Hash() == m.Session.Hash() })
+	})
+}
+
+// mustAsk reports whether the person decides about a landing of this operator: another operator is signed in here, or
+// nobody is and the browser remembers other operators only. Koubei's redirect has no state that ties it to this browser, so
+// a stranger's link looks like one's own.
+func (l *Lander) mustAsk(v visit, operatorID string) bool {
+	if !l.confirm {
+		return false
+	}
+	_, own := v.own(operatorID)
+	return v.foreign(operatorID) || !own && len(v.Known) > 0 && !slices.Contains(v.Known, operatorID)
+}
+
 // replaced names the sessions that a landing of this operator would replace: one, or several where cookies were tossed in.
 func (v visit) replaced(operatorID string) string {
 	var hashes []string

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http/httptest"
 	"net/url"
 	"strings"
@@ -52,6 +53,7 @@ type settings struct {
 	confirm     bool
 	limit       landing.Limit
 	keys        [][]byte
+	now         func() time.Time // the replica's clock
 }
 
 func newWorld(t *testing.T, changes ...func(*settings)) *world {
@@ -77,7 +79,7 @@ func (w *world) open(changes ...func(*settings)) *replica {
 	w.t.Helper()
 	set := settings{
 		redis:   500 * time.Millisecond,
-		timeout: 5 * time.Second, concurrency: 64, confirm: true, keys: [][]byte{sealKey('a')},
+		timeout: 5 * time.Second, concurrency: 64, confirm: true, keys: [][]byte{sealKey('a')}, now: w.clock.Now,
 		limit: landing.Limit{Take: func(string) (func(), bool) { return func() {}, true }},
 	}
 	for _, change := range changes {
@@ -91,14 +93,14 @@ func (w *world) open(changes ...func(*settings)) *replica {
 	w.t.Cleanup(func() { client.Close() })
 	r.store = store.New(store.Options{Redis: client, Prefix: "k:", Timeout: set.redis})
 	r.sessions, err = session.New(session.Options{
-		Store: r.store, Sealer: sealer, Config: session.Config{Lifetime: 12 * time.Hour, Idle: 2 * time.Hour}, Now: w.clock.Now,
+		Store: r.store, Sealer: sealer, Config: session.Config{Lifetime: 12 * time.Hour, Idle: 2 * time.Hour}, Now: set.now,
 	})
 	w.must(err)
 	r.Lander = landing.New(landing.Options{
 		AppID: w.koubei.AppID(), Gateway: w.client(set), Sessions: r.sessions, Store: r.store, Sealer: sealer,
 		Config: landing.Config{Confirm: set.confirm}, Limit: set.limit, ExchangeTimeout: set.timeout, Concurrency: set.concurrency,
 		OnStarted: func(operator.Type) { w.started.Add(1) }, OnReplaced: func() { w.replaced.Add(1) },
-		Log: w.log.Logger(), Now: w.clock.Now,
+		Log: w.log.Logger(), Now: set.now,
 	})
 	return r
 }
@@ -111,7 +113,7 @@ func (w *world) client(set settings) *alipay.Client {
 	w.must(err)
 	client, err := alipay.New(alipay.Config{
 		AppID: w.koubei.AppID(), GatewayURL: w.gateway, PrivateKey: private, PublicKey: public,
-		Timeout: set.timeout, AttemptTimeout: set.timeout, MaxConns: 64, Now: w.clock.Now,
+		Timeout: set.timeout, AttemptTimeout: set.timeout, MaxConns: 64, Now: set.now,
 	})
 	w.must(err)
 	return client
@@ -287,11 +289,19 @@ func (t *tap) through(ctx context.Context, names string, send func(context.Conte
 	return send(ctx)
 }
 
+// nameOf is a command's name; for a script with the kind of its key, as in eval:code.
+func nameOf(cmd redis.Cmder) string {
+	if cmd.Name() != "eval" {
+		return cmd.Name()
+	}
+	return "eval:" + strings.Split(fmt.Sprint(cmd.Args()[3]), ":")[1]
+}
+
 func (t *tap) DialHook(next redis.DialHook) redis.DialHook { return next }
 
 func (t *tap) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 	return func(ctx context.Context, cmd redis.Cmder) error {
-		err := t.through(ctx, cmd.Name(), func(ctx context.Context) error { return next(ctx, cmd) })
+		err := t.through(ctx, nameOf(cmd), func(ctx context.Context) error { return next(ctx, cmd) })
 		if err != nil && cmd.Err() == nil {
 			cmd.SetErr(err)
 		}
@@ -303,7 +313,7 @@ func (t *tap) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessP
 	return func(ctx context.Context, cmds []redis.Cmder) error {
 		var names []string
 		for _, cmd := range cmds {
-			names = append(names, cmd.Name())
+			names = append(names, nameOf(cmd))
 		}
 		return t.through(ctx, strings.Join(names, " "), func(ctx context.Context) error { return next(ctx, cmds) })
 	}

@@ -44,7 +44,13 @@ type Grant struct {
 	// gateway sent none.
 	ShopIDs string
 
-	// ExchangedAt is taken just before the request that earned the grant was sent, so that a revocation while it was
-	// under way is younger.
+	// ExchangedAt is when the request that earned the grant was sent, by the clock of the replica that sent it.
 	ExchangedAt time.Time
+
+	// ClaimedAt is when the code was claimed, before the exchange. Revocations are compared with it.
+	ClaimedAt LogicalTime
 }
+
+// LogicalTime orders claims and revocations of all replicas by Redis's clock, in microseconds. The zero value is before
+// every event.
+type LogicalTime int64

@@ -90,7 +90,10 @@ func (c Cookies) Tokens(r *http.Request) []Token {
 const (
 	pendingInfix = "_pending_"
 	pendingName  = 8
-	pendingLife  = 5 * time.Minute
+
+	// PendingFor is how long a browser keeps a grant that Redis could not keep.
+	PendingFor = 5 * time.Minute
+
 	// maxPending bounds what is unsealed: a grant is a few hundred bytes.
 	maxPending = 3072
 )
@@ -105,7 +108,7 @@ func (c Cookies) pendingOf(codeHash string) string {
 func (c Cookies) Pending(codeHash, sealed string) *http.Cookie {
 	cookie := c.cookie(c.pendingOf(codeHash), sealed)
 	cookie.Domain = ""
-	cookie.MaxAge = int(pendingLife / time.Second)
+	cookie.MaxAge = int(PendingFor / time.Second)
 	return cookie
 }
 

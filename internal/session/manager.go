@@ -55,7 +55,6 @@ func New(o Options) (*Manager, error) {
 		records.cache = cache
 	}
 	sessions := scs.New()
-	sessions.Store = records
 	sessions.Codec = codec{}
 	sessions.HashTokenInStore = true
 	sessions.Lifetime = o.Lifetime
@@ -69,14 +68,22 @@ func (m *Manager) Watch(ctx context.Context) {
 	}
 }
 
-// Start begins a session for a grant, under a fresh token. It fails with ErrRevoked; with ErrNone when the grant is so
-// old that its session would have ended, or that a revocation since may be forgotten; and with store.ErrUnavailable: then
-// nobody knows the token, and what may have been written ends by itself.
-func (m *Manager) Start(ctx context.Context, grant operator.Grant, code string) (Token, Session, error) {
-	return m.start(ctx, grant, code, nil)
+// Started is a session that has just begun.
+type Started struct {
+	Held
+	met []Token // of sessions that other landings of the same browser have begun
 }
 
-func (m *Manager) start(ctx context.Context, grant operator.Grant, code string, meeting *meeting) (Token, Session, error) {
+// Met returns the live sessions that other landings of the same browser have begun. It fails with store.ErrUnavailable.
+func (m *Manager) Met(ctx context.Context, s Started) ([]Held, error) {
+	return m.unrevokedOf(ctx, s.met)
+}
+
+// Start begins a session for a grant, under a fresh token, and leaves the sealed token for other landings of the browser,
+// which is known by the hashes of its arrival cookies. It fails with ErrRevoked; with ErrNone when the grant is so old that
+// its session would have ended; and with store.ErrUnavailable: then the session may exist, and the result names it for
+// Withdraw.
+func (m *Manager) Start(ctx context.Context, grant operator.Grant, code string, arrivals []string) (Started, error) {
 	r := record{
 		Version:    recordVersion,
 		AppID:      grant.AppID,
@@ -84,23 +91,17 @@ func (m *Manager) start(ctx context.Context, grant operator.Grant, code string, 
 		LastReadAt: m.now().UTC(),
 		Entries:    []entryRecord{m.entry(grant, code)},
 	}
-	ctx, err := m.scs.Load(ctx, "")
+	token, raw, err := m.newToken(ctx, r)
 	if err != nil {
-		return "", Session{}, err
+		return Started{}, err
 	}
-	m.scs.Put(ctx, recordKey, r)
-	if meeting != nil {
-		if err := m.scs.RenewToken(ctx); err != nil { // of a session that has none yet: it is only made
-			return "", Session{}, err
-		}
-		meeting.leave(ctx, Token(m.scs.Token(ctx)))
-		ctx = context.WithValue(ctx, meetingKey{}, meeting)
+	swaps := m.leaveToken(ctx, token, arrivals)
+	started := Started{Held: Held{Token: token, Session: r.session(token.Hash())}}
+	if err := m.records.create(ctx, token.Hash(), r, raw, commands(swaps)); err != nil {
+		return started, err
 	}
-	token, _, err := m.scs.Commit(ctx)
-	if err != nil {
-		return "", Session{}, err
-	}
-	return Token(token), r.session(Token(token).Hash()), nil
+	started.met = m.tokensMet(swaps, arrivals)
+	return started, nil
 }
 
 // entry is what a grant earns. Its time runs from the exchange: that is when Koubei vouched for the operator, also
@@ -112,6 +113,7 @@ func (m *Manager) entry(grant operator.Grant, code string) entryRecord {
 		OperatorType:    string(grant.Operator.Type),
 		ShopIDs:         grant.ShopIDs,
 		AuthenticatedAt: exchanged,
+		ClaimedAt:       grant.ClaimedAt,
 		ExpiresAt:       exchanged.Add(m.lifetime),
 		CodeHash:        hash,
 		Code:            m.sealer.Seal(SealCode, hash, []byte(code)),
@@ -157,7 +159,7 @@ func (m *Manager) renewable(s Session) bool {
 
 // read returns what of a stored session is still in force: Redis's own expiry is not taken on trust.
 func (m *Manager) read(ctx context.Context, hash string) (stored, error) {
-	raw, err := m.records.get(ctx, hash)
+	raw, err := m.records.store.Get(ctx, m.records.key(hash))
 	if err != nil {
 		return stored{}, err
 	}
@@ -199,13 +201,12 @@ func (m *Manager) AddPartner(ctx context.Context, token Token, grant operator.Gr
 			return Session{}, fmt.Errorf("%w of this operator", ErrNone)
 		}
 		r.LastReadAt = m.now().UTC()
-		r = r.with(e)
-		done, err := m.records.change(ctx, hash, was.raw, r)
+		left, done, err := m.records.change(ctx, hash, was.raw, r.with(e))
 		if err != nil {
 			return Session{}, err
 		}
 		if done {
-			return r.session(hash), nil
+			return left.session(hash), nil
 		}
 	}
 }
@@ -232,5 +233,6 @@ func (m *Manager) EndByHash(ctx context.Context, hash string) (Session, error) {
 	if err != nil {
 		return Session{}, fmt.Errorf("%w: %w", ErrNone, err)
 	}
-	return r.session(hash), m.records.forget(ctx, r.OperatorID, hash)
+	m.records.forget(ctx, r.OperatorID, hash)
+	return r.session(hash), nil
 }

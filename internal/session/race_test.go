@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"koubei-landing/internal/operator"
 	"koubei-landing/internal/session"
 	"koubei-landing/internal/store"
 )
@@ -24,7 +25,7 @@ func TestARenewalNeverBringsASessionBack(t *testing.T) {
 	} {
 		token, _ := w.start("one")
 		w.clock.Turn(time.Hour) // the next read renews
-		w.tap.before("eval", func() { w.must(end(token)) })
+		w.tap.before("eval:session", func() { w.must(end(token)) })
 		// The read was before the end, so it may succeed; what counts is what it leaves.
 		if _, err := w.Find(t.Context(), token); err != nil && !errors.Is(err, session.ErrNone) {
 			t.Errorf("%s: %v", name, err)
@@ -38,7 +39,7 @@ func TestAPartnerIsNotAddedToASessionThatEnds(t *testing.T) {
 	other, _ := w.open()
 	token, _ := w.start("one")
 	g := w.grant("two")
-	w.tap.before("zadd", func() {
+	w.tap.before("eval:operator", func() {
 		_, err := other.End(t.Context(), token)
 		w.must(err)
 	})
@@ -49,7 +50,7 @@ func TestAPartnerIsNotAddedToASessionThatEnds(t *testing.T) {
 
 	token, _ = w.start("one")
 	g = w.grant("two")
-	w.tap.before("zadd", func() {
+	w.tap.before("eval:operator", func() {
 		_, err := other.Revoke(t.Context(), operatorID)
 		w.must(err)
 	})
@@ -69,31 +70,30 @@ func TestAStartDoesNotOutrunARevocation(t *testing.T) {
 	// Exchanged before, written after.
 	g := w.grant("one")
 	revoke()
-	if token, _, err := w.Start(t.Context(), g, w.code()); !errors.Is(err, session.ErrRevoked) || token != "" {
+	if _, err := w.begin(g); !errors.Is(err, session.ErrRevoked) {
 		t.Errorf("got %v, want revoked", err)
 	}
 	w.wantGone("")
 	// Between the exchange and the write.
 	g = w.grant("one")
-	w.tap.before("zadd", revoke)
-	if _, _, err := w.Start(t.Context(), g, w.code()); !errors.Is(err, session.ErrRevoked) {
+	w.tap.before("eval:operator", revoke)
+	if _, err := w.begin(g); !errors.Is(err, session.ErrRevoked) {
 		t.Errorf("overlapping: got %v, want revoked", err)
 	}
 	w.wantGone("")
-	// The index alone was written when the revocation looked: the mark stands, and the session's write meets it.
-	g = w.grant("one")
-	w.must(w.redis.Client.Set(t.Context(), "k:revoked:"+operatorID, w.clock.Now().UnixMicro(), 15*time.Minute).Err())
-	if _, _, err := w.Start(t.Context(), g, w.code()); !errors.Is(err, session.ErrRevoked) {
-		t.Errorf("mark first: got %v, want revoked", err)
+	for name, row := range map[string]struct {
+		after operator.LogicalTime // of the revocation, after the claim
+		want  error
+	}{
+		"the revocation is later":   {1, session.ErrRevoked},
+		"the revocation is earlier": {-1, nil},
+	} {
+		g = w.grant("one")
+		w.must(w.redis.Client.Set(t.Context(), "k:revoked:"+operatorID, int64(g.ClaimedAt+row.after), 15*time.Minute).Err())
+		if _, err := w.begin(g); !errors.Is(err, row.want) {
+			t.Errorf("%s: got %v, want %v", name, err, row.want)
+		}
 	}
-	w.wantGone("")
-	// In the same microsecond: not younger.
-	g = w.grant("one")
-	w.must(w.redis.Client.Set(t.Context(), "k:revoked:"+operatorID, g.ExchangedAt.UnixMicro(), 15*time.Minute).Err())
-	if _, _, err := w.Start(t.Context(), g, w.code()); !errors.Is(err, session.ErrRevoked) {
-		t.Errorf("at once: got %v, want revoked", err)
-	}
-	w.wantGone("")
 }
 
 func TestTheMarkStandsBeforeTheIndexIsRead(t *testing.T) {
@@ -101,7 +101,7 @@ func TestTheMarkStandsBeforeTheIndexIsRead(t *testing.T) {
 	slow, tap := w.open()
 	g := w.grant("one")
 	tap.before("zrange", func() { // Revoke is about to look, and a landing comes in between
-		if _, _, err := w.Start(t.Context(), g, w.code()); !errors.Is(err, session.ErrRevoked) {
+		if _, err := w.begin(g); !errors.Is(err, session.ErrRevoked) {
 			t.Errorf("got %v, want revoked: the mark must be there by now", err)
 		}
 	})
@@ -113,8 +113,8 @@ func TestTheMarkStandsBeforeTheIndexIsRead(t *testing.T) {
 func TestAnIndexIsWrittenBeforeTheSession(t *testing.T) {
 	w := newWorld(t)
 	// The answer is lost, so nobody knows whether all of it was done: the index must know of the session nonetheless.
-	w.tap.lose("zadd")
-	if token, _, err := w.Start(t.Context(), w.grant("one"), w.code()); !errors.Is(err, store.ErrUnavailable) || token != "" {
+	w.tap.lose("eval:operator")
+	if _, err := w.begin(w.grant("one")); !errors.Is(err, store.ErrUnavailable) {
 		t.Fatalf("got %v, want unavailable", err)
 	}
 	if n, err := w.Revoke(t.Context(), operatorID); err != nil || n != 1 {
@@ -127,7 +127,7 @@ func TestTabsAtOnceLoseNoPartner(t *testing.T) {
 	w := newWorld(t)
 	other, _ := w.open()
 	token, _ := w.start("one")
-	w.tap.before("zadd", func() {
+	w.tap.before("eval:operator", func() {
 		_, err := other.AddPartner(t.Context(), token, w.grant("two"), w.code())
 		w.must(err)
 	})

@@ -30,9 +30,21 @@ type entryRecord struct {
 	OperatorType    string    `json:"operator_type"`
 	ShopIDs         string    `json:"shop_ids,omitempty"`
 	AuthenticatedAt time.Time `json:"authenticated_at"`
-	ExpiresAt       time.Time `json:"expires_at"`
-	CodeHash        string    `json:"code_hash"`
-	Code            string    `json:"code"` // sealed
+
+	// ClaimedAt orders the entry against revocations. Records of version 0.1 have none.
+	ClaimedAt operator.LogicalTime `json:"claimed_at,omitempty"`
+
+	ExpiresAt time.Time `json:"expires_at"`
+	CodeHash  string    `json:"code_hash"`
+	Code      string    `json:"code"` // sealed
+}
+
+// claimedAt is when the entry's code was claimed.
+func (e entryRecord) claimedAt() operator.LogicalTime {
+	if e.ClaimedAt == 0 {
+		return operator.LogicalTime(e.AuthenticatedAt.UnixMicro())
+	}
+	return e.ClaimedAt
 }
 
 func (e entryRecord) partner() string {
@@ -103,26 +115,4 @@ func (r record) session(hash string) Session {
 		}
 	}
 	return s
-}
-
-// codec is how scs reads and writes a session: the record alone, in JSON, in place of gob.
-type codec struct{}
-
-// recordKey is the one value that a session of scs's holds.
-const recordKey = "record"
-
-func (codec) Encode(_ time.Time, values map[string]any) ([]byte, error) {
-	r, ok := values[recordKey].(record)
-	if !ok {
-		return nil, errors.New("session: no record to encode")
-	}
-	return r.encode()
-}
-
-func (codec) Decode(raw []byte) (time.Time, map[string]any, error) {
-	r, err := decode(raw)
-	if err != nil {
-		return time.Time{}, nil, err
-	}
-	return r.ends(), map[string]any{recordKey: r}, nil
 }

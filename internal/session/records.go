@@ -4,8 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
-	"strconv"
+	"slices"
 	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2"
@@ -21,11 +20,7 @@ const (
 	revokedKind  = "revoked"
 )
 
-// revokedFor is how long a revocation is remembered, and so how old a grant may be when it is turned into a session: in a
-// landing, a cookie and a question together it could wait for longer.
-const revokedFor = 15 * time.Minute
-
-// records are the sessions in Redis. They are scs's store, for what scs writes: a session's beginning.
+// records are the sessions in Redis.
 type records struct {
 	store    *store.Store
 	idle     time.Duration
@@ -35,18 +30,18 @@ type records struct {
 	seen     *lru.Cache[string, stored]
 }
 
-// stored is a session as it was read: its bytes, what they say, and how that is told.
+// stored is a session as it was read: its bytes and what they decode to.
 type stored struct {
 	raw     []byte
 	record  record
 	session Session
 }
 
-// maxSeen bounds the sessions of which the bytes are remembered: about three kilobytes each.
+// maxSeen bounds the sessions of which the bytes are kept: about three kilobytes each.
 const maxSeen = 1024
 
-// decode returns what bytes of Redis's say. A page's checks read the same bytes again and again, and to compare them costs
-// next to nothing where decoding them costs a seventh of a check. Nothing is served from here: Redis has just been asked.
+// decode decodes what Redis returned. The checks of one page read the same bytes again and again, and comparing them costs
+// almost nothing where decoding costs a seventh of a check. This is not a cache of sessions: Redis has just been asked.
 func (s *records) decode(hash string, raw []byte) (stored, error) {
 	if before, ok := s.seen.Get(hash); ok && bytes.Equal(before.raw, raw) {
 		return before, nil
@@ -69,93 +64,117 @@ func (s *records) ttl(r record) time.Duration {
 	return ttl
 }
 
-func (s *records) get(ctx context.Context, hash string) ([]byte, error) {
-	return s.store.Get(ctx, s.store.Key(sessionKind, hash))
-}
+func (s *records) key(hash string) string { return s.store.Key(sessionKind, hash) }
 
-// renew begins the idle time anew, unless the record has changed or gone.
+// renew restarts the idle time, unless the record has changed or is gone.
 func (s *records) renew(ctx context.Context, hash string, before []byte, after record) error {
 	raw, err := after.encode()
 	if err != nil {
 		return err
 	}
-	swap := store.NewSwap(ctx, s.store.Key(sessionKind, hash), before, raw, s.ttl(after))
-	return s.store.Do(ctx, swap.SliceCmd)
+	return s.store.Do(ctx, store.NewSwap(ctx, s.key(hash), before, raw, s.ttl(after)).SliceCmd)
 }
 
-// change replaces a record that is still the one read, and reports whether it did.
-func (s *records) change(ctx context.Context, hash string, before []byte, after record) (bool, error) {
+// create writes a new session that no other writer can know. It fails like commit.
+func (s *records) create(ctx context.Context, hash string, r record, raw []byte, optional []redis.Cmder) error {
+	set := redis.NewStatusCmd(ctx, "set", s.key(hash), raw, "px", s.ttl(r).Milliseconds())
+	_, err := s.commit(ctx, hash, r, raw, set, optional...)
+	return err
+}
+
+// change replaces a record that is still the one read, and returns what stands then and whether it was replaced. It fails
+// like commit, and with ErrNone when the session has ended meanwhile.
+func (s *records) change(ctx context.Context, hash string, before []byte, after record) (record, bool, error) {
 	raw, err := after.encode()
 	if err != nil {
-		return false, err
+		return record{}, false, err
 	}
-	swap := store.NewSwap(ctx, s.store.Key(sessionKind, hash), before, raw, s.ttl(after)).Announcing(ctx, s.cache.announcement(hash))
+	swap := store.NewSwap(ctx, s.key(hash), before, raw, s.ttl(after)).Announcing(ctx, s.cache.announcement(hash))
 	defer s.cache.forget(hash)
-	if err := s.commit(ctx, hash, after, swap.SliceCmd); err != nil {
-		return false, err
+	left, err := s.commit(ctx, hash, after, raw, swap.SliceCmd)
+	if err != nil {
+		return record{}, false, err
 	}
 	done, current, err := swap.Swapped()
 	if err == nil && current == nil {
-		// Ended meanwhile: what the index was just told is wrong.
-		return false, errors.Join(ErrNone, s.forget(ctx, after.OperatorID, hash))
+		s.forget(ctx, after.OperatorID, hash)
+		return record{}, false, ErrNone
 	}
-	return done, err
+	return left, done, err
 }
 
-// commit writes the index, then the session, then reads the mark of a revocation, and takes the session back where the
-// exchange of its newest entry is not younger than that.
-//
-// Behind are commands that go along, where that costs nothing.
-func (s *records) commit(ctx context.Context, hash string, r record, write redis.Cmder, behind ...redis.Cmder) error {
-	if s.ttl(r) <= 0 || s.tooOld(r) {
-		return ErrNone
+// commit writes the index, then the session, then reads the operator's last revocation and takes back what that covers. It
+// returns what is left of the record. It fails with ErrNone when the record has ended already, with ErrRevoked when its
+// newest entry is revoked, and with store.ErrUnavailable. The optional commands do not decide the result.
+func (s *records) commit(ctx context.Context, hash string, r record, raw []byte, write redis.Cmder, optional ...redis.Cmder) (record, error) {
+	if s.ttl(r) <= 0 {
+		return record{}, ErrNone
 	}
-	index := s.store.Key(operatorKind, r.OperatorID)
-	now := s.now()
-	mark := redis.NewStringCmd(ctx, "get", s.store.Key(revokedKind, r.OperatorID))
-	err := s.store.WriteWith(ctx, behind,
-		redis.NewIntCmd(ctx, "zadd", index, r.ends().UnixMilli(), hash),
-		redis.NewIntCmd(ctx, "zremrangebyscore", index, "-inf", now.UnixMilli()),
-		// The newest landing's entry ends last, so the index needs no longer life than that.
-		redis.NewBoolCmd(ctx, "pexpire", index, s.lifetime.Milliseconds()),
-		write,
-		mark,
-	)
+	cmd := s.revocation(ctx, r.OperatorID)
+	if err := s.store.WriteWith(ctx, optional, s.index(ctx, hash, r), write, cmd.SliceCmd); err != nil {
+		return record{}, err
+	}
+	last, err := cmd.read()
 	if err != nil {
-		return err
+		return record{}, err
 	}
-	revoked, err := revokedAt(mark)
-	if err != nil || revoked.IsZero() || r.Entries[0].AuthenticatedAt.After(revoked) {
-		return err
+	newest := r.Entries[0].CodeHash
+	left, err := s.takeBack(ctx, hash, r, raw, func(e entryRecord) bool {
+		return last.covers(e) || e.CodeHash == newest && last.forgottenSince(e)
+	})
+	if err == nil && (len(left.Entries) == 0 || left.Entries[0].CodeHash != newest) {
+		err = ErrRevoked
 	}
-	if _, err := s.remove(ctx, hash); err != nil {
-		return err
-	}
-	return errors.Join(ErrRevoked, s.forget(ctx, r.OperatorID, hash))
+	return left, err
 }
 
-// tooOld reports whether the newest entry's grant was exchanged so long ago that the mark of a revocation since may be
-// gone before it is read.
-func (s *records) tooOld(r record) bool {
-	age := s.now().Add(2 * s.store.Timeout()).Sub(r.Entries[0].AuthenticatedAt)
-	return age >= revokedFor
-}
-
-func revokedAt(mark *redis.StringCmd) (time.Time, error) {
-	raw, err := store.Bytes(mark)
-	if err != nil || raw == nil {
-		return time.Time{}, err
+// checkRevoked reads the operator's last revocation, takes back the entries of a stored session that it covers, and returns
+// what is left. It fails with ErrNone when nothing is, and with store.ErrUnavailable.
+func (s *records) checkRevoked(ctx context.Context, was stored) (record, error) {
+	cmd := s.revocation(ctx, was.record.OperatorID)
+	if err := s.store.Do(ctx, cmd.SliceCmd); err != nil {
+		return record{}, err
 	}
-	micros, err := strconv.ParseInt(string(raw), 10, 64)
+	last, err := cmd.read()
 	if err != nil {
-		return time.Time{}, fmt.Errorf("session: the mark of a revocation: %w", err)
+		return record{}, err
 	}
-	return time.UnixMicro(micros), nil
+	left, err := s.takeBack(ctx, was.session.hash, was.record, was.raw, last.covers)
+	if err == nil && len(left.Entries) == 0 {
+		err = ErrNone
+	}
+	return left, err
 }
 
-// remove deletes a session and returns what it was, nil when there was none.
+// takeBack removes the revoked entries from a stored session, and ends it when none are left. A session that was changed
+// meanwhile is left to whoever changed it: each writer checks all entries after its write.
+func (s *records) takeBack(ctx context.Context, hash string, r record, raw []byte, revoked func(entryRecord) bool) (record, error) {
+	left := r
+	left.Entries = slices.DeleteFunc(slices.Clone(r.Entries), revoked)
+	if len(left.Entries) == len(r.Entries) {
+		return r, nil
+	}
+	var after []byte
+	if len(left.Entries) > 0 {
+		var err error
+		if after, err = left.encode(); err != nil {
+			return record{}, err
+		}
+	}
+	swap := store.NewSwap(ctx, s.key(hash), raw, after, s.ttl(left)).Announcing(ctx, s.cache.announcement(hash))
+	defer s.cache.forget(hash)
+	if err := s.store.Write(ctx, swap.SliceCmd); err != nil {
+		return record{}, err
+	}
+	if after == nil {
+		s.forget(ctx, r.OperatorID, hash)
+	}
+	return left, nil
+}
+
+// remove deletes a session and returns its bytes, nil when there was none.
 func (s *records) remove(ctx context.Context, hash string) ([]byte, error) {
-	cmd := store.NewTake(ctx, s.store.Key(sessionKind, hash), s.cache.announcement(hash))
+	cmd := store.NewTake(ctx, s.key(hash), s.cache.announcement(hash))
 	defer s.cache.forget(hash)
 	if err := s.store.Write(ctx, cmd); err != nil {
 		return nil, err
@@ -163,41 +182,10 @@ func (s *records) remove(ctx context.Context, hash string) ([]byte, error) {
 	return store.Bytes(cmd)
 }
 
-// forget takes a session out of its operator's index.
-func (s *records) forget(ctx context.Context, operatorID, hash string) error {
-	return s.store.Do(ctx, redis.NewIntCmd(ctx, "zrem", s.store.Key(operatorKind, operatorID), hash))
-}
-
-// CommitCtx writes a new session for scs; the end that scs has measured by its own clock is not used.
-func (s *records) CommitCtx(ctx context.Context, hash string, raw []byte, _ time.Time) error {
-	r, err := decode(raw)
-	if err != nil {
-		return err
+// ignoreNone drops ErrNone.
+func ignoreNone(err error) error {
+	if errors.Is(err, ErrNone) {
+		return nil
 	}
-	set := redis.NewStatusCmd(ctx, "set", s.store.Key(sessionKind, hash), raw, "px", s.ttl(r).Milliseconds())
-	return s.commit(ctx, hash, r, set, meetingIn(ctx).commands()...)
-}
-
-// FindCtx reads a session for scs.
-func (s *records) FindCtx(ctx context.Context, hash string) ([]byte, bool, error) {
-	raw, err := s.get(ctx, hash)
-	return raw, raw != nil, err
-}
-
-// DeleteCtx ends a session for scs.
-func (s *records) DeleteCtx(ctx context.Context, hash string) error {
-	_, err := s.remove(ctx, hash)
 	return err
 }
-
-// errContext answers the methods that scs's Store interface demands beside those with a context, which it prefers.
-var errContext = errors.New("session: the store needs a context")
-
-// Find is never called: see FindCtx.
-func (s *records) Find(string) ([]byte, bool, error) { return nil, false, errContext }
-
-// Commit is never called: see CommitCtx.
-func (s *records) Commit(string, []byte, time.Time) error { return errContext }
-
-// Delete is never called: see DeleteCtx.
-func (s *records) Delete(string) error { return errContext }

@@ -64,12 +64,22 @@ func (w *world) must(err error) {
 
 const operatorID = "2088102150477652"
 
-// grant is what a code was worth just now.
+// grant is what a code was worth that was claimed and exchanged just now.
 func (w *world) grant(partner string) operator.Grant {
+	w.t.Helper()
+	tick := w.Tick(w.t.Context())
+	w.must(w.redis.Client.Process(w.t.Context(), tick))
+	claimed, err := tick.Time()
+	w.must(err)
 	return operator.Grant{
 		AppID: "2021000000000000", Operator: operator.Operator{ID: operatorID, Type: "PROVIDER"},
-		PartnerID: partner, ExchangedAt: w.clock.Now(),
+		PartnerID: partner, ExchangedAt: w.clock.Now(), ClaimedAt: operator.LogicalTime(claimed),
 	}
+}
+
+// begin starts a session for a grant and a fresh code.
+func (w *world) begin(g operator.Grant) (session.Started, error) {
+	return w.Start(w.t.Context(), g, w.code(), nil)
 }
 
 // code is a fresh code.
@@ -80,9 +90,9 @@ func (w *world) code() string {
 
 func (w *world) start(partner string) (session.Token, session.Session) {
 	w.t.Helper()
-	token, s, err := w.Start(w.t.Context(), w.grant(partner), w.code())
+	s, err := w.begin(w.grant(partner))
 	w.must(err)
-	return token, s
+	return s.Token, s.Session
 }
 
 func (w *world) add(token session.Token, partner string) session.Session {
@@ -163,11 +173,19 @@ func (t *tap) through(ctx context.Context, names string, send func(context.Conte
 	return send(ctx)
 }
 
+// nameOf is a command's name; for a script with the kind of its key, as in eval:session.
+func nameOf(cmd redis.Cmder) string {
+	if cmd.Name() != "eval" {
+		return cmd.Name()
+	}
+	return "eval:" + strings.Split(fmt.Sprint(cmd.Args()[3]), ":")[1]
+}
+
 func (t *tap) DialHook(next redis.DialHook) redis.DialHook { return next }
 
 func (t *tap) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 	return func(ctx context.Context, cmd redis.Cmder) error {
-		return t.through(ctx, cmd.Name(), func(ctx context.Context) error { return next(ctx, cmd) })
+		return t.through(ctx, nameOf(cmd), func(ctx context.Context) error { return next(ctx, cmd) })
 	}
 }
 
@@ -175,7 +193,7 @@ func (t *tap) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessP
 	return func(ctx context.Context, cmds []redis.Cmder) error {
 		var names []string
 		for _, cmd := range cmds {
-			names = append(names, cmd.Name())
+			names = append(names, nameOf(cmd))
 		}
 		return t.through(ctx, strings.Join(names, " "), func(ctx context.Context) error { return next(ctx, cmds) })
 	}

@@ -6,14 +6,15 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// Announcement is what a script tells on a channel in the same step as it writes, so that a replica that dies in
-// between can't leave others with what was. The zero value tells nothing.
+// Announcement is a message that a script publishes in the same step as its write, so that a replica that dies in between
+// cannot leave stale entries in other replicas' caches. The zero value publishes nothing.
 type Announcement struct{ Channel, Message string }
 
-// takeScript deletes a key, announces that, and returns what it held.
+// takeScript deletes a key, announces that, and returns what the key held. A refused announcement does not undo the
+// deletion.
 const takeScript = `
 local value = redis.call('GETDEL', KEYS[1])
-if ARGV[1] ~= '' then redis.call('PUBLISH', ARGV[1], ARGV[2]) end
+if ARGV[1] ~= '' then redis.pcall('PUBLISH', ARGV[1], ARGV[2]) end
 return value`
 
 // NewTake prepares to delete a key and to return what it held.
@@ -21,7 +22,7 @@ func NewTake(ctx context.Context, key string, a Announcement) *redis.StringCmd {
 	return redis.NewStringCmd(ctx, "eval", takeScript, 1, key, a.Channel, a.Message)
 }
 
-// Subscribe hears what is announced on a channel. The caller closes it.
+// Subscribe subscribes to a channel. The caller closes the subscription.
 func (s *Store) Subscribe(ctx context.Context, channel string) *redis.PubSub {
 	return s.rdb.Subscribe(ctx, channel)
 }

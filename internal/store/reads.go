@@ -95,7 +95,7 @@ func (r *reads) send(t *together) {
 // answer returns what Redis has said to one question. That another question of the same pipeline was answered with an
 // error doesn't concern it; only where it was not answered at all, the pipeline's error is its own.
 func (t *together) answer(cmd *redis.StringCmd) ([]byte, error) {
-	if err := failure(nil, []redis.Cmder{cmd}); err != nil {
+	if err := unavailable(cmd.Err()); err != nil {
 		return nil, err
 	}
 	if cmd.Err() == nil && cmd.Val() == "" && t.err != nil {

@@ -1,11 +1,14 @@
-// Package store is Redis as this service uses it: every command under one deadline, writes in a stated order, replicas
-// waited for on the connection of the write, and one way to change a key: compare and swap.
+// Package store is this service's access to Redis: every call has one deadline, writes happen in a stated order, replicas
+// are waited for on the connection of the write, and a key changes in one way only: compare and swap.
 //
-// Three things surprise. Order matters more than atomicity here: an index is written before what it names, and a marker
-// is read after both, on any number of cluster nodes, so [Store.Do] sends one pipeline to a single node but one command
-// after another to a cluster. Scripts are sent as text, never by hash: a Redis that restarted has forgotten the hash, and
-// a pipeline can't fall back. And the deadline is set here, on the context, because go-redis's own time-outs add up:
-// waiting for the pool, connecting and retrying each count afresh.
+// Three design choices need an explanation:
+//
+//   - Order matters more than atomicity. An index is written before the record that it names, and a revocation is read
+//     after both, on any number of cluster nodes. So [Store.Do] sends one pipeline to a single node, but one command after
+//     another to a cluster.
+//   - Scripts are sent as text, never by hash. A restarted Redis has no script cache, and a pipeline cannot fall back.
+//   - The deadline is set here, on the context, because go-redis's own timeouts add up: waiting for the pool, connecting
+//     and retrying each start a new one.
 package store
 
 import (
@@ -17,11 +20,11 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// ErrUnavailable says that Redis could not be asked, or that too few replicas have what was written. It never means that
-// there is nothing.
-var ErrUnavailable = errors.New("store: Redis is out of reach")
+// ErrUnavailable reports that Redis did not carry out a command, or that too few replicas have a write. It never means
+// that a key is absent.
+var ErrUnavailable = errors.New("store: redis is unavailable")
 
-// Options is what a Store is made of.
+// Options are the dependencies and settings of a Store.
 type Options struct {
 	// Redis must have ContextTimeoutEnabled, or the deadline does not interrupt a frozen connection.
 	Redis redis.UniversalClient
@@ -29,10 +32,10 @@ type Options struct {
 	// Prefix begins every key.
 	Prefix string
 
-	// Timeout bounds one call, connecting and waiting for the pool included.
+	// Timeout bounds one call, including connecting and waiting for the pool.
 	Timeout time.Duration
 
-	// Replicas must have acknowledged a Write before it counts.
+	// Replicas is how many replicas must acknowledge a Write before it counts.
 	Replicas int
 }
 
@@ -43,7 +46,7 @@ type Store struct {
 	prefix   string
 	timeout  time.Duration
 	replicas int
-	reads    *reads // nil where each question goes alone
+	reads    *reads // nil where reads are never batched
 }
 
 // New returns a Store over a client that the caller opened and closes.
@@ -59,15 +62,15 @@ func New(o Options) *Store {
 // Timeout is the longest that one call takes.
 func (s *Store) Timeout() time.Duration { return s.timeout }
 
-// Key names what of this application is stored under kind and name.
+// Key returns the key of this application for a kind and a name.
 func (s *Store) Key(kind, name string) string { return s.prefix + kind + ":" + name }
 
-// Ping asks for a sign of life. It fails with ErrUnavailable.
+// Ping fails with ErrUnavailable when Redis does not answer PING.
 func (s *Store) Ping(ctx context.Context) error {
 	return s.Do(ctx, redis.NewStatusCmd(ctx, "ping"))
 }
 
-// Get returns the value of a key, nil when there is none. It fails with ErrUnavailable.
+// Get returns the value of a key, nil when the key is absent. It fails with ErrUnavailable.
 func (s *Store) Get(ctx context.Context, key string) ([]byte, error) {
 	if s.reads != nil {
 		return s.reads.get(ctx, key)
@@ -79,13 +82,29 @@ func (s *Store) Get(ctx context.Context, key string) ([]byte, error) {
 	return Bytes(cmd)
 }
 
-// Bytes returns the answer to a GET that went through Do or Write: nil when the key was absent.
+// Bytes returns the reply to a GET that went through Do or Write: nil when the key is absent. It fails with
+// ErrUnavailable.
 func Bytes(cmd *redis.StringCmd) ([]byte, error) {
-	b, err := cmd.Bytes()
-	if errors.Is(err, redis.Nil) {
+	if absent(cmd.Err()) {
 		return nil, nil
 	}
-	return b, err
+	b, err := cmd.Bytes()
+	return b, unavailable(err)
+}
+
+// absent reports whether err is Redis's own nil reply to a command. It compares instead of unwrapping, because go-redis
+// also joins redis.Nil into other errors: a Sentinel that does not know the master answers nil, and the failed dial
+// carries that.
+func absent(err error) bool {
+	return err == redis.Nil //nolint:errorlint // see above
+}
+
+// unavailable returns err as an ErrUnavailable; nil for no error and for an absent key.
+func unavailable(err error) error {
+	if err == nil || absent(err) {
+		return nil
+	}
+	return fmt.Errorf("%w: %w", ErrUnavailable, err)
 }
 
 // Do carries out the commands in their order and returns when the last is done. It fails with ErrUnavailable; an absent
@@ -96,13 +115,12 @@ func (s *Store) Do(ctx context.Context, cmds ...redis.Cmder) error {
 	if len(cmds) == 1 || s.cluster != nil {
 		return s.oneByOne(ctx, cmds)
 	}
-	_, err := s.rdb.Pipelined(ctx, func(p redis.Pipeliner) error { return addAll(ctx, p, cmds) })
-	return failure(err, cmds)
+	return pipeline(ctx, s.rdb, cmds, nil)
 }
 
 func (s *Store) oneByOne(ctx context.Context, cmds []redis.Cmder) error {
 	for _, cmd := range cmds {
-		if err := failure(s.rdb.Process(ctx, cmd), []redis.Cmder{cmd}); err != nil {
+		if err := unavailable(s.rdb.Process(ctx, cmd)); err != nil {
 			s.relocate(ctx)
 			return err
 		}
@@ -110,32 +128,50 @@ func (s *Store) oneByOne(ctx context.Context, cmds []redis.Cmder) error {
 	return nil
 }
 
-// relocate has the cluster's map read anew, in the background, because a command failed. By itself go-redis does so only
-// when a node sends it elsewhere, or once a minute: and a master that has died sends nobody anywhere.
+// relocate reloads the cluster's slot map in the background after a failed command. By itself go-redis reloads it only
+// when a node redirects a command, or once a minute, and a dead master redirects nothing.
 func (s *Store) relocate(ctx context.Context) {
 	if s.cluster != nil {
 		s.cluster.ReloadState(ctx)
 	}
 }
 
-func addAll(ctx context.Context, p redis.Pipeliner, cmds []redis.Cmder) error {
-	for _, cmd := range cmds {
-		if err := p.Process(ctx, cmd); err != nil {
+type pipeliner interface {
+	Pipelined(context.Context, func(redis.Pipeliner) error) ([]redis.Cmder, error)
+}
+
+// pipeline sends required and optional commands together, in this order. It fails when a required command fails; an
+// optional command keeps its own error.
+func pipeline(ctx context.Context, node pipeliner, required, optional []redis.Cmder) error {
+	_, err := node.Pipelined(ctx, func(p redis.Pipeliner) error {
+		for _, cmds := range [][]redis.Cmder{required, optional} {
+			for _, cmd := range cmds {
+				if err := p.Process(ctx, cmd); err != nil {
+					return err
+				}
+			}
+		}
+		return nil
+	})
+	for _, cmd := range required {
+		if err := unavailable(cmd.Err()); err != nil {
 			return err
 		}
+	}
+	if err != nil && !anyFailed(required, optional) {
+		return unavailable(err) // nothing was sent
 	}
 	return nil
 }
 
-// failure tells an outage from the absence of a key, which go-redis reports as an error too.
-func failure(err error, cmds []redis.Cmder) error {
-	if err != nil && !errors.Is(err, redis.Nil) {
-		return fmt.Errorf("%w: %w", ErrUnavailable, err)
-	}
-	for _, cmd := range cmds {
-		if err := cmd.Err(); err != nil && !errors.Is(err, redis.Nil) {
-			return fmt.Errorf("%w: %w", ErrUnavailable, err)
+// anyFailed reports whether an error of the pipeline is already a command's own.
+func anyFailed(groups ...[]redis.Cmder) bool {
+	for _, cmds := range groups {
+		for _, cmd := range cmds {
+			if unavailable(cmd.Err()) != nil {
+				return true
+			}
 		}
 	}
-	return nil
+	return false
 }

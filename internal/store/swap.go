@@ -8,9 +8,9 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// swapScript replaces a value that is still the one expected; an empty text stands for an absent key, on both sides.
-// Where the new value is there already, an earlier answer was lost and this is its repetition: values that two writers
-// could both mean carry their writer's name.
+// swapScript replaces a value that is still the expected one. An empty text stands for an absent key, on both sides. If
+// the key already holds the new value, this is the repetition of a swap whose reply was lost: values that two writers
+// could both write carry their writer's id. A refused announcement does not undo the swap.
 const swapScript = `
 local current = redis.call('GET', KEYS[1]) or ''
 if current ~= ARGV[1] then
@@ -22,21 +22,21 @@ if ARGV[2] == '' then
 else
   redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
 end
-if ARGV[4] then redis.call('PUBLISH', ARGV[4], ARGV[5]) end
+if ARGV[4] then redis.pcall('PUBLISH', ARGV[4], ARGV[5]) end
 return {1, ARGV[2]}`
 
 // SwapCmd is a compare-and-swap, to be sent by Do or Write.
 type SwapCmd struct{ *redis.SliceCmd }
 
 // NewSwap prepares to replace the value of key: before is what it must hold now, empty for a key that must be absent;
-// after is what it shall hold, for ttl, empty to delete it. A key that is gone is never brought back.
+// after is what it shall hold, for ttl, empty to delete it. An absent key is never brought back.
 //
-// A ttl below a millisecond is taken as one: to Redis, zero would be an error.
+// A ttl below a millisecond counts as one: Redis refuses zero.
 func NewSwap(ctx context.Context, key string, before, after []byte, ttl time.Duration) SwapCmd {
 	return SwapCmd{redis.NewSliceCmd(ctx, "eval", swapScript, 1, key, before, after, max(ttl.Milliseconds(), 1))}
 }
 
-// Announcing makes the swap announce that it was done, when it was.
+// Announcing makes a successful swap publish the announcement.
 func (c SwapCmd) Announcing(ctx context.Context, a Announcement) SwapCmd {
 	if a.Channel == "" {
 		return c
@@ -45,25 +45,26 @@ func (c SwapCmd) Announcing(ctx context.Context, a Announcement) SwapCmd {
 	return SwapCmd{redis.NewSliceCmd(ctx, args...)}
 }
 
-// Swapped reports whether the value was replaced, and what the key holds now: nil when it is absent.
+// Swapped reports whether the value was replaced, and what the key holds now: nil when it is absent. It fails with
+// ErrUnavailable.
 func (c SwapCmd) Swapped() (bool, []byte, error) {
-	answer, err := c.Result()
+	reply, err := c.Result()
 	if err != nil {
 		return false, nil, fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}
-	if len(answer) != 2 {
-		return false, nil, fmt.Errorf("%w: a swap answered %d values", ErrUnavailable, len(answer))
+	if len(reply) != 2 {
+		return false, nil, fmt.Errorf("%w: a swap returned %d values", ErrUnavailable, len(reply))
 	}
-	done, _ := answer[0].(int64)
-	current, _ := answer[1].(string)
+	done, _ := reply[0].(int64)
+	current, _ := reply[1].(string)
 	if current == "" {
 		return done == 1, nil, nil
 	}
 	return done == 1, []byte(current), nil
 }
 
-// Swap carries out one compare-and-swap as a Write. It fails with ErrUnavailable; a value that has changed meanwhile is
-// no failure, but reported with what is there now.
+// Swap carries out one compare-and-swap as a Write. It fails with ErrUnavailable. A value that has changed meanwhile is
+// not a failure: Swap returns false and the current value.
 func (s *Store) Swap(ctx context.Context, key string, before, after []byte, ttl time.Duration) (bool, []byte, error) {
 	cmd := NewSwap(ctx, key, before, after, ttl)
 	if err := s.Write(ctx, cmd.SliceCmd); err != nil {

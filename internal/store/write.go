@@ -9,24 +9,49 @@ import (
 )
 
 // Write carries out the commands in their order, like Do, and returns when as many replicas as the options ask for have
-// all of it. Each command's first key decides where it goes. It fails with ErrUnavailable, also when the write itself
-// was done and the replicas were slow: then what was written stands, but must not be relied on.
+// all of it. Each command's first key decides to which node it goes. It fails with ErrUnavailable, also when the write
+// was done but too few replicas have it: what was written stands, but must not be relied on.
 func (s *Store) Write(ctx context.Context, cmds ...redis.Cmder) error {
-	if s.replicas == 0 {
-		return s.Do(ctx, cmds...)
-	}
-	ctx, cancel := context.WithTimeout(ctx, s.timeout)
+	return s.WriteWith(ctx, nil, cmds...)
+}
+
+// WriteWith is Write with optional commands after it. They never decide the result: each keeps its own error. A single
+// node gets all commands in one pipeline. On a cluster the optional commands, which may belong to an unavailable node,
+// follow when the write is done.
+func (s *Store) WriteWith(ctx context.Context, optional []redis.Cmder, cmds ...redis.Cmder) error {
+	writing, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
-	if s.cluster == nil {
-		return s.andWait(ctx, s.rdb, cmds)
+	switch {
+	case s.replicas == 0 && len(optional) == 0:
+		return s.Do(ctx, cmds...)
+	case s.cluster == nil && s.replicas == 0:
+		return pipeline(writing, s.rdb, cmds, optional)
+	case s.cluster == nil:
+		return s.pipelineAndWait(writing, s.rdb, cmds, optional)
+	case s.replicas == 0:
+		if err := s.oneByOne(writing, cmds); err != nil {
+			return err
+		}
+	default:
+		if err := s.writeToMasters(writing, cmds); err != nil {
+			return err
+		}
 	}
+	for _, cmd := range optional {
+		_ = s.Do(ctx, cmd)
+	}
+	return nil
+}
+
+// writeToMasters sends each command to its key's master, followed by WAIT on the same connection: WAIT speaks only for
+// the connection that it is sent on.
+func (s *Store) writeToMasters(ctx context.Context, cmds []redis.Cmder) error {
 	for _, cmd := range cmds {
-		// WAIT speaks for the connection it is sent on, so it has to follow the write to the write's own node.
 		node, err := s.cluster.MasterForKey(ctx, keyOf(cmd))
 		if err != nil {
 			return fmt.Errorf("%w: %w", ErrUnavailable, err)
 		}
-		if err := s.andWait(ctx, node, []redis.Cmder{cmd}); err != nil {
+		if err := s.pipelineAndWait(ctx, node, []redis.Cmder{cmd}, nil); err != nil {
 			s.relocate(ctx)
 			return err
 		}
@@ -34,31 +59,10 @@ func (s *Store) Write(ctx context.Context, cmds ...redis.Cmder) error {
 	return nil
 }
 
-// WriteWith is Write, with commands behind it that the write doesn't depend on: each tells by itself whether it was carried
-// out. A single node takes all in one pipeline, so there they share its fate; on a cluster, where they may belong to a node
-// that is away, they follow when the write is done.
-func (s *Store) WriteWith(ctx context.Context, behind []redis.Cmder, cmds ...redis.Cmder) error {
-	if s.cluster == nil {
-		return s.Write(ctx, append(cmds, behind...)...)
-	}
-	if err := s.Write(ctx, cmds...); err != nil {
-		return err
-	}
-	for _, cmd := range behind {
-		_ = s.Do(ctx, cmd)
-	}
-	return nil
-}
-
-type pipeliner interface {
-	Pipelined(context.Context, func(redis.Pipeliner) error) ([]redis.Cmder, error)
-}
-
-func (s *Store) andWait(ctx context.Context, node pipeliner, cmds []redis.Cmder) error {
-	wait := redis.NewIntCmd(ctx, "wait", s.replicas, s.patience(ctx).Milliseconds())
-	all := append(cmds[:len(cmds):len(cmds)], wait)
-	_, err := node.Pipelined(ctx, func(p redis.Pipeliner) error { return addAll(ctx, p, all) })
-	if err := failure(err, all); err != nil {
+func (s *Store) pipelineAndWait(ctx context.Context, node pipeliner, cmds, optional []redis.Cmder) error {
+	wait := redis.NewIntCmd(ctx, "wait", s.replicas, waitFor(ctx).Milliseconds())
+	required := append(cmds[:len(cmds):len(cmds)], wait)
+	if err := pipeline(ctx, node, required, optional); err != nil {
 		return err
 	}
 	if got := int(wait.Val()); got < s.replicas {
@@ -67,11 +71,13 @@ func (s *Store) andWait(ctx context.Context, node pipeliner, cmds []redis.Cmder)
 	return nil
 }
 
-// patience is how long Redis may wait for its replicas: a little less than we wait for Redis, so that the answer says
-// how many there were.
-func (s *Store) patience(ctx context.Context) time.Duration {
+// waitFor returns how long WAIT may take. Redis ends a WAIT up to a tenth of a second late (it checks blocked clients ten
+// times a second), so the timeout leaves room for that: the reply with the number of replicas arrives before the deadline.
+func waitFor(ctx context.Context) time.Duration {
+	const late = 120 * time.Millisecond
 	deadline, _ := ctx.Deadline()
-	return max(time.Until(deadline)*9/10, time.Millisecond)
+	left := time.Until(deadline)
+	return max(left-late, left/2, time.Millisecond)
 }
 
 // keyOf returns the key by which a command is routed: EVAL names it after the script and the number of keys.

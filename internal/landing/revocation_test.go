@@ -1,0 +1,159 @@
+package landing_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"koubei-landing/internal/landing"
+	"koubei-landing/internal/store"
+	"koubei-landing/internal/testworld"
+	"koubei-landing/koubeisim"
+)
+
+// TestARevokedGrantDoesNotComeBackWithALostReply: the operator is revoked between exchange and save, the save is carried
+// out and its reply lost. The session that it leaves must not be joined by the browser's next landing.
+func TestARevokedGrantDoesNotComeBackWithALostReply(t *testing.T) {
+	t.Parallel()
+	for _, row := range []struct {
+		name  string
+		alive bool // the replica that lost the reply goes on, and so can take back what it wrote
+	}{{"the replica was killed", false}, {"the replica goes on", true}} {
+		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			victim := w.open()
+			code := w.koubei.Issue(provider)
+			w.koubei.Next(koubeisim.Hold)
+			done := w.background(victim, arrival(code, "one"))
+			w.awaitHeld(1)
+			_, err := w.sessions.Revoke(t.Context(), provider.OperatorID)
+			w.must(err)
+			lost := false
+			victim.tap.with(func(ctx context.Context, names string, send func(context.Context) error) error {
+				if strings.Contains(names, "eval:operator") {
+					err := send(ctx)
+					lost = true
+					return errors.Join(err, errCut)
+				}
+				if lost && !row.alive {
+					return errCut
+				}
+				return send(ctx)
+			})
+			w.koubei.Release()
+			out := <-done
+			if !errors.Is(out.err, store.ErrUnavailable) || !lost {
+				t.Fatalf("got %q, %v, want redis unavailable", out.Result, out.err)
+			}
+			if row.alive {
+				testworld.Eventually(t, 5*time.Second, "what was written is taken back", func() error {
+					if keys := w.redis.Client.Keys(t.Context(), "k:session:*").Val(); len(keys) > 0 {
+						return errors.New("there is a session")
+					}
+					return nil
+				})
+			}
+			other := provider
+			other.PartnerID = "2088102150477999"
+			again := w.land(arrival(w.koubei.Issue(other), "one"), landing.Landed)
+			if _, ok := again.Session.Partner(provider.PartnerID); ok {
+				t.Error("the session holds the revoked grant's partner")
+			}
+			if live, _ := w.sessions.List(t.Context(), provider.OperatorID); len(live) != 1 {
+				t.Errorf("got %d sessions, want the new one alone", len(live))
+			}
+			pending := arrival(code, "one")
+			pending.Pending = []string{out.Pending}
+			w.refused(pending, landing.ErrCodeUsed)
+		})
+	}
+}
+
+// TestRevocationsAreOrderedByRedis: whatever the replicas' clocks say.
+func TestRevocationsAreOrderedByRedis(t *testing.T) {
+	t.Parallel()
+	for name, ahead := range map[string]time.Duration{
+		"the same clock": 0, "the landing's is 5 s ahead": 5 * time.Second, "5 s behind": -5 * time.Second,
+		"5 minutes ahead": 5 * time.Minute, "5 minutes behind": -5 * time.Minute,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			skewed := w.open(func(s *settings) { s.now = func() time.Time { return w.clock.Now().Add(ahead) } })
+
+			w.koubei.Next(koubeisim.Hold)
+			before := w.background(skewed, arrival(w.koubei.Issue(provider), "one"))
+			w.awaitHeld(1)
+			_, err := w.sessions.Revoke(t.Context(), provider.OperatorID)
+			w.must(err)
+			w.koubei.Release()
+			if out := <-before; !errors.Is(out.err, landing.ErrCodeUsed) {
+				t.Errorf("exchanged, revoked, saved: got %q, %v, want used", out.Result, out.err)
+			}
+
+			w.replica = skewed
+			after := w.land(arrival(w.koubei.Issue(provider), "one"), landing.Landed)
+			if _, err := w.sessions.Find(t.Context(), after.Token); err != nil {
+				t.Errorf("revoked, then entered again: %v", err)
+			}
+			other := provider
+			other.PartnerID = "2088102150477999"
+			w.land(signedIn(arrival(w.koubei.Issue(other), "one"), after.Token), landing.Landed)
+		})
+	}
+}
+
+// TestAReplicaKilledBetweenSessionAndLedger leaves the session under its browser's arrival: the next try finds it there.
+func TestAReplicaKilledBetweenSessionAndLedger(t *testing.T) {
+	t.Parallel()
+	for _, row := range []struct {
+		name string
+		left func(w *world, code string)
+	}{
+		{"and its lease has ended", func(w *world, code string) { w.must(w.redis.Client.Del(w.t.Context(), w.key(code)).Err()) }},
+		{"and its lease goes on", func(w *world, code string) { w.claimedBy(code, "a replica that was killed", time.Minute, "one") }},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			code := w.koubei.Issue(provider)
+			first := w.land(arrival(code, "one"), landing.Landed)
+			row.left(w, code)
+			if again := w.land(arrival(code, "one"), landing.Replayed); again.Token != first.Token {
+				t.Error("got another session")
+			}
+			row.left(w, code)
+			if _, err := w.sessions.Revoke(t.Context(), provider.OperatorID); err != nil {
+				t.Fatal(err)
+			}
+			if out, err := w.open(func(s *settings) { s.timeout = 1500 * time.Millisecond }).Land(t.Context(), arrival(code, "one")); err == nil {
+				t.Errorf("after a revocation: got %q, want an error", out.Result)
+			}
+		})
+	}
+}
+
+// TestYesReplacesASessionWhoseCookieIsNotHereYet: two landings of one browser, different operators, and the first one's
+// cookie is lost.
+func TestYesReplacesASessionWhoseCookieIsNotHereYet(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	first := w.land(arrival(w.koubei.Issue(provider), "one"), landing.Landed)
+	code := w.koubei.Issue(merchant)
+	asked := w.land(arrival(code, "one"), landing.Asked)
+	if asked.Question.Current.OperatorID != provider.OperatorID {
+		t.Fatalf("got a question about %q", asked.Question.Current.OperatorID)
+	}
+	b := arrival("", "one")
+	yes := w.decide(asked, b, true, landing.Landed)
+	if yes.Token == "" || yes.Session.OperatorID != merchant.OperatorID || !w.ended(first.Token) {
+		t.Errorf("got a session of %q; the old one ended: %v", yes.Session.OperatorID, w.ended(first.Token))
+	}
+	if again := w.decide(asked, b, true, landing.Replayed); again.Token != yes.Token {
+		t.Error("the same answer again: got another session")
+	}
+	w.wantCalls(code, 1)
+}

@@ -1,0 +1,99 @@
+package landing
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"koubei-landing/internal/operator"
+	"koubei-landing/internal/session"
+)
+
+// slot takes a gateway slot. With wait it waits for one, else it returns nil where none is free.
+func (l *Lander) slot(ctx context.Context, client string, wait bool) (release func(), err error) {
+	if wait {
+		return l.queue.enter(ctx, client)
+	}
+	release, _ = l.queue.tryEnter(client)
+	return release, nil
+}
+
+// take writes the claim where the ledger still says e, and reads in the same step what other landings of this browser have
+// left. It waits for Redis's reply although the browser leaves: an unknown claim would block the browser's next try until
+// its lease ends.
+func (l *Lander) take(ctx context.Context, v visit, e entry, owner string) (claim, error) {
+	ctx = context.WithoutCancel(ctx)
+	until := time.Now().Add(l.lease)
+	if l.queue.outlasts(until) {
+		return claim{}, ErrDraining
+	}
+	tick := l.sessions.Tick(ctx)
+	lookup := l.sessions.LookUpArrivals(ctx, v.browsers)
+	now, ours, err := l.ledger.claim(ctx, e, entry{Owner: owner, Browsers: v.browsers}, l.lease, tick, lookup.Commands())
+	if err != nil || !ours {
+		return claim{entry: now}, err
+	}
+	at, err := tick.Time()
+	if err != nil {
+		return claim{}, err
+	}
+	met, err := lookup.Sessions(ctx)
+	if err != nil {
+		l.log.WarnContext(ctx, "landing without another tab's session", "error", err)
+	}
+	return claim{ours: true, entry: now, met: met, at: operator.LogicalTime(at), until: until}, nil
+}
+
+// waiter is a landing that waits for the outcome of another landing of its code.
+type waiter struct {
+	queue *queue
+	hash  string
+	leave func()
+	polls int
+}
+
+// pause waits for one poll interval. It fails with ErrOverloaded, ErrDraining and, when ctx ends, with ErrInProgress.
+func (w *waiter) pause(ctx context.Context) error {
+	if w.leave == nil {
+		leave, err := w.queue.wait(w.hash)
+		if err != nil {
+			return err
+		}
+		w.leave = leave
+	}
+	w.polls++
+	tick := time.NewTimer(pollInterval)
+	defer tick.Stop()
+	select {
+	case <-tick.C:
+		return nil
+	case <-w.queue.draining:
+		return ErrDraining
+	case <-ctx.Done():
+		return ErrInProgress
+	}
+}
+
+func (w *waiter) stop() {
+	if w.leave != nil {
+		w.leave()
+	}
+}
+
+// met returns, at every so many polls, the sessions that other landings of this browser have begun. It is optional: what
+// cannot be read has not been found.
+func (l *Lander) met(ctx context.Context, v visit, polls int) []session.Held {
+	if polls%pollsPerLookup != 0 {
+		return nil
+	}
+	found, _ := l.sessions.FindArrivals(ctx, v.browsers)
+	return found
+}
+
+// holds reports whether one of the sessions was begun with the code.
+func holds(sessions []session.Held, codeHash string) bool {
+	return slices.ContainsFunc(sessions, func(h session.Held) bool {
+		_, ok := h.Session.OfCode(codeHash)
+		return ok
+	})
+}

@@ -1,0 +1,135 @@
+package session
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"koubei-landing/internal/store"
+)
+
+const (
+	// arrivalKind is the kind of the keys under which the landings of one browser find each other's session.
+	arrivalKind = "arrival"
+
+	// arrivalFor is longer than two landings that began together are apart at their end, and longer than the lease of a
+	// claim: it outlives a replica that was killed between session and ledger.
+	arrivalFor = time.Minute
+)
+
+// A browser that opens two tabs at once has no session cookie yet, so each tab's landing would begin a session, and the
+// later cookie would replace the earlier tab's partner. So each landing that begins a session leaves the sealed token under
+// each of the browser's arrival cookies, in the same pipeline, unless another landing was first. At least one arrival is
+// known to both tabs: the browser of the later hop already had the earlier's cookie.
+
+// leaveToken prepares one command per arrival that stores the sealed token there, unless another landing's token is there.
+func (m *Manager) leaveToken(ctx context.Context, token Token, arrivals []string) []store.SwapCmd {
+	var swaps []store.SwapCmd
+	for _, a := range arrivals {
+		sealed := m.sealer.Seal(SealToken, a, []byte(token))
+		swaps = append(swaps, store.NewSwap(ctx, m.records.store.Key(arrivalKind, a), nil, []byte(sealed), arrivalFor))
+	}
+	return swaps
+}
+
+// tokensMet returns the tokens of other landings that leaveToken found instead of storing its own. A command that failed
+// found none.
+func (m *Manager) tokensMet(swaps []store.SwapCmd, arrivals []string) []Token {
+	var tokens []Token
+	for i, a := range arrivals {
+		done, current, err := swaps[i].Swapped()
+		if err != nil || done {
+			continue
+		}
+		if token, err := m.sealer.Open(SealToken, a, string(current)); err == nil {
+			tokens = append(tokens, Token(token))
+		}
+	}
+	return tokens
+}
+
+func commands(swaps []store.SwapCmd) []redis.Cmder {
+	var cmds []redis.Cmder
+	for _, swap := range swaps {
+		cmds = append(cmds, swap.SliceCmd)
+	}
+	return cmds
+}
+
+// Lookup reads what other landings of a browser have left under its arrivals.
+type Lookup struct {
+	manager  *Manager
+	arrivals []string
+	reads    []*redis.StringCmd
+}
+
+// LookUpArrivals prepares to read what was left under a browser's arrivals (their hashes).
+func (m *Manager) LookUpArrivals(ctx context.Context, arrivals []string) Lookup {
+	l := Lookup{manager: m, arrivals: arrivals}
+	for _, a := range arrivals {
+		l.reads = append(l.reads, redis.NewStringCmd(ctx, "get", m.records.store.Key(arrivalKind, a)))
+	}
+	return l
+}
+
+// Commands are the reads, to be sent by package store. They are optional: one that failed has found nothing.
+func (l Lookup) Commands() []redis.Cmder {
+	var cmds []redis.Cmder
+	for _, read := range l.reads {
+		cmds = append(cmds, read)
+	}
+	return cmds
+}
+
+// Sessions returns the live sessions that the reads have found, without what was revoked of them. It fails with
+// store.ErrUnavailable.
+func (l Lookup) Sessions(ctx context.Context) ([]Held, error) {
+	var tokens []Token
+	for i, a := range l.arrivals {
+		if token, err := l.manager.sealer.Open(SealToken, a, l.reads[i].Val()); err == nil {
+			tokens = append(tokens, Token(token))
+		}
+	}
+	return l.manager.unrevokedOf(ctx, tokens)
+}
+
+// FindArrivals sends a Lookup by itself and returns its sessions. It fails with store.ErrUnavailable.
+func (m *Manager) FindArrivals(ctx context.Context, arrivals []string) ([]Held, error) {
+	l := m.LookUpArrivals(ctx, arrivals)
+	if err := m.records.store.Do(ctx, l.Commands()...); err != nil {
+		return nil, err
+	}
+	return l.Sessions(ctx)
+}
+
+// unrevokedOf returns the live sessions of tokens, each once, without what was revoked of them: a landing whose reply was
+// lost may have left that. It fails with store.ErrUnavailable.
+func (m *Manager) unrevokedOf(ctx context.Context, tokens []Token) ([]Held, error) {
+	var live []Held
+	for i, token := range tokens {
+		if slices.Contains(tokens[:i], token) {
+			continue
+		}
+		left, err := m.unrevoked(ctx, token.Hash())
+		switch {
+		case err == nil:
+			live = append(live, Held{Token: token, Session: left.session(token.Hash())})
+		case !errors.Is(err, ErrNone):
+			return nil, err
+		}
+	}
+	return live, nil
+}
+
+// unrevoked returns what of a stored session is in force and was not revoked. It fails with ErrNone and
+// store.ErrUnavailable.
+func (m *Manager) unrevoked(ctx context.Context, hash string) (record, error) {
+	was, err := m.read(ctx, hash)
+	if err != nil {
+		return record{}, err
+	}
+	return m.records.checkRevoked(ctx, was)
+}

@@ -1,0 +1,98 @@
+package session
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"koubei-landing/internal/operator"
+	"koubei-landing/internal/store"
+)
+
+// RevocationWindow is how long Redis remembers a revocation, and therefore how old a grant may be when it becomes a
+// session: it may wait that long in a landing, in a cookie and for an answer to the switch question together.
+const RevocationWindow = 15 * time.Minute
+
+// Tick returns a command that advances the logical clock. A landing sends it with its claim, before the code is exchanged,
+// and a revocation begins with it: see the package comment.
+func (m *Manager) Tick(ctx context.Context) store.TickCmd {
+	return store.NewTick(ctx, m.records.store.Key("clock", "revocations"))
+}
+
+// markScript raises the time of an operator's last revocation; it never lowers it, whatever the order in which two
+// revocations at once arrive.
+const markScript = `
+local last = tonumber(redis.call('GET', KEYS[1]) or 0) or 0
+redis.call('SET', KEYS[1], string.format('%.0f', math.max(last, tonumber(ARGV[1]))), 'PX', ARGV[2])
+return 1`
+
+// revokedScript returns when an operator was last revoked, and Redis's time now: both in microseconds.
+const revokedScript = `
+local now = redis.call('TIME')
+return {redis.call('GET', KEYS[1]) or '', tonumber(now[1]) * 1000000 + tonumber(now[2])}`
+
+// mark records that all grants of the operator that were claimed until now are revoked. It fails with
+// store.ErrUnavailable.
+func (m *Manager) mark(ctx context.Context, operatorID string) error {
+	s := m.records.store
+	tick := m.Tick(ctx)
+	if err := s.Write(ctx, tick.IntCmd); err != nil {
+		return err
+	}
+	now, err := tick.Time()
+	if err != nil {
+		return err
+	}
+	return s.Write(ctx, redis.NewCmd(ctx, "eval", markScript, 1, s.Key(revokedKind, operatorID), now, RevocationWindow.Milliseconds()))
+}
+
+// revocation is an operator's last revocation, as Redis reported it.
+type revocation struct {
+	at  operator.LogicalTime // zero for none
+	now operator.LogicalTime
+}
+
+// revocationCmd reads an operator's last revocation, to be sent by Do or Write.
+type revocationCmd struct{ *redis.SliceCmd }
+
+func (s *records) revocation(ctx context.Context, operatorID string) revocationCmd {
+	return revocationCmd{redis.NewSliceCmd(ctx, "eval", revokedScript, 1, s.store.Key(revokedKind, operatorID))}
+}
+
+func (c revocationCmd) read() (revocation, error) {
+	reply, err := c.Result()
+	if err != nil {
+		return revocation{}, fmt.Errorf("%w: %w", store.ErrUnavailable, err)
+	}
+	if len(reply) != 2 {
+		return revocation{}, fmt.Errorf("%w: a revocation has %d values", store.ErrUnavailable, len(reply))
+	}
+	at, _ := reply[0].(string)
+	now, _ := reply[1].(int64)
+	if at == "" {
+		return revocation{now: operator.LogicalTime(now)}, nil
+	}
+	micros, err := strconv.ParseInt(at, 10, 64)
+	if err != nil {
+		return revocation{}, fmt.Errorf("%w: the time of a revocation is not a number", store.ErrUnavailable)
+	}
+	return revocation{at: operator.LogicalTime(micros), now: operator.LogicalTime(now)}, nil
+}
+
+// covers reports whether the revocation ends an entry: it was claimed before.
+func (r revocation) covers(e entryRecord) bool { return r.at != 0 && e.claimedAt() < r.at }
+
+// forgottenSince reports whether Redis may have forgotten a revocation that came after the entry was claimed.
+func (r revocation) forgottenSince(e entryRecord) bool {
+	return r.now-e.claimedAt() >= operator.LogicalTime(RevocationWindow.Microseconds())
+}
+
+// Withdraw takes back what of a session was revoked, where its writer does not know whether it was written because the reply
+// was lost. It fails with store.ErrUnavailable.
+func (m *Manager) Withdraw(ctx context.Context, hash string) error {
+	_, err := m.unrevoked(ctx, hash)
+	return ignoreNone(err)
+}

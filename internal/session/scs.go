@@ -1,0 +1,50 @@
+package session
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/alexedwards/scs/v2"
+)
+
+// recordKey is the one value in a session of scs.
+const recordKey = "record"
+
+// newToken has scs make a token and encode the record. Start writes the result, because scs would write it alone.
+func (m *Manager) newToken(ctx context.Context, r record) (Token, []byte, error) {
+	var written capture
+	sessions := *m.scs
+	sessions.Store = &written
+	ctx, err := sessions.Load(ctx, "")
+	if err != nil {
+		return "", nil, err
+	}
+	sessions.Put(ctx, recordKey, r)
+	token, _, err := sessions.Commit(ctx)
+	return Token(token), written.raw, err
+}
+
+// capture is a store that scs commits one new session to.
+type capture struct {
+	scs.Store
+	raw []byte
+}
+
+// Commit keeps the encoded session.
+func (c *capture) Commit(_ string, raw []byte, _ time.Time) error {
+	c.raw = raw
+	return nil
+}
+
+// codec encodes a session of scs as its record, in JSON instead of gob.
+type codec struct{ scs.GobCodec }
+
+// Encode returns the record as JSON.
+func (codec) Encode(_ time.Time, values map[string]any) ([]byte, error) {
+	r, ok := values[recordKey].(record)
+	if !ok {
+		return nil, errors.New("session: no record to encode")
+	}
+	return r.encode()
+}
