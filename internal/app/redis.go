@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"crypto/tls"
 	"fmt"
 	"net/url"
@@ -8,7 +9,6 @@ import (
 	"slices"
 
 	"github.com/redis/go-redis/v9"
-	"github.com/redis/go-redis/v9/maintnotifications"
 
 	"koubei-landing/internal/setting"
 )
@@ -54,24 +54,27 @@ func badURL(problem, fix string) error { return setting.Bad("REDIS_URL", problem
 
 const urlFix = "write redis://user:password@host:6379/0, and in the password %2F for /, %3F for ?, %23 for #, %40 for @ and %25 for %"
 
-// The time-outs are REDIS_TIMEOUT's, whatever the URL says; the deadline of each call is package store's. Maintenance
-// notifications are a managed service's extension that costs a command on every connection.
+// The three modes differ in the type of their options, not in what is set: REDIS_TIMEOUT bounds a command, whatever the URL
+// says, and package store sets the deadline of each call; a dial has its own (see dialer). Pipelines use the pool of the
+// other commands, whose connections are open already. Idle connections stay, because a new one may cost several round trips.
 
 func openSingle(c Redis) (redis.UniversalClient, error) {
 	o, err := redis.ParseURL(c.URL)
 	if err != nil {
 		return nil, errOptions(c.Mode)
 	}
-	o.DialTimeout, o.ReadTimeout, o.WriteTimeout, o.PoolTimeout = c.Timeout, c.Timeout, c.Timeout, c.Timeout
-	o.ContextTimeoutEnabled, o.DisableIdentity = true, true
-	o.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
-	if o.PoolSize == 0 {
-		o.PoolSize = poolSize
-	}
 	if err := c.secure(o.TLSConfig); err != nil {
 		return nil, err
 	}
-	return redis.NewClient(o), nil
+	s := signIn{o.Username, o.Password, o.DB, o.ClientName}
+	o.Username, o.Password, o.DB, o.ClientName = "", "", 0, ""
+	o.Dialer = dial(c, o.TLSConfig)
+	o.DialTimeout, o.DialerRetries = dialRoundTrips*c.Timeout, 1
+	o.ReadTimeout, o.WriteTimeout, o.PoolTimeout = c.Timeout, c.Timeout, c.Timeout
+	o.ContextTimeoutEnabled, o.DisableIdentity, o.Protocol = true, true, 2
+	o.PoolSize, o.PipelinePoolSize, o.MinIdleConns = cmp.Or(o.PoolSize, poolSize), -1, 0
+	o.ConnMaxIdleTime = cmp.Or(o.ConnMaxIdleTime, -1)
+	return installDialer(redis.NewClient(o), s, c.Timeout), nil
 }
 
 func openSentinel(c Redis) (redis.UniversalClient, error) {
@@ -79,15 +82,18 @@ func openSentinel(c Redis) (redis.UniversalClient, error) {
 	if err != nil {
 		return nil, errOptions(c.Mode)
 	}
-	o.DialTimeout, o.ReadTimeout, o.WriteTimeout, o.PoolTimeout = c.Timeout, c.Timeout, c.Timeout, c.Timeout
-	o.ContextTimeoutEnabled, o.DisableIdentity = true, true
-	if o.PoolSize == 0 {
-		o.PoolSize = poolSize
-	}
 	if err := c.secure(o.TLSConfig); err != nil {
 		return nil, err
 	}
-	return redis.NewFailoverClient(o), nil
+	s := signIn{o.Username, o.Password, o.DB, o.ClientName}
+	o.Username, o.Password, o.DB, o.ClientName = "", "", 0, ""
+	o.Dialer = dial(c, o.TLSConfig) // to the Sentinels too
+	o.DialTimeout, o.DialerRetries = dialRoundTrips*c.Timeout, 1
+	o.ReadTimeout, o.WriteTimeout, o.PoolTimeout = c.Timeout, c.Timeout, c.Timeout
+	o.ContextTimeoutEnabled, o.DisableIdentity, o.Protocol = true, true, 2
+	o.PoolSize, o.PipelinePoolSize, o.MinIdleConns = cmp.Or(o.PoolSize, poolSize), -1, 0
+	o.ConnMaxIdleTime = cmp.Or(o.ConnMaxIdleTime, -1)
+	return installDialer(redis.NewFailoverClient(o), s, c.Timeout), nil
 }
 
 func openCluster(c Redis) (redis.UniversalClient, error) {
@@ -95,15 +101,20 @@ func openCluster(c Redis) (redis.UniversalClient, error) {
 	if err != nil {
 		return nil, errOptions(c.Mode)
 	}
-	o.DialTimeout, o.ReadTimeout, o.WriteTimeout, o.PoolTimeout = c.Timeout, c.Timeout, c.Timeout, c.Timeout
-	o.ContextTimeoutEnabled, o.DisableIdentity = true, true
-	o.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
-	if o.PoolSize == 0 {
-		o.PoolSize = poolSize
-	}
 	if err := c.secure(o.TLSConfig); err != nil {
 		return nil, err
 	}
+	s := signIn{o.Username, o.Password, 0, o.ClientName}
+	o.Username, o.Password, o.ClientName = "", "", ""
+	o.Dialer = dial(c, o.TLSConfig)
+	o.DialTimeout, o.DialerRetries = dialRoundTrips*c.Timeout, 1
+	o.ReadTimeout, o.WriteTimeout, o.PoolTimeout = c.Timeout, c.Timeout, c.Timeout
+	o.ContextTimeoutEnabled, o.DisableIdentity, o.Protocol = true, true, 2
+	o.PoolSize, o.PipelinePoolSize, o.MinIdleConns = cmp.Or(o.PoolSize, poolSize), -1, 0
+	o.ConnMaxIdleTime = cmp.Or(o.ConnMaxIdleTime, -1)
+	// By its policies go-redis asks for all of Redis's COMMANDs first, and takes up to 5 s over it.
+	o.DisableRoutingPolicies = true
+	o.NewClient = func(node *redis.Options) *redis.Client { return installDialer(redis.NewClient(node), s, c.Timeout) }
 	return redis.NewClusterClient(o), nil
 }
 

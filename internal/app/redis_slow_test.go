@@ -1,0 +1,207 @@
+package app_test
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"koubei-landing/internal/app"
+	"koubei-landing/internal/testworld"
+)
+
+// link is TCP proxies in front of servers. What they pass on arrives half a round trip later.
+type link struct{ roundTrip atomic.Int64 }
+
+// to starts a proxy in front of a server and returns its address.
+func (l *link) to(t *testing.T, server, listen string) string {
+	t.Helper()
+	listener, err := net.Listen("tcp", listen)
+	must(t, err)
+	t.Cleanup(func() { listener.Close() })
+	go func() {
+		for {
+			client, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				upstream, err := net.Dial("tcp", server)
+				if err != nil {
+					client.Close()
+					return
+				}
+				go l.pass(upstream, client)
+				l.pass(client, upstream)
+			}()
+		}
+	}()
+	return listener.Addr().String()
+}
+
+// pass copies from one connection to the other until one of them ends, and closes both.
+func (l *link) pass(to, from net.Conn) {
+	type chunk struct {
+		data []byte
+		due  time.Time
+	}
+	chunks := make(chan chunk, 1024)
+	go func() {
+		defer close(chunks)
+		for {
+			data := make([]byte, 16<<10)
+			n, err := from.Read(data)
+			if n > 0 {
+				chunks <- chunk{data[:n], time.Now().Add(time.Duration(l.roundTrip.Load() / 2))}
+			}
+			if err != nil {
+				return
+			}
+		}
+	}()
+	for c := range chunks {
+		<-time.After(time.Until(c.due))
+		if _, err := to.Write(c.data); err != nil {
+			break
+		}
+	}
+	to.Close()
+	from.Close()
+}
+
+// Redis behind a link, in each mode. Its user app has the password hush, so that a new connection has to sign in. A node of
+// a Cluster announces the link's address as its own, and the Sentinel calls its master by it.
+
+func (l *link) single(t *testing.T) app.Redis {
+	return app.Redis{Mode: app.Single, URL: "redis://app:hush@" + l.to(t, startPrivate(t).Addr(), "127.0.0.1:0")}
+}
+
+func (l *link) sentinel(t *testing.T) app.Redis {
+	master := l.to(t, startPrivate(t).Addr(), "127.0.0.1:0")
+	sentinel := l.to(t, startSentinelProcess(t, master), "127.0.0.1:0")
+	return app.Redis{Mode: app.Sentinel, URL: "redis://" + sentinel + "?master_name=koubei&username=app&password=hush"}
+}
+
+func (l *link) cluster(t *testing.T) app.Redis {
+	announced := strconv.Itoa(testworld.StablePort(t))
+	r := startPrivate(t, "--cluster-enabled", "yes", "--cluster-port", strconv.Itoa(testworld.StablePort(t)),
+		"--cluster-announce-ip", "127.0.0.1", "--cluster-announce-port", announced)
+	must(t, r.Client.ClusterAddSlotsRange(t.Context(), 0, 16383).Err())
+	testworld.Eventually(t, 10*time.Second, "the cluster works", func() error { return r.Client.Set(t.Context(), "key", "", 0).Err() })
+	return app.Redis{Mode: app.Cluster, URL: "redis://app:hush@" + l.to(t, r.Addr(), "127.0.0.1:"+announced)}
+}
+
+// startPrivate starts a Redis whose user app has the password hush.
+func startPrivate(t *testing.T, args ...string) *testworld.Redis {
+	t.Helper()
+	r := testworld.StartNode(t, args...)
+	must(t, r.Client.Do(t.Context(), "ACL", "SETUSER", "app", "on", ">hush", "~*", "&*", "+@all").Err())
+	return r
+}
+
+// startSentinelProcess starts one Sentinel that watches a master, and returns its address.
+func startSentinelProcess(t *testing.T, master string) string {
+	t.Helper()
+	host, port, err := net.SplitHostPort(master)
+	must(t, err)
+	dir, listen := t.TempDir(), testworld.StablePort(t)
+	config := filepath.Join(dir, "sentinel.conf")
+	must(t, os.WriteFile(config, fmt.Appendf(nil, "port %d\nbind 127.0.0.1\ndir %s\nlogfile %s\nsentinel monitor koubei %s %s 1\nsentinel down-after-milliseconds koubei 60000\n",
+		listen, dir, filepath.Join(dir, "sentinel.log"), host, port), 0o600))
+	cmd := exec.Command("redis-server", config, "--sentinel")
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	must(t, cmd.Start())
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+	})
+	return "127.0.0.1:" + strconv.Itoa(listen)
+}
+
+// TestSlowLink holds a burst of checks to its answers where a round trip takes 0.8 of REDIS_TIMEOUT, so that a command
+// succeeds on a connection that is signed in and on no other. Both are five times as long as a round trip of 400 ms and the
+// default timeout, so that a busy machine has five times as long to answer.
+func TestSlowLink(t *testing.T) {
+	const checks, wanted = 40, 38
+	const timeout, roundTrip = 2500 * time.Millisecond, 2 * time.Second
+	for name, start := range map[string]func(*link, *testing.T) app.Redis{
+		"single": (*link).single, "sentinel": (*link).sentinel, "cluster": (*link).cluster,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			l := &link{}
+			redis := start(l, t)
+			w := testworld.New(t, func(c *app.Config) {
+				c.Redis.URL, c.Redis.Mode, c.Redis.Timeout = redis.URL, redis.Mode, timeout
+			})
+			b := w.Browser()
+			if err := want(b.Land(w.Landing(w.Koubei.Issue(testworld.Provider))), http.StatusSeeOther); err != nil {
+				t.Fatal(err)
+			}
+			l.roundTrip.Store(int64(roundTrip))
+			far := w.Replica()
+			testworld.Eventually(t, time.Minute, "connections are open for the whole burst", func() error {
+				if n := idleConnections(t, b, far); n < checks {
+					return fmt.Errorf("%d idle connections", n)
+				}
+				return nil
+			})
+			for round := range 2 {
+				if got := burst(t, w, far, b, checks); got < wanted {
+					t.Errorf("round %d: %d of %d checks were answered 200, want %d", round, got, checks, wanted)
+				}
+			}
+		})
+	}
+}
+
+// idleConnections is how many connections to Redis a service has that are not in use.
+func idleConnections(t *testing.T, b *testworld.Browser, s *testworld.Service) int {
+	t.Helper()
+	_, after, _ := strings.Cut(b.Get(s.Internal+"/metrics").Body, "\nredis_pool_idle_connections ")
+	count, _, _ := strings.Cut(after, "\n")
+	n, err := strconv.Atoi(count)
+	must(t, err)
+	return n
+}
+
+// burst sends so many checks at once and returns how many were answered 200. The others must be 503 in time.
+func burst(t *testing.T, w *testworld.World, s *testworld.Service, b *testworld.Browser, checks int) int {
+	var allowed atomic.Int64
+	var all sync.WaitGroup
+	for range checks {
+		all.Go(func() {
+			r, err := http.NewRequestWithContext(context.Background(), http.MethodGet, s.Internal+"/auth/verify", nil)
+			must(t, err)
+			r.Header.Set("Cookie", "koubei_session="+b.Cookie(w.Public, "koubei_session"))
+			begun := time.Now()
+			a, err := http.DefaultTransport.RoundTrip(r)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			a.Body.Close()
+			switch {
+			case a.StatusCode == http.StatusOK:
+				allowed.Add(1)
+			case a.StatusCode != http.StatusServiceUnavailable:
+				t.Errorf("a check was answered %d, want 200 or 503", a.StatusCode)
+			}
+			if took, limit := time.Since(begun), w.Config.Redis.Timeout+little; took > limit {
+				t.Errorf("a check took %s, want %s at most", took, limit)
+			}
+		})
+	}
+	all.Wait()
+	return int(allowed.Load())
+}
