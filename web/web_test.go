@@ -22,7 +22,7 @@ var codes = strings.Fields(`
 	method_not_allowed not_a_navigation not_a_landing invalid_code wrong_app invalid_return_to cookies_blocked
 	store_unavailable code_used rate_limited landing_in_progress overloaded invalid_parameter code_not_exist
 	code_expired access_not_allowed gateway_unavailable gateway_untrusted gateway_rejected operator_differs
-	switch_stale switch_expired not_found cross_origin too_large uri_too_long headers_too_large bad_request
+	switch_stale switch_expired not_found cross_origin request_timeout too_large uri_too_long headers_too_large bad_request
 	internal draining no_session ambiguous_session unknown_partner forbidden unauthorized`)
 
 var languages = []web.Lang{web.Chinese, web.English}

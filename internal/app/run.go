@@ -36,7 +36,7 @@ func Run(ctx context.Context, c Config) error {
 }
 
 func (s *service) serve(ctx context.Context, c Config, public, internal net.Listener) error {
-	browsers := serverForStrangers(traced(s.handler.Public(), c.Tracing, true), s.lander.Patience(), c.Log)
+	browsers := publicServerFor(traced(s.handler.Public(), c.Tracing, true), c.Log)
 	proxies := serverFor(traced(s.handler.Internal(), c.Tracing, false), c.Log)
 	watching, stop := context.WithCancel(context.Background())
 	defer stop()

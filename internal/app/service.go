@@ -110,7 +110,7 @@ func watchCertificates(m *metrics.Metrics, certs *alipay.Certificates) {
 	}
 }
 
-// serverFor bounds what a client may take its time over.
+// serverFor returns a server that bounds how long a client may take to send its headers.
 func serverFor(h http.Handler, log *slog.Logger) *http.Server {
 	return &http.Server{
 		Handler:           h,
@@ -121,11 +121,10 @@ func serverFor(h http.Handler, log *slog.Logger) *http.Server {
 	}
 }
 
-// serverForStrangers bounds a body and the taking of an answer too; patience is how long an answer may be in the making.
-// Proxies and operators send no body, are known, and may want a profile that takes its time.
-func serverForStrangers(h http.Handler, patience time.Duration, log *slog.Logger) *http.Server {
+// publicServerFor also bounds how long a client may take to fetch a response. The internal listener has no such bound:
+// a profile takes its time. Package handler bounds the bodies.
+func publicServerFor(h http.Handler, log *slog.Logger) *http.Server {
 	s := serverFor(h, log)
-	s.ReadTimeout = 20 * time.Second
-	s.WriteTimeout = patience + 20*time.Second
+	s.WriteTimeout = handler.FetchTimeout
 	return s
 }

@@ -10,10 +10,9 @@ import (
 	"koubei-landing/internal/session"
 )
 
-// admin lets in who shows the admin token. Without one in the settings there is no such page.
-func (h *Handler) admin(f handlerFunc) http.HandlerFunc {
-	return h.api(func(w http.ResponseWriter, r *http.Request) error {
-		noStore(w)
+// admin requires the admin token. Without one in the settings it fails with errNotFound.
+func (h *Handler) admin(f handlerFunc) handlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) error {
 		if h.AdminToken == "" {
 			return errNotFound
 		}
@@ -23,16 +22,16 @@ func (h *Handler) admin(f handlerFunc) http.HandlerFunc {
 			return errUnauthorized
 		}
 		return f(w, r)
-	})
+	}
 }
 
-// sameSecret compares in a time that tells neither the length nor the place where they differ.
+// sameSecret compares in a time that depends on neither the length nor the place of the first difference.
 func sameSecret(a, b string) bool {
 	x, y := sha256.Sum256([]byte(a)), sha256.Sum256([]byte(b))
 	return subtle.ConstantTimeCompare(x[:], y[:]) == 1
 }
 
-// sessionBody is a session as operators see it; its id is not the cookie's token and signs nobody in.
+// sessionBody is a session as operators see it. Its id is the token's hash: it signs nobody in.
 type sessionBody struct {
 	ID         string      `json:"id"`
 	AppID      string      `json:"app_id"`
@@ -49,7 +48,7 @@ type entryBody struct {
 	ExpiresAt       string  `json:"expires_at"`
 }
 
-// listSessions answers with an operator's live sessions.
+// listSessions returns an operator's live sessions.
 func (h *Handler) listSessions(w http.ResponseWriter, r *http.Request) error {
 	sessions, err := h.Sessions.List(r.Context(), r.PathValue("operator_id"))
 	if err != nil {
@@ -86,10 +85,10 @@ func (h *Handler) revokeSessions(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// profiles serves Go's profiles, for who shows the admin token.
-func (h *Handler) profiles(serve http.HandlerFunc) http.HandlerFunc {
-	return h.admin(func(w http.ResponseWriter, r *http.Request) error {
+// profile adapts one of Go's profile handlers.
+func profile(serve http.HandlerFunc) handlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) error {
 		serve(w, r)
 		return nil
-	})
+	}
 }

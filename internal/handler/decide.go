@@ -9,10 +9,6 @@ import (
 
 // decide carries out the answer to the question of the operator switch.
 func (h *Handler) decide(w http.ResponseWriter, r *http.Request) error {
-	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
-	if err := r.ParseForm(); err != nil {
-		return badForm(err)
-	}
 	decision, place := r.PostForm["decision"], r.PostForm.Get("landing")
 	if len(decision) != 1 || decision[0] != "yes" && decision[0] != "no" {
 		return errBadRequest
@@ -53,11 +49,4 @@ func (h *Handler) keptHome(out landing.Outcome) string {
 		return h.base + "/"
 	}
 	return h.Targets.HomeOf(out.Session, out.Entry)
-}
-
-func badForm(err error) error {
-	if p := problemFor(err); p.kind == errTooLarge {
-		return err
-	}
-	return errBadRequest
 }

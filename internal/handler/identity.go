@@ -31,7 +31,6 @@ type partnerBody struct {
 
 // session tells a front end who is operating.
 func (h *Handler) session(w http.ResponseWriter, r *http.Request) error {
-	noStore(w)
 	s, err := h.Sessions.Choose(r.Context(), h.Cookies.Tokens(r))
 	if err != nil {
 		return err
@@ -73,7 +72,6 @@ func rfc3339(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 
 // identity is the page that says who is signed in.
 func (h *Handler) identity(w http.ResponseWriter, r *http.Request) error {
-	noStore(w)
 	page := web.IdentityPage{Common: h.common(w), LogoutURL: h.base + "/logout"}
 	s, err := h.Sessions.Choose(r.Context(), h.Cookies.Tokens(r))
 	switch {
@@ -98,19 +96,16 @@ func (h *Handler) identity(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (h *Handler) signIn(w http.ResponseWriter, r *http.Request) error {
-	noStore(w)
 	return h.writePage(w, r, http.StatusOK, web.PageSignIn, web.SignInPage{Common: h.common(w)})
 }
 
 func (h *Handler) signedOut(w http.ResponseWriter, r *http.Request) error {
-	noStore(w)
 	return h.writePage(w, r, http.StatusOK, web.PageSignedOut, web.SignedOutPage{Common: h.common(w)})
 }
 
 // logout ends every session whose cookie came along. The cookies go only once that is done: while Redis is out of
 // reach, a browser without its cookie would look signed out and not be.
 func (h *Handler) logout(w http.ResponseWriter, r *http.Request) error {
-	noStore(w)
 	for _, token := range h.Cookies.Tokens(r) {
 		_, err := h.Sessions.End(r.Context(), token)
 		if err == nil {

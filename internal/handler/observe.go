@@ -22,6 +22,14 @@ type answer struct {
 	status int
 	level  slog.Level
 	attrs  []slog.Attr
+	ready  func() // called before the response is written; nil for none
+}
+
+// whenReady has ready called as soon as the response that w writes is complete and its writing begins.
+func whenReady(w http.ResponseWriter, ready func()) {
+	if a, ok := w.(*answer); ok {
+		a.ready = ready
+	}
 }
 
 // requestID returns the id of the request that w answers.
@@ -42,17 +50,23 @@ func annotate(w http.ResponseWriter, level slog.Level, attrs ...slog.Attr) {
 
 // WriteHeader remembers the status.
 func (a *answer) WriteHeader(status int) {
-	if a.status == 0 {
-		a.status = status
-	}
+	a.begin(status)
 	a.ResponseWriter.WriteHeader(status)
 }
 
 func (a *answer) Write(b []byte) (int, error) {
-	if a.status == 0 {
-		a.status = http.StatusOK
-	}
+	a.begin(http.StatusOK)
 	return a.ResponseWriter.Write(b)
+}
+
+func (a *answer) begin(status int) {
+	if a.status != 0 {
+		return
+	}
+	a.status = status
+	if a.ready != nil {
+		a.ready()
+	}
 }
 
 // Unwrap lets http.ResponseController reach what is below.

@@ -11,7 +11,7 @@ func (h *Handler) health(w http.ResponseWriter, _ *http.Request) {
 
 // ready says whether requests should be sent here: Redis answers, and nobody is shutting down.
 func (h *Handler) ready(w http.ResponseWriter, r *http.Request) {
-	noStore(w)
+	setNoStore(w)
 	checks := map[string]string{"redis": "ok", "serving": "ok"}
 	status, word := http.StatusOK, "ok"
 	if err := h.Store.Ping(r.Context()); err != nil {

@@ -36,6 +36,7 @@ var (
 	errForbiddenAudience = errors.New("this audience is not allowed")
 	errNotFound          = errors.New("no such page")
 	errCrossOrigin       = errors.New("a form from a foreign page")
+	errRequestTimeout    = errors.New("the form did not arrive in time")
 	errTooLarge          = errors.New("request body too large")
 	errURITooLong        = errors.New("address too long")
 	errHeaders           = errors.New("request header fields too large")
@@ -61,6 +62,7 @@ var problems = []problem{
 	{errForbiddenAudience, "forbidden", http.StatusForbidden, 0, slog.LevelInfo},
 	{errNotFound, "not_found", http.StatusNotFound, 0, slog.LevelInfo},
 	{errCrossOrigin, "cross_origin", http.StatusForbidden, 0, slog.LevelWarn},
+	{errRequestTimeout, "request_timeout", http.StatusRequestTimeout, 0, slog.LevelInfo},
 	{errTooLarge, "too_large", http.StatusRequestEntityTooLarge, 0, slog.LevelInfo},
 	{errURITooLong, "uri_too_long", http.StatusRequestURITooLong, 0, slog.LevelInfo},
 	{errHeaders, "headers_too_large", http.StatusRequestHeaderFieldsTooLarge, 0, slog.LevelInfo},
@@ -94,10 +96,6 @@ var internal = problem{nil, "internal", http.StatusInternalServerError, 0, slog.
 
 // problemFor returns the row of an error.
 func problemFor(err error) problem {
-	var tooLarge *http.MaxBytesError
-	if errors.As(err, &tooLarge) {
-		err = errTooLarge
-	}
 	for _, p := range problems {
 		if errors.Is(err, p.kind) {
 			return p

@@ -97,4 +97,4 @@ func goTo(w http.ResponseWriter, address string) {
 	w.WriteHeader(http.StatusSeeOther)
 }
 
-func noStore(w http.ResponseWriter) { w.Header().Set("Cache-Control", "no-store") }
+func setNoStore(w http.ResponseWriter) { w.Header().Set("Cache-Control", "no-store") }

@@ -11,24 +11,24 @@ import (
 // Public answers browsers.
 func (h *Handler) Public() http.Handler {
 	r := chi.NewRouter()
-	r.Use(h.observe(chiRoute, h.fail), h.policy.headers, h.share, limits(h.fail), h.admit)
-	r.NotFound(h.page(h.notFound))
-	r.MethodNotAllowed(h.page(h.methodNotAllowed))
+	r.Use(ignoreBody, h.observe(chiRoute, h.fail), h.policy.headers, h.share, limits(h.fail))
+	r.NotFound(h.page(h.admit(h.notFound)))
+	r.MethodNotAllowed(h.page(h.admit(h.methodNotAllowed)))
 
-	r.Get(h.CallbackPath, h.landed(h.callback))
-	r.Head(h.CallbackPath, noContent) // a link preview must not spend a code
-	r.Post(h.CallbackPath+"/switch", h.landed(h.sameOrigin(h.forms, h.decide)))
+	r.Get(h.CallbackPath, h.landed(noStore(h.admit(h.callback))))
+	r.Head(h.CallbackPath, h.page(noStore(noContent))) // a link preview must not spend a code
+	r.Post(h.CallbackPath+"/switch", h.landed(noStore(sameOrigin(h.forms, withForm(h.admit(h.decide))))))
 
-	get(r, h.base+"/session", h.api(h.session))
-	get(r, h.base+"/", h.page(h.identity))
+	get(r, h.base+"/session", h.api(noStore(h.admit(h.session))))
+	get(r, h.base+"/", h.page(noStore(h.admit(h.identity))))
 	if h.base != "" {
-		get(r, h.base, h.page(h.identity))
+		get(r, h.base, h.page(noStore(h.admit(h.identity))))
 	}
-	get(r, h.base+"/signin", h.page(h.signIn))
-	get(r, h.base+"/signed-out", h.page(h.signedOut))
-	r.Post(h.base+"/logout", h.page(h.sameOrigin(h.leaving, h.logout)))
-	get(r, h.base+"/.well-known/jwks.json", h.api(h.jwks))
-	get(r, h.base+"/static/*", h.page(h.static))
+	get(r, h.base+"/signin", h.page(noStore(h.admit(h.signIn))))
+	get(r, h.base+"/signed-out", h.page(noStore(h.admit(h.signedOut))))
+	r.Post(h.base+"/logout", h.page(noStore(sameOrigin(h.leaving, h.admit(h.logout)))))
+	get(r, h.base+"/.well-known/jwks.json", h.api(h.admit(h.jwks)))
+	get(r, h.base+"/static/*", h.page(h.admit(h.static)))
 	return r
 }
 
@@ -47,40 +47,40 @@ func Collision(base, callback string) string {
 	return ""
 }
 
-// get routes HEAD like GET: net/http leaves the body out.
+// get routes HEAD like GET: net/http omits the body.
 func get(r chi.Router, pattern string, handler http.HandlerFunc) {
 	r.Get(pattern, handler)
 	r.Head(pattern, handler)
 }
 
-// Internal answers proxies and operators. It is a ServeMux: chi refuses methods that it doesn't know, and /auth/verify
-// takes every method.
+// Internal answers proxies and operators. It uses http.ServeMux, because /auth/verify takes every method and chi refuses
+// methods that it does not know.
 func (h *Handler) Internal() http.Handler {
 	m := http.NewServeMux()
-	m.HandleFunc("/auth/verify", h.api(h.verify))
+	m.HandleFunc("/auth/verify", h.api(noStore(h.verify)))
 	m.HandleFunc("GET /healthz", h.health)
 	m.HandleFunc("GET /readyz", h.ready)
 	m.Handle("GET /metrics", h.Metrics.Handler())
 	m.HandleFunc("GET /openapi.json", h.openAPI())
-	m.HandleFunc("GET /admin/operators/{operator_id}/sessions", h.admin(h.listSessions))
-	m.HandleFunc("DELETE /admin/operators/{operator_id}/sessions", h.admin(h.revokeSessions))
-	m.HandleFunc("/debug/pprof/", h.profiles(pprof.Index))
-	m.HandleFunc("/debug/pprof/profile", h.profiles(pprof.Profile))
-	m.HandleFunc("/debug/pprof/symbol", h.profiles(pprof.Symbol))
-	m.HandleFunc("/debug/pprof/trace", h.profiles(pprof.Trace))
+	m.HandleFunc("GET /admin/operators/{operator_id}/sessions", h.api(noStore(h.admin(h.listSessions))))
+	m.HandleFunc("DELETE /admin/operators/{operator_id}/sessions", h.api(noStore(h.admin(h.revokeSessions))))
+	m.HandleFunc("/debug/pprof/", h.api(noStore(h.admin(profile(pprof.Index)))))
+	m.HandleFunc("/debug/pprof/profile", h.api(noStore(h.admin(profile(pprof.Profile)))))
+	m.HandleFunc("/debug/pprof/symbol", h.api(noStore(h.admin(profile(pprof.Symbol)))))
+	m.HandleFunc("/debug/pprof/trace", h.api(noStore(h.admin(profile(pprof.Trace)))))
 	m.HandleFunc("/", h.api(h.notFound))
-	return h.observe(muxRoute, h.failJSON)(limits(h.failJSON)(m))
+	return ignoreBody(h.observe(muxRoute, h.failJSON)(limits(h.failJSON)(m)))
 }
 
 func chiRoute(r *http.Request) string { return named(chi.RouteContext(r.Context()).RoutePattern()) }
 
-// muxRoute is the pattern's path: its method is a label of its own, and what is left over is the mux's "/".
+// muxRoute returns the path of the pattern that matched. The method is a label of its own.
 func muxRoute(r *http.Request) string {
 	path := r.Pattern[strings.IndexByte(r.Pattern, ' ')+1:]
 	return named(strings.TrimSuffix(path, "/"))
 }
 
-// named is a route as a metric's label: what matched nothing is one.
+// named returns a route as a metric's label: "other" for requests that matched no route.
 func named(pattern string) string {
 	if pattern == "" || pattern == "/*" {
 		return "other"
@@ -88,14 +88,14 @@ func named(pattern string) string {
 	return pattern
 }
 
-func noContent(w http.ResponseWriter, _ *http.Request) {
-	noStore(w)
+func noContent(w http.ResponseWriter, _ *http.Request) error {
 	w.WriteHeader(http.StatusNoContent)
+	return nil
 }
 
 func (h *Handler) notFound(http.ResponseWriter, *http.Request) error { return errNotFound }
 
-// methodNotAllowed names the methods that are, which chi does for its own answer only.
+// methodNotAllowed sets Allow to the methods of the route. chi does so only in its own response.
 func (h *Handler) methodNotAllowed(w http.ResponseWriter, r *http.Request) error {
 	routes := chi.RouteContext(r.Context()).Routes
 	for _, method := range []string{http.MethodGet, http.MethodHead, http.MethodPost} {

@@ -29,7 +29,6 @@ const (
 
 // verify tells a proxy whether a request may pass, and as whom. The body is never read.
 func (h *Handler) verify(w http.ResponseWriter, r *http.Request) error {
-	noStore(w)
 	s, e, err := h.allowed(r)
 	if err != nil {
 		h.Metrics.Verified(verifyResult(err))
