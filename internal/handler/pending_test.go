@@ -213,7 +213,7 @@ func TestAStalePendingCookieIsWorthNothing(t *testing.T) {
 	lose(t, w, b, w.Redis.Kill, testworld.On(lost, arrive(t, b, link)))
 	_ = lost.Stop()
 	restart(t, w)
-	w.Clock.Turn(5 * time.Minute)
+	w.Clock.Turn(15 * time.Minute)
 	if a := b.Get(link); a.StatusCode != http.StatusGone || a.SetsCookie("koubei_session=") {
 		t.Errorf("got %d, want 410", a.StatusCode)
 	}

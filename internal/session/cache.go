@@ -3,6 +3,7 @@ package session
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -18,35 +19,36 @@ const (
 	// maxCached bounds the sessions kept in the process: about a kilobyte each.
 	maxCached = 32768
 
-	// beat is how often a replica tells itself, through Redis, that it hears what is announced.
-	beat = 200 * time.Millisecond
+	// heartbeatInterval is how often a replica sends itself a heartbeat through Redis.
+	heartbeatInterval = 200 * time.Millisecond
 
-	// deaf is how long nothing may have been heard before nothing is served from memory: the longest that a channel can
-	// be cut without anybody noticing.
-	deaf = time.Second
+	// maxSilence: after this long without a heartbeat, the cache serves nothing. It is the longest that a channel can be
+	// cut unnoticed.
+	maxSilence = time.Second
 )
 
-// cache keeps sessions that were read in the process, for a short while. Each change of a session is announced on a
-// channel, by the very script that makes it, and whoever hears it forgets the session.
+// cache keeps sessions that were read in the process, for a short time. Each change of a session is announced on a channel,
+// by the script that makes it, and every replica then drops the session.
 //
-// What can't be heard can't be forgotten, so the cache proves all the time that it hears: it sends beats the way that
-// announcements go, and serves only while its own come back. A new subscription starts from nothing, since what was
-// announced meanwhile is lost.
+// A replica that receives no announcements would serve stale sessions. So the cache sends heartbeats on the same channel,
+// and serves only while its own heartbeats come back. A new subscription starts with an empty cache, because announcements
+// were lost meanwhile.
 //
-// go-redis has server-assisted client-side caching too; it is for a single server only.
+// go-redis has server-assisted client-side caching too, but only for a single server.
 type cache struct {
 	store   *store.Store
 	channel string
 	ttl     time.Duration
-	self    string // tells this process's beats from others'
+	self    string // tells this process's heartbeats from others'
 	began   time.Time
+	failure atomic.Pointer[error] // why the channel is not usable; nil while it is
 
 	kept *lru.Cache[string, kept]
 
-	// heard is when the last beat that came back was sent, in nanoseconds since began; 0 while deaf.
+	// heard is when the last heartbeat that came back was sent, in nanoseconds since began; 0 while disconnected.
 	heard atomic.Int64
 
-	// changes count what was forgotten, by the first byte of the hash: a read that began before is not kept.
+	// changes count the dropped sessions, by the first byte of the hash: a read that began before is not kept.
 	changes [256]atomic.Uint64
 }
 
@@ -65,7 +67,7 @@ func newCache(s *store.Store, ttl time.Duration) (*cache, error) {
 
 // get returns a session from memory, while what is in memory can be trusted.
 func (c *cache) get(hash string) (Session, bool) {
-	if c == nil || !c.hears() {
+	if c == nil || !c.connected() {
 		return Session{}, false
 	}
 	k, ok := c.kept.Get(hash)
@@ -75,9 +77,9 @@ func (c *cache) get(hash string) (Session, bool) {
 	return k.session, true
 }
 
-func (c *cache) hears() bool {
+func (c *cache) connected() bool {
 	heard := c.heard.Load()
-	return heard != 0 && time.Since(c.began)-time.Duration(heard) < deaf
+	return heard != 0 && time.Since(c.began)-time.Duration(heard) < maxSilence
 }
 
 // reading is to be called before a session is read, to say with keep which changes the read may have missed.
@@ -132,60 +134,64 @@ func (c *cache) announcement(hash string) store.Announcement {
 	return store.Announcement{Channel: c.channel, Message: hash}
 }
 
-// watch hears what is announced until ctx ends.
+// watch receives announcements until ctx ends.
 func (c *cache) watch(ctx context.Context) {
-	go c.beats(ctx)
+	go c.sendHeartbeats(ctx)
 	for ctx.Err() == nil {
 		c.listen(ctx)
 		c.forgetAll()
 		select {
 		case <-ctx.Done():
-		case <-time.After(beat):
+		case <-time.After(heartbeatInterval):
 		}
 	}
 }
 
-// listen hears announcements until the channel is cut, or silent for so long that it must be.
+// listen receives announcements until the channel is cut, or silent for so long that it must be.
 func (c *cache) listen(ctx context.Context) {
 	channel := c.store.Subscribe(ctx, c.channel)
 	defer channel.Close()
 	for {
-		heard, err := channel.ReceiveTimeout(ctx, deaf)
+		received, err := channel.ReceiveTimeout(ctx, maxSilence)
 		if err != nil {
+			c.fail(err)
 			return
 		}
-		switch m := heard.(type) {
+		switch m := received.(type) {
 		case *redis.Subscription:
 			c.forgetAll()
 		case *redis.Message:
-			c.hear(m.Payload)
+			c.receive(m.Payload)
 		}
 	}
 }
 
-// beatMark begins a beat; no hash does.
-const beatMark = "beat "
+// heartbeatPrefix begins a heartbeat; no hash does.
+const heartbeatPrefix = "beat "
 
-func (c *cache) hear(message string) {
-	text, ok := strings.CutPrefix(message, beatMark+c.self+" ")
+func (c *cache) receive(message string) {
+	text, ok := strings.CutPrefix(message, heartbeatPrefix+c.self+" ")
 	if !ok {
-		if !strings.HasPrefix(message, beatMark) {
+		if !strings.HasPrefix(message, heartbeatPrefix) {
 			c.forget(message)
 		}
 		return
 	}
 	if sent, err := strconv.ParseInt(text, 10, 64); err == nil {
 		c.heard.Store(sent)
+		c.failure.Store(nil)
 	}
 }
 
-// beats sends beats until ctx ends. One that can't be sent is a beat that doesn't come back.
-func (c *cache) beats(ctx context.Context) {
-	tick := time.NewTicker(beat)
+// sendHeartbeats sends heartbeats until ctx ends. One that cannot be sent does not come back.
+func (c *cache) sendHeartbeats(ctx context.Context) {
+	tick := time.NewTicker(heartbeatInterval)
 	defer tick.Stop()
 	for {
 		sent := strconv.FormatInt(int64(time.Since(c.began)), 10)
-		_ = c.store.Do(ctx, redis.NewIntCmd(ctx, "publish", c.channel, beatMark+c.self+" "+sent))
+		if err := c.store.Do(ctx, redis.NewIntCmd(ctx, "publish", c.channel, heartbeatPrefix+c.self+" "+sent)); err != nil {
+			c.fail(err)
+		}
 		select {
 		case <-ctx.Done():
 			return
@@ -193,3 +199,19 @@ func (c *cache) beats(ctx context.Context) {
 		}
 	}
 }
+
+func (c *cache) fail(err error) { c.failure.Store(&err) }
+
+// err returns why the cache serves nothing; nil while it is connected.
+func (c *cache) err() error {
+	if c.connected() {
+		return nil
+	}
+	if err := c.failure.Load(); err != nil {
+		return *err
+	}
+	return errNotConnected
+}
+
+// errNotConnected reports that the first heartbeat has not come back yet.
+var errNotConnected = errors.New("session: the cache's channel is not connected yet")

@@ -61,11 +61,20 @@ func New(o Options) (*Manager, error) {
 	return &Manager{scs: sessions, records: records, sealer: o.Sealer, lifetime: o.Lifetime, idle: o.Idle, now: o.Now}, nil
 }
 
-// Watch hears what other replicas change until ctx ends. Without it nothing is served from memory.
+// Watch receives the changes that other replicas announce until ctx ends. Without it the cache serves nothing.
 func (m *Manager) Watch(ctx context.Context) {
 	if m.records.cache != nil {
 		m.records.cache.watch(ctx)
 	}
+}
+
+// CacheErr returns why the session cache serves nothing, for example because Redis refuses the channel; nil while it works
+// and where there is none.
+func (m *Manager) CacheErr() error {
+	if m.records.cache == nil {
+		return nil
+	}
+	return m.records.cache.err()
 }
 
 // Started is a session that has just begun.

@@ -112,8 +112,6 @@ func TestEveryKeyHasAnEnd(t *testing.T) {
 				most = idle
 			case strings.Contains(key, ":revoked:"):
 				most = 15 * time.Minute
-			case strings.Contains(key, ":clock:"):
-				most = 24 * time.Hour
 			}
 			if got := w.redis.Client.PTTL(t.Context(), key).Val(); got <= 0 || got > most {
 				t.Errorf("idle %s: %s lives for %s, want at most %s", idle, key, got, most)

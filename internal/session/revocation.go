@@ -17,9 +17,10 @@ import (
 const RevocationWindow = 15 * time.Minute
 
 // Tick returns a command that advances the logical clock. A landing sends it with its claim, before the code is exchanged,
-// and a revocation begins with it: see the package comment.
+// and a revocation begins with it: see the package comment. The clock stands beside the revocations, where an operator
+// without an id would: there is none.
 func (m *Manager) Tick(ctx context.Context) store.TickCmd {
-	return store.NewTick(ctx, m.records.store.Key("clock", "revocations"))
+	return store.NewTick(ctx, m.records.store.Key(revokedKind, ""), RevocationWindow)
 }
 
 // markScript raises the time of an operator's last revocation; it never lowers it, whatever the order in which two

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 )
@@ -10,21 +11,21 @@ import (
 // tickScript advances a hybrid logical clock: it follows Redis's TIME, but never steps back and never gives one value to
 // two ticks. So the order holds although Redis's clock is set back, and, as far as the key was replicated, although a
 // failover brings a node whose clock is behind. A clock that was lost with its data, or was not
-// used for a day, continues with TIME.
+// used for its lifetime, continues with TIME.
 const tickScript = `
 local now = redis.call('TIME')
 local time = tonumber(now[1]) * 1000000 + tonumber(now[2])
 local last = tonumber(redis.call('GET', KEYS[1]) or 0) or 0
 if time <= last then time = last + 1 end
-redis.call('SET', KEYS[1], string.format('%.0f', time), 'EX', 86400)
+redis.call('SET', KEYS[1], string.format('%.0f', time), 'PX', ARGV[1])
 return time`
 
 // TickCmd is a tick of a logical clock, to be sent by Do or Write.
 type TickCmd struct{ *redis.IntCmd }
 
-// NewTick prepares a tick of the logical clock that is kept under key.
-func NewTick(ctx context.Context, key string) TickCmd {
-	return TickCmd{redis.NewIntCmd(ctx, "eval", tickScript, 1, key)}
+// NewTick prepares a tick of the logical clock under key. Redis keeps the clock for ttl after its last tick.
+func NewTick(ctx context.Context, key string, ttl time.Duration) TickCmd {
+	return TickCmd{redis.NewIntCmd(ctx, "eval", tickScript, 1, key, ttl.Milliseconds())}
 }
 
 // Time returns the time of the tick in microseconds, later than that of every tick before. It fails with ErrUnavailable.

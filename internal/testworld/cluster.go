@@ -120,6 +120,13 @@ func (s *Sentinel) ask(port int, question string) (map[string]string, error) {
 	return cmd.Result()
 }
 
+// Remove makes all Sentinels forget the master, as a restart without their state does.
+func (s *Sentinel) Remove() {
+	for _, port := range s.ports {
+		_, _ = s.ask(port, "remove") // the reply is no map
+	}
+}
+
 func (s *Sentinel) ready() error {
 	for _, port := range s.ports {
 		m, err := s.ask(port, "master")

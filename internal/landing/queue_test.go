@@ -1,0 +1,103 @@
+package landing_test
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"koubei-landing/internal/landing"
+	"koubei-landing/internal/testworld"
+	"koubei-landing/koubeisim"
+)
+
+func from(client string, a landing.Arrival) landing.Arrival {
+	a.Client = client
+	return a
+}
+
+// TestOneClientLeavesSlotsForOthers: a client that holds all slots it may have waits for its own, and others do not wait.
+func TestOneClientLeavesSlotsForOthers(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, func(s *settings) { s.concurrency, s.timeout = 4, 10*time.Second })
+	var greedy []<-chan ended
+	for i := range 6 {
+		w.koubei.Next(koubeisim.Hold)
+		greedy = append(greedy, w.background(w.replica, from("192.0.2.66", arrival(w.koubei.Issue(provider), fmt.Sprint("greedy", i)))))
+	}
+	w.awaitHeld(3)
+	w.koubei.Next(koubeisim.Hold)
+	other := w.background(w.replica, from("192.0.2.1", arrival(w.koubei.Issue(merchant), "other")))
+	w.awaitHeld(4) // within its 5 seconds, so the other client did not wait behind the three
+	w.koubei.Release()
+	if out := <-other; out.err != nil {
+		t.Errorf("the other client: %v", out.err)
+	}
+	for _, done := range greedy {
+		testworld.Eventually(t, 10*time.Second, "the greedy client lands in its turn", func() error {
+			w.koubei.Release()
+			select {
+			case out := <-done:
+				if out.err != nil {
+					t.Errorf("the greedy client: %v", out.err)
+				}
+				return nil
+			default:
+				return errors.New("waiting")
+			}
+		})
+	}
+}
+
+// TestTheRateLimitComesBeforeWaiting: while all slots are taken, a landing over the limit is refused at once, and one whose
+// code is known needs neither.
+func TestTheRateLimitComesBeforeWaiting(t *testing.T) {
+	t.Parallel()
+	limited := landing.Limit{Take: func(client string) (func(), bool) { return func() {}, client != "limited" }}
+	w := newWorld(t, func(s *settings) { s.concurrency, s.timeout, s.limit = 1, 10*time.Second, limited })
+	known := w.koubei.Issue(provider)
+	w.land(arrival(known, "known"), landing.Landed)
+	w.koubei.Next(koubeisim.Hold)
+	busy := w.background(w.replica, arrival(w.koubei.Issue(provider), "busy"))
+	w.awaitHeld(1)
+	began := time.Now()
+	code := w.koubei.Issue(merchant)
+	w.refused(from("limited", arrival(code, "one")), landing.ErrRateLimited)
+	w.land(from("limited", arrival(known, "known")), landing.Replayed)
+	if took := time.Since(began); took > 5*time.Second {
+		t.Errorf("took %s", took)
+	}
+	w.wantCalls(code, 0)
+	w.koubei.Release()
+	<-busy
+}
+
+// TestWaitingLandingsAreDrained: those that wait claim nothing any more, those that have claimed go on.
+func TestWaitingLandingsAreDrained(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, func(s *settings) { s.concurrency, s.timeout = 1, 10*time.Second })
+	w.koubei.Next(koubeisim.Hold)
+	first := w.koubei.Issue(provider)
+	claimed := w.background(w.replica, arrival(first, "one"))
+	w.awaitHeld(1)
+	waiting := w.koubei.Issue(merchant)
+	forSlot := w.background(w.replica, arrival(waiting, "two"))
+	forCode := w.background(w.replica, arrival(first, "one"))
+	w.Drain(time.Now().Add(w.Lease() - time.Millisecond))
+	for name, done := range map[string]<-chan ended{"for a slot": forSlot, "for a code": forCode} {
+		if out := <-done; !errors.Is(out.err, landing.ErrDraining) {
+			t.Errorf("waiting %s: got %q, %v, want draining", name, out.Result, out.err)
+		}
+	}
+	w.koubei.Release()
+	if out := <-claimed; out.err != nil || out.Result != landing.Landed {
+		t.Errorf("claimed before: got %q, %v, want landed", out.Result, out.err)
+	}
+	w.refused(arrival(waiting, "two"), landing.ErrDraining) // its lease would outlast the shutdown
+	w.wantCalls(waiting, 0)
+
+	w.replica = w.open()
+	w.Drain(time.Now().Add(w.Lease() + time.Minute))
+	w.land(arrival(waiting, "two"), landing.Landed)
+	<-w.Settled()
+}
