@@ -12,6 +12,7 @@ import (
 	"koubei-landing/internal/operator"
 	"koubei-landing/internal/session"
 	"koubei-landing/internal/store"
+	"koubei-landing/internal/testworld"
 	"koubei-landing/koubeisim"
 )
 
@@ -161,12 +162,51 @@ func TestAPendingGrantBeatsARefusal(t *testing.T) {
 }
 
 func TestAPendingGrantWaitsForAStrangersClaim(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	a := arrival(w.koubei.Issue(provider), "one")
 	a.Pending = []string{w.lose(a)}
-	w.claimedBy(a.Code, "somebody else", 200*time.Millisecond, "thief")
+	w.claimedBy(a.Code, "somebody else", time.Minute, "thief")
+	w.replica = w.open(func(s *settings) { s.timeout = 200 * time.Millisecond })
+	w.refused(a, landing.ErrInProgress)
+	if got := w.record(a.Code).Owner; got != "somebody else" {
+		t.Errorf("got the claim of %q, want it left alone", got)
+	}
+	w.must(w.redis.Client.Del(t.Context(), w.key(a.Code)).Err()) // its lease has ended
 	w.land(a, landing.Landed)
 	w.wantCalls(a.Code, 1)
+}
+
+// TestAPendingGrantWaitsForASlot without asking Redis again and again.
+func TestAPendingGrantWaitsForASlot(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, func(s *settings) { s.concurrency = 1 })
+	a := arrival(w.koubei.Issue(provider), "one")
+	a.Pending = []string{w.lose(a)}
+	w.koubei.Next(koubeisim.Hold)
+	busy := w.background(w.replica, arrival(w.koubei.Issue(merchant), "two"))
+	w.awaitHeld(1)
+	reads := w.tap.count("get")
+	waiting := w.background(w.replica, a)
+	testworld.Eventually(t, 5*time.Second, "the landing waits", func() error {
+		if reads.Load() == 0 {
+			return errors.New("it has not read the ledger yet")
+		}
+		return nil
+	})
+	select {
+	case out := <-waiting:
+		t.Fatalf("got %q, %v while there was no slot", out.Result, out.err)
+	case <-time.After(200 * time.Millisecond):
+	}
+	if n := reads.Load(); n > 4 {
+		t.Errorf("read the ledger %d times while it waited, want at most 4", n)
+	}
+	w.koubei.Release()
+	if out := <-waiting; out.err != nil || out.Result != landing.Landed {
+		t.Errorf("got %q, %v, want landed", out.Result, out.err)
+	}
+	<-busy
 }
 
 func TestHeldAndDeclinedBeatAPendingGrant(t *testing.T) {

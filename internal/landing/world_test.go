@@ -1,6 +1,7 @@
 package landing_test
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -48,6 +49,8 @@ type replica struct {
 // settings are what replicas differ in.
 type settings struct {
 	timeout     time.Duration // of an exchange
+	exchange    time.Duration // of the gateway client, when another
+	replicas    int           // of Redis
 	redis       time.Duration // of a question to Redis
 	concurrency int
 	confirm     bool
@@ -91,7 +94,7 @@ func (w *world) open(changes ...func(*settings)) *replica {
 	client := redis.NewClient(&redis.Options{Addr: w.redis.Addr(), ContextTimeoutEnabled: true, PoolSize: 64})
 	client.AddHook(r.tap)
 	w.t.Cleanup(func() { client.Close() })
-	r.store = store.New(store.Options{Redis: client, Prefix: "k:", Timeout: set.redis})
+	r.store = store.New(store.Options{Redis: client, Prefix: "k:", Timeout: set.redis, Replicas: set.replicas})
 	r.sessions, err = session.New(session.Options{
 		Store: r.store, Sealer: sealer, Config: session.Config{Lifetime: 12 * time.Hour, Idle: 2 * time.Hour}, Now: set.now,
 	})
@@ -113,7 +116,7 @@ func (w *world) client(set settings) *alipay.Client {
 	w.must(err)
 	client, err := alipay.New(alipay.Config{
 		AppID: w.koubei.AppID(), GatewayURL: w.gateway, PrivateKey: private, PublicKey: public,
-		Timeout: set.timeout, AttemptTimeout: set.timeout, MaxConns: 64, Now: set.now,
+		Timeout: cmp.Or(set.exchange, set.timeout), AttemptTimeout: set.timeout, MaxConns: 64, Now: set.now,
 	})
 	w.must(err)
 	return client

@@ -12,6 +12,7 @@ import (
 
 	"koubei-landing/internal/operator"
 	"koubei-landing/internal/session"
+	"koubei-landing/internal/store"
 )
 
 func TestThirtyTwoPartnersAndTheOldestLeaves(t *testing.T) {
@@ -201,4 +202,31 @@ func TestListAndRevoke(t *testing.T) {
 	}
 	// Koubei vouches anew, and no mark stands in the way.
 	w.start("one")
+}
+
+// TestAnOutageIsNotASignOut, also where a request brings several tokens, and where only the write fails.
+func TestAnOutageIsNotASignOut(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	one, _ := w.start("one")
+	two, _ := w.start("two")
+	if s, err := w.Choose(t.Context(), []session.Token{one, two}); err != nil || s.OperatorID != operatorID {
+		t.Fatalf("got %v", err)
+	}
+	g := w.grant("three")
+	w.tap.fail("get")
+	if _, err := w.Choose(t.Context(), []session.Token{one, two}); !errors.Is(err, store.ErrUnavailable) {
+		t.Errorf("two tokens: got %v, want unavailable", err)
+	}
+	if _, err := w.AddPartner(t.Context(), one, g, w.code()); !errors.Is(err, store.ErrUnavailable) {
+		t.Errorf("the read fails: got %v, want unavailable", err)
+	}
+	w.tap.fail("eval:operator")
+	if _, err := w.AddPartner(t.Context(), one, g, w.code()); !errors.Is(err, store.ErrUnavailable) {
+		t.Errorf("the write fails: got %v, want unavailable", err)
+	}
+	w.tap.do.Store(nil)
+	if got := partners(w.find(one)); got != "one" {
+		t.Errorf("got %s", got)
+	}
 }

@@ -153,6 +153,17 @@ func (t *tap) before(name string, do func()) {
 	t.do.Store(&f)
 }
 
+// fail lets every command of a name fail.
+func (t *tap) fail(name string) {
+	f := tapFunc(func(ctx context.Context, names string, send func(context.Context) error) error {
+		if strings.Contains(names, name) {
+			return errors.New("not sent")
+		}
+		return send(ctx)
+	})
+	t.do.Store(&f)
+}
+
 // lose loses the answer to the first command of a name.
 func (t *tap) lose(name string) {
 	f := tapFunc(func(ctx context.Context, names string, send func(context.Context) error) error {

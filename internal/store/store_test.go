@@ -100,13 +100,74 @@ func TestOutageIsNotAbsence(t *testing.T) {
 	}
 }
 
+// TestAWriteWithoutItsReplicasDoesNotCount, and Redis's count of them arrives before the deadline, though Redis ends a WAIT
+// up to a tenth of a second late.
 func TestAWriteWithoutItsReplicasDoesNotCount(t *testing.T) {
+	t.Parallel()
 	r := testworld.StartRedis(t)
 	s := open(t, r, 1)
-	if _, _, err := s.Swap(t.Context(), "k", nil, []byte("v"), time.Minute); !errors.Is(err, store.ErrUnavailable) {
-		t.Errorf("got %v, want unavailable: no replica has it", err)
+	for range 5 {
+		_, _, err := s.Swap(t.Context(), "k", nil, []byte("v"), time.Minute)
+		if !errors.Is(err, store.ErrUnavailable) || errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("got %v, want the number of replicas", err)
+		}
 	}
 	if _, err := s.Get(t.Context(), "k"); err != nil {
 		t.Errorf("a read waits for no replica: got %v", err)
 	}
+}
+
+// TestOptionalCommandsDecideNothing: each keeps its own error.
+func TestOptionalCommandsDecideNothing(t *testing.T) {
+	t.Parallel()
+	r := testworld.StartRedis(t)
+	s := open(t, r, 0)
+	ctx := t.Context()
+	if err := r.Client.LPush(ctx, "list", "x").Err(); err != nil {
+		t.Fatal(err)
+	}
+	required := redis.NewStatusCmd(ctx, "set", "k", "v")
+	fails, works := redis.NewStringCmd(ctx, "get", "list"), redis.NewStringCmd(ctx, "get", "k")
+	if err := s.WriteWith(ctx, []redis.Cmder{fails, works}, required); err != nil {
+		t.Errorf("got %v, want the write done", err)
+	}
+	if fails.Err() == nil || works.Val() != "v" {
+		t.Errorf("got %v and %q", fails.Err(), works.Val())
+	}
+	if err := s.WriteWith(ctx, []redis.Cmder{works}, redis.NewStringCmd(ctx, "get", "list")); !errors.Is(err, store.ErrUnavailable) {
+		t.Errorf("got %v, want unavailable", err)
+	}
+}
+
+// TestTicksAreInOrder, also when Redis's clock is behind the last tick.
+func TestTicksAreInOrder(t *testing.T) {
+	t.Parallel()
+	r := testworld.StartRedis(t)
+	s := open(t, r, 0)
+	var last int64
+	tick := func() int64 {
+		t.Helper()
+		cmd := store.NewTick(t.Context(), "clock", time.Minute)
+		if err := s.Write(t.Context(), cmd.IntCmd); err != nil {
+			t.Fatal(err)
+		}
+		now, err := cmd.Time()
+		if err != nil || now <= last {
+			t.Fatalf("got %d after %d, %v", now, last, err)
+		}
+		last = now
+		return now
+	}
+	for range 100 {
+		tick()
+	}
+	if drift := time.Since(time.UnixMicro(last)).Abs(); drift > time.Minute {
+		t.Errorf("got a time that is %s away from Redis's", drift)
+	}
+	last += time.Hour.Microseconds()
+	if err := r.Client.Set(t.Context(), "clock", last, time.Minute).Err(); err != nil {
+		t.Fatal(err)
+	}
+	tick()
+	tick()
 }

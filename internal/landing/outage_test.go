@@ -1,0 +1,154 @@
+package landing_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"koubei-landing/internal/alipay"
+	"koubei-landing/internal/landing"
+	"koubei-landing/internal/store"
+	"koubei-landing/internal/testworld"
+	"koubei-landing/koubeisim"
+)
+
+// TestAnUnreadableLedgerIsAnOutage: what cannot be read is not absent, so the code is not sent.
+func TestAnUnreadableLedgerIsAnOutage(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	code := w.koubei.Issue(provider)
+	w.must(w.redis.Client.Set(t.Context(), w.key(code), "{", time.Minute).Err())
+	w.refused(arrival(code, "one"), store.ErrUnavailable)
+	w.wantCalls(code, 0)
+}
+
+// TestARefusalIsWrittenWhenRedisIsBack: the verdict is remembered, and the code is not sent again.
+func TestARefusalIsWrittenWhenRedisIsBack(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.koubei.Next(koubeisim.Hold)
+	code := "A-code-that-Koubei-never-issued"
+	done := w.background(w.replica, arrival(code, "one"))
+	w.awaitHeld(1)
+	w.tap.cut()
+	w.koubei.Release()
+	if out := <-done; !errors.Is(out.err, alipay.ErrCodeNotExist) {
+		t.Fatalf("got %q, %v, want the gateway's refusal", out.Result, out.err)
+	}
+	w.tap.with(nil)
+	<-w.Settled()
+	w.wantState(code, "refused")
+	w.refused(arrival(code, "one"), alipay.ErrCodeNotExist)
+	w.wantCalls(code, 1)
+}
+
+// TestRedisLostBeforeAReplay: the ledger was read, the session cannot be.
+func TestRedisLostBeforeAReplay(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	code := w.koubei.Issue(provider)
+	first := w.land(arrival(code, "one"), landing.Landed)
+	for _, a := range []landing.Arrival{arrival(code, "one"), signedIn(arrival(code, "one"), testToken)} {
+		gets := 0
+		w.tap.with(func(ctx context.Context, names string, send func(context.Context) error) error {
+			if names == "get" {
+				gets++
+				if gets > len(a.Tokens) {
+					return errCut
+				}
+			}
+			return send(ctx)
+		})
+		w.refused(a, store.ErrUnavailable)
+		w.tap.with(nil)
+	}
+	if again := w.land(arrival(code, "one"), landing.Replayed); again.Token != first.Token {
+		t.Error("got another session")
+	}
+}
+
+// testToken is well-formed and nobody's.
+const testToken = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
+
+// TestAnExchangeLeavesTimeToSave: it ends so early that what it earned can be saved within the lease.
+func TestAnExchangeLeavesTimeToSave(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, func(s *settings) { s.timeout, s.exchange = 100*time.Millisecond, 30*time.Second })
+	for range 100 {
+		w.koubei.Next(koubeisim.Busy)
+	}
+	code := w.koubei.Issue(provider)
+	began := time.Now()
+	done := w.background(w.replica, arrival(code, "one"))
+	out := <-done
+	if !errors.Is(out.err, alipay.ErrUnavailable) {
+		t.Fatalf("got %q, %v, want the gateway unavailable", out.Result, out.err)
+	}
+	if took, most := time.Since(began), w.Lease()-2*time.Second; took > most {
+		t.Errorf("the exchange took %s, want at most %s: the lease is %s", took, most, w.Lease())
+	}
+	w.wantState(code, "") // released within the lease
+}
+
+// TestPatience: a landing may wait for another one and then take as long as a lease.
+func TestPatience(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, func(s *settings) { s.timeout = 3 * time.Second })
+	if want := 3*time.Second + w.Lease(); w.Patience() < want {
+		t.Errorf("got %s, want at least %s", w.Patience(), want)
+	}
+}
+
+// TestWaitingLandingsAreCountedWhileTheyWait, and no longer.
+func TestWaitingLandingsAreCountedWhileTheyWait(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, func(s *settings) { s.concurrency, s.timeout, s.redis = 1, 20*time.Second, 10*time.Second })
+	w.koubei.Next(koubeisim.Hold)
+	busy := w.background(w.replica, arrival(w.koubei.Issue(provider), "busy"))
+	w.awaitHeld(1)
+	const rounds, each = 12, 100 // more than may wait at once
+	for round := range rounds {
+		ctx, leave := context.WithCancel(t.Context())
+		var all sync.WaitGroup
+		reads := w.tap.count("get")
+		for i := range each {
+			all.Go(func() { _, _ = w.Land(ctx, arrival(fmt.Sprintf("code-%d-%d", round, i), "one")) })
+		}
+		testworld.Eventually(t, 10*time.Second, "all wait", func() error {
+			if n := reads.Load(); n < each {
+				return fmt.Errorf("%d have read the ledger", n)
+			}
+			return nil
+		})
+		leave()
+		all.Wait()
+	}
+	w.tap.with(nil)
+	last := w.background(w.replica, arrival(w.koubei.Issue(merchant), "last"))
+	select {
+	case out := <-last:
+		t.Errorf("got %q, %v, want it to wait", out.Result, out.err)
+	case <-time.After(100 * time.Millisecond):
+	}
+	w.koubei.Release()
+	<-busy
+	if out := <-last; out.err != nil {
+		t.Errorf("got %v, want landed", out.err)
+	}
+}
+
+// TestAClaimNeedsItsReplicas: one that too few replicas have does not count, and the code is not sent.
+func TestAClaimNeedsItsReplicas(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, func(s *settings) { s.replicas = 1 })
+	code := w.koubei.Issue(provider)
+	w.refused(arrival(code, "one"), store.ErrUnavailable)
+	w.wantCalls(code, 0)
+	if strings.Contains(fmt.Sprint(w.redis.Client.Keys(t.Context(), "*").Val()), "session") {
+		t.Error("a session was written")
+	}
+}
