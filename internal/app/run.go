@@ -9,9 +9,9 @@ import (
 	"time"
 )
 
-// Run serves until ctx ends, then drains: for ShutdownDelay it is unready but serves, then it finishes what is in
-// flight, for at most ShutdownTimeout. It fails when it can't be put together or can't listen, and when what was in
-// flight did not end in time.
+// Run serves until ctx ends. Then it is unready but serves for ShutdownDelay, and finishes what is in flight for at most
+// ShutdownTimeout. It fails when the service cannot be built or cannot listen, and when what is in flight does not end in
+// time.
 func Run(ctx context.Context, c Config) error {
 	s, err := build(c)
 	if err != nil {
@@ -53,23 +53,39 @@ func (s *service) serve(ctx context.Context, c Config, public, internal net.List
 	return s.drain(c, browsers, proxies)
 }
 
-// drain finishes what was begun. http.Server.Shutdown refuses new connections at once, which a browser takes for a
-// broken site: so new requests are told to come back first, and the listeners close when nothing is left.
+// drain finishes what is in flight and refuses everything else. The listeners stay open meanwhile: http.Server.Shutdown
+// closes them at once, and a browser that cannot connect shows a broken site instead of a page that retries.
 func (s *service) drain(c Config, browsers, proxies *http.Server) error {
-	c.Log.Info("shutting down", "delay", c.Operations.ShutdownDelay.String(), "timeout", c.Operations.ShutdownTimeout.String())
+	delay, timeout := c.Operations.ShutdownDelay, c.Operations.ShutdownTimeout
+	c.Log.Info("shutting down", "delay", delay.String(), "timeout", timeout.String())
+	end := time.Now().Add(delay + timeout)
 	s.handler.Unready()
-	<-time.After(c.Operations.ShutdownDelay)
-	ctx, cancel := context.WithTimeout(context.Background(), c.Operations.ShutdownTimeout)
+	s.lander.EndBy(end)
+	<-time.After(delay)
+
+	ctx, cancel := context.WithDeadline(context.Background(), end)
 	defer cancel()
-	for _, done := range []func() <-chan struct{}{s.handler.Drain, s.lander.Settled} {
-		select {
-		case <-done():
-		case <-ctx.Done():
-		}
+	s.lander.Drain()
+	err := await(ctx, s.handler.Drain())
+	if err == nil {
+		err = await(ctx, s.lander.Settled()) // only now: a landing in flight may still begin to retry a write
 	}
-	err := errors.Join(browsers.Shutdown(ctx), proxies.Shutdown(ctx))
+	// What the public listener still waits for is responses that nobody fetches. To cut them off is no failure.
+	_ = browsers.Shutdown(ctx)
+	err = errors.Join(err, proxies.Shutdown(ctx))
+	_, _ = browsers.Close(), proxies.Close()
 	if err != nil {
-		return fmt.Errorf("in flight at the end of SHUTDOWN_TIMEOUT: %w", errors.Join(err, browsers.Close(), proxies.Close()))
+		return fmt.Errorf("in flight at the end of SHUTDOWN_TIMEOUT: %w", err)
 	}
 	return nil
+}
+
+// await waits until done is closed. It fails when ctx ends before.
+func await(ctx context.Context, done <-chan struct{}) error {
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }

@@ -4,19 +4,19 @@ import (
 	"net/http"
 	"sync"
 	"time"
+
+	"koubei-landing/internal/landing"
 )
 
 // FetchTimeout is how long a client may take to fetch a response that is ready.
 const FetchTimeout = 10 * time.Second
 
 // admit takes one of the MAX_REQUESTS places for as long as f works. It gives the place back when the response is ready
-// to be sent: a client that does not fetch its response occupies no place. It fails with errBusy or errDraining.
+// to be sent: a client that does not fetch its response occupies no place. It fails with errBusy or
+// landing.ErrDraining.
 func (h *Handler) admit(f handlerFunc) handlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) error {
 		if err := h.gate.enter(); err != nil {
-			if err == errDraining {
-				w.Header().Set("Connection", "close")
-			}
 			return err
 		}
 		leave := sync.OnceFunc(h.gate.leave)
@@ -46,7 +46,7 @@ func (g *gate) enter() error {
 	defer g.mu.Unlock()
 	switch {
 	case g.draining:
-		return errDraining
+		return landing.ErrDraining
 	case g.inside >= g.most:
 		return errBusy
 	}

@@ -3,6 +3,7 @@ package handler_test
 import (
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -68,6 +69,104 @@ func TestDrainingFinishesWhatWasBegun(t *testing.T) {
 	}
 	if a := w.Browser().Land(testworld.On(other, w.Landing(code))); a.StatusCode != http.StatusSeeOther {
 		t.Errorf("the refused landing, on another replica: got %d, want 303", a.StatusCode)
+	}
+}
+
+// TestAShutdownLosesNoCode is a rolling update under load: more users than the gateway has slots, and a gateway whose first
+// attempts hang.
+func TestAShutdownLosesNoCode(t *testing.T) {
+	t.Parallel()
+	const users, slots = 110, 64
+	w := testworld.New(t, limited(60, "127.0.0.0/8"), func(c *app.Config) { c.Web.MaxRequests = users })
+	w.Koubei.Next(slices.Repeat([]koubeisim.Fault{koubeisim.Hold}, slots)...)
+	browsers, codes, landings := make([]*testworld.Browser, users), make([]string, users), make([]<-chan testworld.Answer, users)
+	for i := range users {
+		browsers[i], codes[i] = w.Browser(), w.Koubei.Issue(testworld.Provider)
+		browsers[i].Header.Set("X-Forwarded-For", fmt.Sprintf("192.0.2.%d", i))
+		landings[i] = background(t, browsers[i], arrive(t, browsers[i], w.Landing(codes[i])))
+	}
+	awaitHeld(t, w, slots)
+	testworld.Eventually(t, 5*time.Second, "all users wait", func() error {
+		if a := w.Program().Get(w.Public + "/signin"); a.Problem() != "overloaded" {
+			return fmt.Errorf("got %d, want no place to be free", a.StatusCode)
+		}
+		return nil
+	})
+
+	begun := time.Now()
+	w.Signal()
+	statuses := map[int]int{}
+	for i, landing := range landings {
+		a := <-landing
+		statuses[a.StatusCode]++
+		switch calls := w.Koubei.CallsFor(codes[i]); a.StatusCode {
+		case http.StatusServiceUnavailable:
+			checkErrorPage(t, a, codes[i], "draining")
+			if calls != 0 {
+				t.Errorf("the code of a refused landing was sent %d times", calls)
+			}
+		case http.StatusSeeOther:
+		default:
+			t.Errorf("got %d, want the landing finished or refused", a.StatusCode)
+		}
+	}
+	if statuses[http.StatusSeeOther] != slots || statuses[http.StatusServiceUnavailable] != users-slots {
+		t.Errorf("got %v, want %d landings finished and all others refused", statuses, slots)
+	}
+	if err := w.Stop(); err != nil || time.Since(begun) > w.Config.Operations.ShutdownTimeout {
+		t.Errorf("got %v after %s, want an end without an error in time", err, time.Since(begun))
+	}
+	other := w.Replica()
+	for i, b := range browsers {
+		if a := b.Land(testworld.On(other, w.Landing(codes[i]))); a.StatusCode != http.StatusSeeOther {
+			t.Errorf("at another replica: got %d, want 303", a.StatusCode)
+		}
+		if _, id := b.Session(other, ""); id.OperatorID != testworld.Provider.OperatorID {
+			t.Errorf("at another replica: got %q, want the session", id.OperatorID)
+		}
+	}
+}
+
+// TestNoClaimOutlastsTheShutdown: a replica that has less time left than a landing may take serves everything else.
+func TestNoClaimOutlastsTheShutdown(t *testing.T) {
+	t.Parallel()
+	w := testworld.New(t, func(c *app.Config) {
+		c.Operations.ShutdownDelay, c.Operations.ShutdownTimeout = 2*time.Second, 2*time.Second
+	})
+	b := land(t, w, testworld.Provider)
+	w.Signal()
+	wantReady(t, w, w.Service, http.StatusServiceUnavailable)
+	code := w.Koubei.Issue(testworld.Provider)
+	if a := w.Browser().Land(w.Landing(code)); a.StatusCode != http.StatusServiceUnavailable || !a.Close {
+		t.Errorf("got %d, closing: %v, want 503 and an end", a.StatusCode, a.Close)
+	} else {
+		checkErrorPage(t, a, code, "draining")
+	}
+	if a := w.Program().Get(w.Landing(code)); a.Problem() != "draining" || a.Header.Get("Retry-After") == "" {
+		t.Errorf("JSON: got %d %q", a.StatusCode, a.Problem())
+	}
+	if n := w.Koubei.CallsFor(code); n != 0 {
+		t.Errorf("got %d calls for a landing that was refused", n)
+	}
+	wantSignedIn(t, w, b, testworld.Provider.OperatorID)
+	if err := w.Stop(); err != nil {
+		t.Errorf("got %v, want an end without an error", err)
+	}
+}
+
+// TestAnUnfetchedResponseIsNoFailure: hostile clients cannot make a shutdown fail.
+func TestAnUnfetchedResponseIsNoFailure(t *testing.T) {
+	t.Parallel()
+	w := testworld.New(t, func(c *app.Config) { c.Operations.ShutdownTimeout = time.Second })
+	for range 20 {
+		connect(t, w.Public).send(t, strings.Repeat("GET /signin HTTP/1.1\r\nHost: x\r\n\r\n", 100))
+		connect(t, w.Public).send(t, "POST /koubei/callback/switch HTTP/1.1\r\nHost: x\r\nContent-Length: 77\r\n\r\n")
+	}
+	if a := w.Program().Get(w.Public + "/signin"); a.StatusCode != http.StatusOK {
+		t.Errorf("got %d, want 200", a.StatusCode)
+	}
+	if err := w.Stop(); err != nil {
+		t.Errorf("got %v, want an end without an error", err)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/http"
 
+	"koubei-landing/internal/landing"
 	"koubei-landing/internal/session"
 	"koubei-landing/web"
 )
@@ -20,6 +21,9 @@ func (h *Handler) note(w http.ResponseWriter, r *http.Request, err error) proble
 	attrs := append([]slog.Attr{slog.String("code", p.code), slog.String("error", err.Error())}, advice(err)...)
 	annotate(w, level, attrs...)
 	setRetryAfter(w, p.retry)
+	if p.kind == landing.ErrDraining {
+		w.Header().Set("Connection", "close") // the next request goes to another replica
+	}
 	setNoStore(w)
 	return p
 }

@@ -42,7 +42,6 @@ var (
 	errHeaders           = errors.New("request header fields too large")
 	errBadRequest        = errors.New("malformed request")
 	errBusy              = errors.New("too many requests in work")
-	errDraining          = errors.New("shutting down")
 	errUnauthorized      = errors.New("no admin token")
 	errOperatorDiffers   = errors.New("another operator is signed in")
 )
@@ -69,7 +68,6 @@ var problems = []problem{
 	{errBadRequest, "bad_request", http.StatusBadRequest, 0, slog.LevelInfo},
 	{errUnauthorized, "unauthorized", http.StatusUnauthorized, 0, slog.LevelWarn},
 	{errBusy, "overloaded", http.StatusServiceUnavailable, 2 * time.Second, slog.LevelWarn},
-	{errDraining, "draining", http.StatusServiceUnavailable, 2 * time.Second, slog.LevelInfo},
 
 	{session.ErrAmbiguous, "ambiguous_session", http.StatusUnauthorized, 0, slog.LevelWarn},
 	{landing.ErrCodeUsed, "code_used", http.StatusGone, 0, slog.LevelInfo},

@@ -169,9 +169,12 @@ func (l *Lander) Patience() time.Duration { return l.patience + l.lease }
 // Lease is the longest that a claimed landing takes.
 func (l *Lander) Lease() time.Duration { return l.lease }
 
-// Drain makes the landings that wait fail with ErrDraining, and those that have not claimed their code too, unless their
-// lease ends before the given time.
-func (l *Lander) Drain(until time.Time) { l.queue.drain(until) }
+// EndBy makes landings fail with ErrDraining from now on that have not claimed their code and whose lease would end after
+// the given time.
+func (l *Lander) EndBy(until time.Time) { l.queue.endBy(until) }
+
+// Drain makes landings that wait for a gateway slot or for another landing fail with ErrDraining, now and from now on.
+func (l *Lander) Drain() { l.queue.drain() }
 
 // Land turns a code into a session, or reports what has become of the code. Once the code is claimed, the work goes on
 // although ctx ends: a browser that leaves does not burn a code.

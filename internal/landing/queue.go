@@ -18,7 +18,8 @@ const (
 // that wait, and no client holds more than three quarters of them, so that one address cannot keep the others out.
 type queue struct {
 	perClient int
-	draining  chan struct{} // closed once the service begins to shut down
+	draining  chan struct{} // closed by drain
+	drain     func()        // makes landings that wait fail
 
 	mu      sync.Mutex
 	free    int
@@ -27,24 +28,22 @@ type queue struct {
 	waiters map[string][]chan struct{}
 	waiting int
 	perCode map[string]int
-	until   time.Time // when draining: leases must end before
+	until   time.Time // leases must end before; zero while nobody shuts down
 }
 
 func newQueue(slots int) *queue {
+	draining := make(chan struct{})
 	return &queue{
-		perClient: slots - slots/4, draining: make(chan struct{}),
+		perClient: slots - slots/4, draining: draining, drain: sync.OnceFunc(func() { close(draining) }),
 		free: slots, held: map[string]int{}, waiters: map[string][]chan struct{}{}, perCode: map[string]int{},
 	}
 }
 
-// drain makes the landings that wait fail, and lets landings claim a code only if their lease ends before the given time.
-func (q *queue) drain(until time.Time) {
+// endBy lets landings claim a code only if their lease ends before the given time.
+func (q *queue) endBy(until time.Time) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if q.until.IsZero() {
-		q.until = until
-		close(q.draining)
-	}
+	q.until = until
 }
 
 // outlasts reports whether a lease that ends then would outlast the shutdown.
