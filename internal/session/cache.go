@@ -9,15 +9,14 @@ import (
 	"sync/atomic"
 	"time"
 
-	lru "github.com/hashicorp/golang-lru/v2"
 	"github.com/redis/go-redis/v9"
 
 	"koubei-landing/internal/store"
 )
 
 const (
-	// maxCached bounds the sessions kept in the process: about a kilobyte each.
-	maxCached = 32768
+	// maxCached bounds the sessions kept in the process, by the bytes of their records.
+	maxCached = 16 << 20
 
 	// heartbeatInterval is how often a replica sends itself a heartbeat through Redis.
 	heartbeatInterval = 200 * time.Millisecond
@@ -43,7 +42,7 @@ type cache struct {
 	began   time.Time
 	failure atomic.Pointer[error] // why the channel is not usable; nil while it is
 
-	kept *lru.Cache[string, kept]
+	kept *bounded[kept]
 
 	// heard is when the last heartbeat that came back was sent, in nanoseconds since began; 0 while disconnected.
 	heard atomic.Int64
@@ -58,7 +57,7 @@ type kept struct {
 }
 
 func newCache(s *store.Store, ttl time.Duration) (*cache, error) {
-	sessions, err := lru.New[string, kept](maxCached)
+	sessions, err := newBounded[kept](maxCached)
 	if err != nil {
 		return nil, err
 	}
@@ -70,7 +69,7 @@ func (c *cache) get(hash string) (Session, bool) {
 	if c == nil || !c.connected() {
 		return Session{}, false
 	}
-	k, ok := c.kept.Get(hash)
+	k, ok := c.kept.get(hash)
 	if !ok || time.Since(k.since) >= c.ttl {
 		return Session{}, false
 	}
@@ -98,13 +97,13 @@ func (c *cache) stripe(hash string) *atomic.Uint64 {
 }
 
 // keep keeps what was read, unless something was announced since.
-func (c *cache) keep(s Session, before uint64) {
+func (c *cache) keep(s Session, bytes int, before uint64) {
 	if c == nil || c.stripe(s.hash).Load() != before {
 		return
 	}
-	c.kept.Add(s.hash, kept{s, time.Now()})
+	c.kept.add(s.hash, kept{s, time.Now()}, bytes)
 	if c.stripe(s.hash).Load() != before {
-		c.kept.Remove(s.hash)
+		c.kept.remove(s.hash)
 	}
 }
 
@@ -114,7 +113,7 @@ func (c *cache) forget(hash string) {
 		return
 	}
 	c.stripe(hash).Add(1)
-	c.kept.Remove(hash)
+	c.kept.remove(hash)
 }
 
 // forgetAll is for when announcements may have been missed.
@@ -123,7 +122,7 @@ func (c *cache) forgetAll() {
 	for i := range c.changes {
 		c.changes[i].Add(1)
 	}
-	c.kept.Purge()
+	c.kept.purge()
 }
 
 // announcement returns where and what the scripts announce; no channel without a cache.

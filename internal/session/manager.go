@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/alexedwards/scs/v2"
-	lru "github.com/hashicorp/golang-lru/v2"
 
 	"koubei-landing/internal/operator"
 	"koubei-landing/internal/store"
@@ -42,7 +41,7 @@ type Manager struct {
 
 // New returns a Manager.
 func New(o Options) (*Manager, error) {
-	remembered, err := lru.New[string, stored](maxSeen)
+	remembered, err := newBounded[stored](maxSeen)
 	if err != nil {
 		return nil, err
 	}
@@ -157,7 +156,7 @@ func (m *Manager) Find(ctx context.Context, token Token) (Session, error) {
 		// A renewal that fails costs the session a tenth of its idle time; the read itself has succeeded.
 		_ = m.records.renew(ctx, hash, now.raw, now.record)
 	}
-	m.records.cache.keep(s, before)
+	m.records.cache.keep(s, len(now.raw), before)
 	return s, nil
 }
 

@@ -7,7 +7,6 @@ import (
 	"slices"
 	"time"
 
-	lru "github.com/hashicorp/golang-lru/v2"
 	"github.com/redis/go-redis/v9"
 
 	"koubei-landing/internal/store"
@@ -27,7 +26,7 @@ type records struct {
 	lifetime time.Duration
 	now      func() time.Time
 	cache    *cache // nil without one
-	seen     *lru.Cache[string, stored]
+	seen     *bounded[stored]
 }
 
 // stored is a session as it was read: its bytes and what they decode to.
@@ -37,13 +36,13 @@ type stored struct {
 	session Session
 }
 
-// maxSeen bounds the sessions of which the bytes are kept: about three kilobytes each.
-const maxSeen = 1024
+// maxSeen bounds the sessions of which the bytes are kept, by those bytes.
+const maxSeen = 1 << 20
 
 // decode decodes what Redis returned. The checks of one page read the same bytes again and again, and comparing them costs
 // almost nothing where decoding costs a seventh of a check. This is not a cache of sessions: Redis has just been asked.
 func (s *records) decode(hash string, raw []byte) (stored, error) {
-	if before, ok := s.seen.Get(hash); ok && bytes.Equal(before.raw, raw) {
+	if before, ok := s.seen.get(hash); ok && bytes.Equal(before.raw, raw) {
 		return before, nil
 	}
 	r, err := decode(raw)
@@ -51,7 +50,7 @@ func (s *records) decode(hash string, raw []byte) (stored, error) {
 		return stored{}, err
 	}
 	now := stored{raw, r, r.session(hash)}
-	s.seen.Add(hash, now)
+	s.seen.add(hash, now, len(raw))
 	return now, nil
 }
 

@@ -1,0 +1,65 @@
+package session
+
+import (
+	"math"
+	"sync"
+
+	"github.com/hashicorp/golang-lru/v2/simplelru"
+)
+
+// bounded is an LRU cache that is bounded by the size of what it holds, not by its number: a session with 32 partners is
+// twenty times as large as one with one.
+type bounded[V any] struct {
+	most int
+
+	mu   sync.Mutex
+	size int
+	lru  *simplelru.LRU[string, sized[V]]
+}
+
+type sized[V any] struct {
+	value V
+	size  int
+}
+
+// overhead is what an entry takes besides its bytes, roughly.
+const overhead = 512
+
+func newBounded[V any](most int) (*bounded[V], error) {
+	b := &bounded[V]{most: most}
+	lru, err := simplelru.NewLRU(math.MaxInt, func(_ string, old sized[V]) { b.size -= old.size })
+	b.lru = lru
+	return b, err
+}
+
+func (b *bounded[V]) get(key string) (V, bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	entry, ok := b.lru.Get(key)
+	return entry.value, ok
+}
+
+// add keeps a value whose encoding has so many bytes, and drops the least recently used until all fit.
+func (b *bounded[V]) add(key string, value V, bytes int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.lru.Remove(key)
+	entry := sized[V]{value, bytes + overhead}
+	b.lru.Add(key, entry)
+	b.size += entry.size
+	for b.size > b.most {
+		b.lru.RemoveOldest()
+	}
+}
+
+func (b *bounded[V]) remove(key string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.lru.Remove(key)
+}
+
+func (b *bounded[V]) purge() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.lru.Purge()
+}
