@@ -3,7 +3,6 @@ package main
 import (
 	"flag"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -138,7 +137,7 @@ func TestExampleEnvIsValid(t *testing.T) {
 			}
 			environ = append(environ, name+"="+value)
 		}
-		w := &world{t.Context(), newEnvironment(environ), io.Discard, io.Discard}
+		w := silentWorld(t, environ)
 		var c cli
 		parser, err := newParser(&c, w)
 		if err != nil {
@@ -158,7 +157,7 @@ func TestExampleEnvIsValid(t *testing.T) {
 func TestFlagsAreTheSettings(t *testing.T) {
 	t.Parallel()
 	var c cli
-	parser, err := newParser(&c, &world{t.Context(), newEnvironment(nil), io.Discard, io.Discard})
+	parser, err := newParser(&c, silentWorld(t, nil))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,9 +1,10 @@
 package main
 
 import (
-	"io"
 	"log/slog"
 	"strings"
+
+	"koubei-landing/internal/logging"
 )
 
 // logSettings are the settings of the log.
@@ -13,7 +14,7 @@ type logSettings struct {
 }
 
 // parse returns the log, which writes to w.
-func (s logSettings) parse(p *parser, w io.Writer) *slog.Logger {
+func (s logSettings) parse(p *parser, w *logging.Writer) *slog.Logger {
 	var level slog.Level
 	switch p.oneOf("LOG_LEVEL", strings.ToLower(s.LogLevel), "debug", "info", "warn", "error") {
 	case "debug":
@@ -23,9 +24,5 @@ func (s logSettings) parse(p *parser, w io.Writer) *slog.Logger {
 	case "error":
 		level = slog.LevelError
 	}
-	o := &slog.HandlerOptions{Level: level}
-	if p.oneOf("LOG_FORMAT", s.LogFormat, "json", "text") == "text" {
-		return slog.New(slog.NewTextHandler(w, o))
-	}
-	return slog.New(slog.NewJSONHandler(w, o))
+	return w.Logger(logging.Format(p.oneOf("LOG_FORMAT", s.LogFormat, "json", "text")), level)
 }

@@ -9,9 +9,11 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 
 	"github.com/alecthomas/kong"
 
+	"koubei-landing/internal/logging"
 	"koubei-landing/internal/setting"
 )
 
@@ -23,6 +25,7 @@ const (
 )
 
 func main() {
+	signal.Ignore(syscall.SIGPIPE) // it would end the process when the reader of its log exits
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once, whatever SHUTDOWN_DELAY says
@@ -42,19 +45,25 @@ type cli struct {
 
 // world is what a command may use.
 type world struct {
-	ctx            context.Context
-	env            *environment
-	stdout, stderr io.Writer
+	ctx    context.Context
+	env    *environment
+	stdout io.Writer
+	stderr *logging.Writer
 }
 
-// run carries out one command and returns the exit code. environ is in the form of os.Environ.
+// logPatience is how long the process waits at its end for a reader of its log.
+const logPatience = 2 * time.Second
+
+// run carries out one command and returns the exit code. environ is in the form of os.Environ. Nothing waits for a reader
+// of stderr, where the log goes.
 func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) int {
-	w := &world{ctx, newEnvironment(environ), stdout, stderr}
+	w := &world{ctx, newEnvironment(environ), stdout, logging.NewWriter(stderr)}
+	defer w.stderr.Close(logPatience)
 	var c cli
 	exited, code := false, exitOK
 	parser, err := newParser(&c, w, kong.Exit(func(c int) { exited, code = true, c }))
 	if err != nil {
-		fmt.Fprintln(stderr, "server:", err)
+		fmt.Fprintln(w.stderr, "server:", err)
 		return exitFailed
 	}
 	command, err := parser.Parse(args)
@@ -62,13 +71,13 @@ func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) 
 		return code
 	}
 	if c.PrintVersion {
-		return report(c.Version.Run(w), stderr)
+		return report(c.Version.Run(w), w.stderr)
 	}
 	if err != nil {
-		fmt.Fprintf(stderr, "server: %s\nTry: server --help\n", usageProblem(parser.Model.Node, args, err))
+		fmt.Fprintf(w.stderr, "server: %s\nTry: server --help\n", usageProblem(parser.Model.Node, args, err))
 		return exitUsage
 	}
-	return report(command.Run(w), stderr)
+	return report(command.Run(w), w.stderr)
 }
 
 func newParser(c *cli, w *world, options ...kong.Option) (*kong.Kong, error) {
@@ -89,7 +98,7 @@ func report(err error, stderr io.Writer) int {
 		fmt.Fprintln(stderr, "server:", p)
 		return exitUsage
 	}
-	if !errors.Is(err, errCheck) { // its findings are printed already
+	if !errors.Is(err, errCheck) && !errors.Is(err, errLogged) { // those are printed already
 		fmt.Fprintln(stderr, "server:", err)
 	}
 	return exitFailed

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"koubei-landing/internal/logging"
 	"koubei-landing/internal/setting"
 	"koubei-landing/internal/testworld"
 	"koubei-landing/koubeisim"
@@ -30,6 +31,14 @@ func runWith(ctx context.Context, env map[string]string, args ...string) ran {
 	var stdout, stderr bytes.Buffer
 	code := run(ctx, args, environ(env), &stdout, &stderr)
 	return ran{code, stdout.String(), stderr.String()}
+}
+
+// silentWorld is a world whose output nobody reads.
+func silentWorld(t *testing.T, environ []string) *world {
+	t.Helper()
+	stderr := logging.NewWriter(io.Discard)
+	t.Cleanup(func() { stderr.Close(time.Second) })
+	return &world{t.Context(), newEnvironment(environ), io.Discard, stderr}
 }
 
 // environ returns variables in the form of os.Environ.
@@ -120,7 +129,7 @@ func TestEveryProblemIsListedAtOnce(t *testing.T) {
 // parseWith returns the settings that serve would use with these variables and flags.
 func parseWith(t *testing.T, env map[string]string, flags ...string) parsed {
 	t.Helper()
-	w := &world{t.Context(), newEnvironment(environ(env)), io.Discard, io.Discard}
+	w := silentWorld(t, environ(env))
 	var c cli
 	parser, err := newParser(&c, w)
 	if err != nil {

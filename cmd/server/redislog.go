@@ -6,11 +6,11 @@ import (
 	"log/slog"
 )
 
-// redisLog takes what go-redis has to say into our log. It speaks of connections only; what matters to a request is in
-// that request's own line.
+// redisLog writes go-redis's messages to our log. They concern connections. The line of a request names what concerns the
+// request.
 type redisLog struct{ log *slog.Logger }
 
 // Printf is called by go-redis.
 func (l redisLog) Printf(ctx context.Context, format string, args ...any) {
-	l.log.WarnContext(ctx, fmt.Sprintf(format, args...))
+	l.log.WarnContext(ctx, "redis client", "message", fmt.Sprintf(format, args...))
 }

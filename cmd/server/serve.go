@@ -2,46 +2,67 @@ package main
 
 import (
 	"context"
+	"errors"
+	"log/slog"
 	"runtime/debug"
 	"time"
 
 	"github.com/redis/go-redis/v9"
+	"go.opentelemetry.io/otel/sdk/trace"
 
 	"koubei-landing/internal/app"
 )
 
 type serveCmd struct{ settings }
 
-// Run serves until the context ends.
+// errLogged says that the log tells what went wrong.
+var errLogged = errors.New("see the log")
+
+// Run serves until the context ends. Once the settings are accepted it reports in the log alone: the first line is
+// "starting", the last is "stopped".
 func (c *serveCmd) Run(w *world) error {
 	r := c.parse(w)
 	if err := r.problems.Err(); err != nil {
 		return err
 	}
 	config := r.config
-	for _, warning := range r.warnings {
-		config.Log.Warn("setting", "settings", warning.Settings, "problem", warning.Problem, "fix", warning.Fix)
+	log := config.Log
+	redis.SetLogger(redisLog{log})
+	slog.SetDefault(log) // receives what libraries write with package log
+	provider, err := tracing(w.ctx, w.env.get, log)
+	if err != nil {
+		return err
 	}
 	if w.env.get("GOGC") == "" {
 		// The heap is small, and most of what a check allocates dies young. Fewer collections save a tenth of its CPU for
 		// a few megabytes. GOMEMLIMIT still holds.
 		debug.SetGCPercent(400)
 	}
-	redis.SetLogger(redisLog{config.Log})
-	provider, err := tracing(w.ctx, w.env.get, config.Log)
-	if err != nil {
-		return err
+	log.Info("starting", "version", config.Build.Version, "revision", config.Build.Revision, "go", config.Build.GoVersion)
+	for _, warning := range r.warnings {
+		log.Warn("setting", "settings", warning.Settings, "problem", warning.Problem, "fix", warning.Fix)
 	}
-	if provider != nil {
-		config.Tracing = provider
-		defer func() {
-			// The last requests' spans get a moment, not more: the process was told to end.
-			ctx, cancel := context.WithTimeout(context.WithoutCancel(w.ctx), 3*time.Second)
-			defer cancel()
-			if err := provider.Shutdown(ctx); err != nil {
-				config.Log.Warn("the last spans were not sent", "error", err)
-			}
-		}()
+	begun := time.Now()
+	if err := serve(w.ctx, config, provider); err != nil {
+		log.Error("stopped", "after", time.Since(begun).String(), "error", err)
+		return errLogged
 	}
-	return app.Run(w.ctx, config)
+	log.Info("stopped", "after", time.Since(begun).String())
+	return nil
+}
+
+// serve runs the service and then sends the last spans. The provider may be nil.
+func serve(ctx context.Context, c app.Config, provider *trace.TracerProvider) error {
+	if provider == nil {
+		return app.Run(ctx, c)
+	}
+	c.Tracing = provider
+	err := app.Run(ctx, c)
+	// The last spans get a moment, not more: the process was told to end.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 3*time.Second)
+	defer cancel()
+	if lost := provider.Shutdown(ctx); lost != nil {
+		c.Log.Warn("spans lost", "error", lost)
+	}
+	return err
 }

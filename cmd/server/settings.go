@@ -61,6 +61,8 @@ func (s settings) parse(w *world) parsed {
 		Alipay:     s.Alipay.parse(p),
 		Operations: s.Operations.parse(p),
 		Log:        s.Log.parse(p, w.stderr),
+		LogDropped: w.stderr.Dropped,
+		Build:      build(),
 		Now:        time.Now,
 	}
 	c.Redis = s.Redis.parse(p, c.Alipay.AppID)

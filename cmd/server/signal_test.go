@@ -20,8 +20,18 @@ type process struct {
 	ended chan error
 }
 
-// startProgram builds the program and runs it until the test ends.
+// startProgram builds the program and runs it until the test ends. It returns once the program serves.
 func startProgram(t *testing.T, env map[string]string) *process {
+	t.Helper()
+	p := newProcess(t, env)
+	p.Stdout, p.Stderr = &p.log, &p.log
+	p.start(t)
+	p.awaits(t, `"msg":"serving"`)
+	return p
+}
+
+// newProcess builds the program. The caller starts it.
+func newProcess(t *testing.T, env map[string]string) *process {
 	t.Helper()
 	program := filepath.Join(t.TempDir(), "server")
 	if out, err := exec.Command("go", "build", "-o", program, ".").CombinedOutput(); err != nil {
@@ -31,7 +41,12 @@ func startProgram(t *testing.T, env map[string]string) *process {
 	for name, value := range env {
 		p.Env = append(p.Env, name+"="+value)
 	}
-	p.Stdout, p.Stderr = &p.log, &p.log
+	return p
+}
+
+// start runs the program until the test ends.
+func (p *process) start(t *testing.T) {
+	t.Helper()
 	p.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := p.Start(); err != nil {
 		t.Fatal(err)
@@ -41,8 +56,6 @@ func startProgram(t *testing.T, env map[string]string) *process {
 		_ = p.Process.Kill()
 		p.end()
 	})
-	p.awaits(t, `"msg":"serving"`)
-	return p
 }
 
 // end waits until the process has ended, and returns how.

@@ -98,7 +98,7 @@ func TestTracesGoToTheCollector(t *testing.T) {
 		if len(paths) == 0 || paths[0] != "/v1/traces" || !strings.Contains(spans, "GET /readyz") || strings.Contains(spans, "GET GET") || !strings.Contains(spans, "koubei-landing") {
 			t.Errorf("%s: the collector got %q at %q, want the span of /readyz at /v1/traces", name, spans, paths)
 		}
-		if said := strings.Contains(log.String(), `"msg":"tracing"`); said != (status != http.StatusOK) {
+		if said := strings.Contains(log.String(), `"msg":"tracing failed"`); said != (status != http.StatusOK) {
 			t.Errorf("%s: the log says %s", name, log)
 		}
 		if !strings.Contains(log.String(), "connection refused") {

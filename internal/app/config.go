@@ -14,6 +14,7 @@ import (
 	"koubei-landing/internal/assertion"
 	"koubei-landing/internal/handler"
 	"koubei-landing/internal/landing"
+	"koubei-landing/internal/metrics"
 	"koubei-landing/internal/session"
 )
 
@@ -30,11 +31,25 @@ type Config struct {
 	// Tracing makes spans of requests, Redis commands and exchanges. Nothing is traced when it is nil.
 	Tracing trace.TracerProvider
 
+	// Build names the program in a metric.
+	Build metrics.Build
+
 	Log *slog.Logger
+
+	// LogDropped returns how many log lines were dropped. It may be nil.
+	LogDropped func() uint64
+
 	Now func() time.Time
 
 	// Listening, when set, is called with the addresses once both listeners are open.
 	Listening func(public, internal string)
+}
+
+func (c Config) logDropped() uint64 {
+	if c.LogDropped == nil {
+		return 0
+	}
+	return c.LogDropped()
 }
 
 // Operations is where the service listens and how it shuts down. An address is host:port or unix:/path.

@@ -30,6 +30,8 @@ type service struct {
 // build puts the service together. It sends nothing to Redis or to the gateway.
 func build(c Config) (*service, error) {
 	m := metrics.New()
+	m.Build(c.Build)
+	m.WatchLog(c.logDropped)
 	gateway, err := newGateway(c, m)
 	if err != nil {
 		return nil, err

@@ -61,8 +61,11 @@ func TestStrangersMakeNoSeries(t *testing.T) {
 	odd := testworld.Provider
 	odd.OperatorType = "SYSTEM"
 	land(t, w, odd)
+	if n := metric(t, w, `koubei_sessions_started_total{operator_type="other"}`); n != 1 {
+		t.Errorf("got %v sessions of another type, want 1", n)
+	}
 	land(t, w, testworld.Sales)
-	wantLabels(t, w, "koubei_sessions_started_total", "operator_type", "other", "SALES")
+	wantLabels(t, w, "koubei_sessions_started_total", "operator_type", "PROVIDER", "PROVIDER_STAFF", "MER", "MER_STAFF", "SALES", "other")
 }
 
 func TestSessionsEndForThreeReasons(t *testing.T) {

@@ -1,10 +1,11 @@
-// Package metrics is the contract's series, each a method. Label values come from closed lists: nothing that a visitor
-// can choose becomes a label.
+// Package metrics exports the contract's metrics. definitions.go lists them, and docs/metrics.md is generated from that
+// list.
+//
+// Label values come from closed lists: what a visitor chooses never becomes a label.
 package metrics
 
 import (
 	"net/http"
-	"slices"
 	"strconv"
 	"time"
 
@@ -24,51 +25,42 @@ type Metrics struct {
 	retries   prometheus.Counter
 	started   *prometheus.CounterVec
 	ended     *prometheus.CounterVec
-	verify    *prometheus.CounterVec
+	verified  *prometheus.CounterVec
 	expiry    *prometheus.GaugeVec
 	requests  *prometheus.HistogramVec
+	ready     *prometheus.GaugeVec
+	buildInfo *prometheus.GaugeVec
 }
 
-// New returns Metrics with Go's own collectors and the process's beside ours.
+// New returns Metrics, with the collectors of Go and of the process.
 func New() *Metrics {
-	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
-		return prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, labels)
-	}
 	m := &Metrics{
-		registry: prometheus.NewRegistry(),
-		landings: counter("koubei_landings_total", "Arrivals at the callback, by what became of them.", "result"),
-		exchanges: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name: "koubei_exchange_duration_seconds", Help: "Attempts to exchange a code at the gateway.",
-			Buckets: []float64{.01, .025, .05, .1, .2, .4, .8, 1.6, 3.2, 6.4},
-		}, []string{"outcome"}),
-		retries: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "koubei_exchange_retries_total", Help: "Attempts that repeated one that had failed.",
-		}),
-		started: counter("koubei_sessions_started_total", "Sessions begun.", "operator_type"),
-		ended:   counter("koubei_sessions_ended_total", "Sessions ended before their time.", "reason"),
-		verify:  counter("koubei_verify_total", "Answers of /auth/verify.", "result"),
-		expiry: prometheus.NewGaugeVec(prometheus.GaugeOpts{
-			Name: "koubei_certificate_expiry_seconds", Help: "When a certificate ends, in seconds since 1970.",
-		}, []string{"certificate"}),
-		requests: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name: "http_request_duration_seconds", Help: "Requests answered.",
-			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10},
-		}, []string{"route", "method", "status"}),
+		registry:  prometheus.NewRegistry(),
+		landings:  landings.counterVec(),
+		exchanges: exchanges.histogramVec(),
+		retries:   prometheus.NewCounter(prometheus.CounterOpts{Name: retries.name, Help: retries.meaning}),
+		started:   started.counterVec(),
+		ended:     ended.counterVec(),
+		verified:  verified.counterVec(),
+		expiry:    certificateExpiry.gaugeVec(),
+		requests:  requests.histogramVec(),
+		ready:     ready.gaugeVec(),
+		buildInfo: buildInfo.gaugeVec(),
 	}
-	m.registry.MustRegister(m.landings, m.exchanges, m.retries, m.started, m.ended, m.verify, m.expiry, m.requests,
+	m.registry.MustRegister(m.landings, m.exchanges, m.retries, m.started, m.ended, m.verified, m.expiry, m.requests, m.ready, m.buildInfo,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
 
-// Handler serves the series in Prometheus's text format.
+// Handler serves the metrics in Prometheus's text format.
 func (m *Metrics) Handler() http.Handler {
 	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{})
 }
 
-// Landing counts an arrival at the callback; result is one of the contract's words.
+// Landing counts a request of the callback. The result is one of the contract's words.
 func (m *Metrics) Landing(result string) { m.landings.WithLabelValues(result).Inc() }
 
-// Attempt records one attempt at the gateway; retry says that it repeated one that had failed.
+// Attempt records one attempt at the gateway. A retry repeats an attempt that failed.
 func (m *Metrics) Attempt(outcome string, took time.Duration, retry bool) {
 	m.exchanges.WithLabelValues(outcome).Observe(took.Seconds())
 	if retry {
@@ -76,58 +68,61 @@ func (m *Metrics) Attempt(outcome string, took time.Duration, retry bool) {
 	}
 }
 
-// SessionStarted counts a session; an operator type that nobody documents is "other".
+// SessionStarted counts a session.
 func (m *Metrics) SessionStarted(t operator.Type) {
-	label := string(t)
-	if !t.Known() {
-		label = "other"
-	}
-	m.started.WithLabelValues(label).Inc()
+	m.started.WithLabelValues(listed(operatorTypes, string(t))).Inc()
 }
 
-// The reasons for which a session ends before its time.
-const (
-	SignedOut = "signed_out"
-	Revoked   = "revoked"
-	Replaced  = "replaced"
-)
-
-// SessionsEnded counts sessions that ended for a reason.
+// SessionsEnded counts sessions that ended before their time.
 func (m *Metrics) SessionsEnded(reason string, n int) {
 	m.ended.WithLabelValues(reason).Add(float64(n))
 }
 
-// Verified counts an answer of /auth/verify: allowed, no_session, forbidden or unavailable.
-func (m *Metrics) Verified(result string) { m.verify.WithLabelValues(result).Inc() }
+// Verified counts a response of /auth/verify: allowed, no_session, forbidden or unavailable.
+func (m *Metrics) Verified(result string) { m.verified.WithLabelValues(result).Inc() }
 
-// CertificateExpiry says when a certificate ends.
+// CertificateExpiry sets when a certificate expires.
 func (m *Metrics) CertificateExpiry(name string, at time.Time) {
 	m.expiry.WithLabelValues(name).Set(float64(at.Unix()))
 }
 
-// methods are those that become a label as they are.
-var methods = []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodOptions, http.MethodPut, http.MethodDelete, http.MethodPatch}
-
-// Request records an answered request. Route is a pattern, never a path.
+// Request records a request. The route is a pattern, never a path.
 func (m *Metrics) Request(route, method string, status int, took time.Duration) {
-	if !slices.Contains(methods, method) {
-		method = "other"
+	m.requests.WithLabelValues(route, Method(method), strconv.Itoa(status)).Observe(took.Seconds())
+}
+
+// Method returns the label for a request's method: itself, or other for an unusual one.
+func Method(method string) string { return listed(methods, method) }
+
+// Ready sets whether a readiness check succeeds.
+func (m *Metrics) Ready(check string, ok bool) {
+	value := 0.0
+	if ok {
+		value = 1
 	}
-	m.requests.WithLabelValues(route, method, strconv.Itoa(status)).Observe(took.Seconds())
+	m.ready.WithLabelValues(check).Set(value)
+}
+
+// Build names the program that runs.
+type Build struct{ Version, Revision, GoVersion string }
+
+// Build exports the program's name.
+func (m *Metrics) Build(b Build) {
+	m.buildInfo.WithLabelValues(b.Version, b.Revision, b.GoVersion).Set(1)
+}
+
+// WatchLog exports how many log lines were dropped.
+func (m *Metrics) WatchLog(dropped func() uint64) {
+	m.registry.MustRegister(logDropped.reading(func() float64 { return float64(dropped()) }))
 }
 
 // WatchPool exports the state of a Redis client's connection pool.
 func (m *Metrics) WatchPool(stats func() *redis.PoolStats) {
-	gauge := func(name, help string, value func(*redis.PoolStats) uint32) {
-		m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "redis_pool_" + name, Help: help},
-			func() float64 { return float64(value(stats())) }))
+	watch := func(d definition, value func(*redis.PoolStats) uint32) {
+		m.registry.MustRegister(d.reading(func() float64 { return float64(value(stats())) }))
 	}
-	counter := func(name, help string, value func(*redis.PoolStats) uint32) {
-		m.registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{Name: "redis_pool_" + name, Help: help},
-			func() float64 { return float64(value(stats())) }))
-	}
-	gauge("connections", "Connections open.", func(s *redis.PoolStats) uint32 { return s.TotalConns })
-	gauge("idle_connections", "Connections not in use.", func(s *redis.PoolStats) uint32 { return s.IdleConns })
-	counter("timeouts_total", "Waits for a connection that ended without one.", func(s *redis.PoolStats) uint32 { return s.Timeouts })
-	counter("misses_total", "Times a connection had to be opened.", func(s *redis.PoolStats) uint32 { return s.Misses })
+	watch(poolConnections, func(s *redis.PoolStats) uint32 { return s.TotalConns })
+	watch(poolIdle, func(s *redis.PoolStats) uint32 { return s.IdleConns })
+	watch(poolTimeouts, func(s *redis.PoolStats) uint32 { return s.Timeouts })
+	watch(poolMisses, func(s *redis.PoolStats) uint32 { return s.Misses })
 }
