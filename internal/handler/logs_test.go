@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"koubei-landing/internal/app"
+	"koubei-landing/internal/handler"
 	"koubei-landing/internal/testworld"
 	"koubei-landing/koubeisim"
 )
@@ -57,7 +59,7 @@ func linesOf(t *testing.T, w *testworld.World, message string, a testworld.Answe
 
 func TestOneLineARequest(t *testing.T) {
 	const needle = "a-word-of-the-query"
-	w := testworld.New(t, administered)
+	w := testworld.New(t, administered, func(c *app.Config) { c.Web.AccessLog = handler.AccessAll })
 	signedIn := land(t, w, testworld.Provider)
 	static := asset(t, w)
 	before := len(logged(t, w, func(l logLine) bool { return l["msg"] == "request" }))
@@ -205,33 +207,69 @@ func TestOneLineALanding(t *testing.T) {
 	}
 }
 
-// Each replica is asked every few seconds, by the orchestrator, the balancer and Prometheus. What they are told is worth
-// a line only when it is bad news.
-func TestProbesAreQuietWhileTheySucceed(t *testing.T) {
+// ACCESS_LOG says which requests have a line. A failed request always has one, and so has a landing.
+func TestAccessLog(t *testing.T) {
+	for _, access := range []handler.AccessLog{"", handler.AccessPublic, handler.AccessAll, handler.AccessOff} {
+		t.Run(string(access), func(t *testing.T) {
+			t.Parallel()
+			w := testworld.New(t, administered, func(c *app.Config) { c.Web.AccessLog = access })
+			signedIn, nobody := land(t, w, testworld.Provider), w.Program()
+			public, all := access != handler.AccessOff, access == handler.AccessAll
+			check := func(b *testworld.Browser, method, address string, status int, want bool) {
+				t.Helper()
+				r, err := http.NewRequest(method, address, nil)
+				if err != nil {
+					t.Fatal(err)
+				}
+				a := b.Do(r)
+				if a.StatusCode != status {
+					t.Errorf("%s %s: got %d, want %d", method, r.URL.Path, a.StatusCode, status)
+				}
+				// The line is written behind the response, and before the next request on the same connection.
+				barrier := b.Get(r.URL.Scheme + "://" + r.URL.Host + "/nothing")
+				linesOf(t, w, "request", barrier)
+				lines := logged(t, w, func(l logLine) bool { return l["request_id"] == a.Header.Get("X-Request-Id") && l["msg"] == "request" })
+				if (len(lines) == 1) != want || len(lines) > 1 {
+					t.Errorf("%s %s: got the lines %v, want one: %t", method, r.URL.Path, lines, want)
+				}
+			}
+			check(signedIn, "GET", w.Public+"/", 200, public)
+			check(signedIn, "HEAD", w.Public+"/", 200, public)
+			check(nobody, "GET", w.Public+"/session", 401, true)
+			check(nobody, "GET", w.Public+"/readyz", 404, true)
+			check(signedIn, "GET", w.Internal+"/auth/verify", 200, all)
+			check(signedIn, "PROPFIND", w.Internal+"/auth/verify", 200, all)
+			check(nobody, "GET", w.Internal+"/auth/verify", 401, true)
+			check(signedIn, "GET", w.Internal+"/auth/verify?type=MER", 403, true)
+			check(nobody, "GET", w.Internal+"/healthz", 200, all)
+			check(nobody, "GET", w.Internal+"/readyz", 200, all)
+			check(nobody, "HEAD", w.Internal+"/metrics", 200, all)
+			check(nobody, "POST", w.Internal+"/healthz", 404, true)
+			link := w.Landing(w.Koubei.Issue(testworld.Provider))
+			a := signedIn.Land(link)
+			testworld.Eventually(t, 5*time.Second, "the landing has its line", func() error {
+				if lines := logged(t, w, func(l logLine) bool { return l["msg"] == "landing" && l["request_id"] == a.Header.Get("X-Request-Id") }); len(lines) != 1 {
+					return fmt.Errorf("got %v", lines)
+				}
+				return nil
+			})
+			w.Redis.Kill()
+			check(signedIn, "GET", w.Internal+"/auth/verify", 503, true)
+		})
+	}
+}
+
+// A method may be as long as a client likes, its log line may not.
+func TestALongMethodIsCut(t *testing.T) {
 	w := testworld.New(t)
-	p := w.Program()
-	check := func(method, address, level string, status int) {
-		t.Helper()
-		r, err := http.NewRequest(method, address, nil)
+	for _, address := range []string{w.Public + "/", w.Internal + "/auth/verify"} {
+		r, err := http.NewRequest(strings.Repeat("M", 50<<10), address, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
-		a := p.Do(r)
-		lines := linesOf(t, w, "request", a)
-		if a.StatusCode != status || len(lines) != 1 || lines[0]["level"] != level {
-			t.Errorf("%s %s: got %d and %v, want %d and one line at %s", method, r.URL.Path, a.StatusCode, lines, status, level)
+		a := w.Program().Do(r)
+		if method, _ := linesOf(t, w, "request", a)[0]["method"].(string); len(method) > 32 {
+			t.Errorf("%s: got a method of %d bytes", address, len(method))
 		}
 	}
-	for _, method := range []string{http.MethodGet, http.MethodHead} {
-		for _, path := range []string{"/healthz", "/readyz", "/metrics"} {
-			check(method, w.Internal+path, "DEBUG", http.StatusOK)
-			check(method, w.Public+path, "INFO", http.StatusNotFound)
-		}
-	}
-	check("POST", w.Internal+"/healthz", "INFO", http.StatusNotFound)
-	check("GET", w.Internal+"/openapi.json", "INFO", http.StatusOK)
-	check("GET", w.Internal+"/auth/verify", "INFO", http.StatusUnauthorized)
-	w.Redis.Kill()
-	check("GET", w.Internal+"/readyz", "INFO", http.StatusServiceUnavailable)
-	check("GET", w.Internal+"/healthz", "DEBUG", http.StatusOK)
 }

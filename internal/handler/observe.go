@@ -6,16 +6,17 @@ import (
 	"log/slog"
 	"net/http"
 	"runtime/debug"
-	"slices"
 	"strings"
 	"time"
 
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/trace"
+
+	"koubei-landing/internal/metrics"
 )
 
-// answer is the answer to one request while it is being written: its id, its status, and what the request's log line is
-// going to say. Every handler writes to one.
+// answer is the response to one request while it is written. It knows its request id, its status, and what the request's
+// log line will say. Every handler writes to one.
 type answer struct {
 	http.ResponseWriter
 	id     string
@@ -40,7 +41,7 @@ func requestID(w http.ResponseWriter) string {
 	return ""
 }
 
-// annotate adds to the log line of the request that w answers, and raises its level.
+// annotate adds attributes to the log line of the request that w answers, and raises its level.
 func annotate(w http.ResponseWriter, level slog.Level, attrs ...slog.Attr) {
 	if a, ok := w.(*answer); ok {
 		a.level = max(a.level, level)
@@ -48,7 +49,7 @@ func annotate(w http.ResponseWriter, level slog.Level, attrs ...slog.Attr) {
 	}
 }
 
-// WriteHeader remembers the status.
+// WriteHeader notes the status.
 func (a *answer) WriteHeader(status int) {
 	a.begin(status)
 	a.ResponseWriter.WriteHeader(status)
@@ -69,47 +70,57 @@ func (a *answer) begin(status int) {
 	}
 }
 
-// Unwrap lets http.ResponseController reach what is below.
+// Unwrap gives http.ResponseController access to the writer below.
 func (a *answer) Unwrap() http.ResponseWriter { return a.ResponseWriter }
 
-// observe gives every answer a request id, and every request one log line and one observation: by its route, never by
-// its address, whose query may hold a code. A panic is a 500 and is logged with its stack.
-func (h *Handler) observe(route func(*http.Request) string, fail failFunc) func(http.Handler) http.Handler {
+// listener is what observe needs to know about a listener.
+type listener struct {
+	route  func(*http.Request) string
+	fail   failFunc
+	logged bool // every request has a log line, not only failed ones
+}
+
+// observe gives every response a request id, and records every request by its route. It never records the address, whose
+// query may hold a code. A panic becomes a 500, and the log line has its stack.
+func (h *Handler) observe(l listener) func(http.Handler) http.Handler {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			start := time.Now()
 			a := &answer{ResponseWriter: w, id: strings.ToLower(rand.Text()[:20])}
 			w.Header().Set("X-Request-Id", a.id)
-			defer func() { h.record(r, a, route(r), time.Since(start)) }()
-			defer recoverPanic(a, r, fail)
+			defer func() { h.record(r, a, l, time.Since(start)) }()
+			defer recoverPanic(a, r, l.fail)
 			next.ServeHTTP(a, r)
 		})
 	}
 }
 
-// probes are the routes that each replica is asked for every few seconds. While they succeed, their lines would hide the
-// others.
-var probes = []string{"/healthz", "/readyz", "/metrics"}
-
-func (h *Handler) record(r *http.Request, a *answer, route string, took time.Duration) {
+func (h *Handler) record(r *http.Request, a *answer, l listener, took time.Duration) {
+	route := l.route(r)
 	if span := trace.SpanFromContext(r.Context()); span.IsRecording() {
-		span.SetName(r.Method + " " + route)
+		span.SetName(metrics.Method(r.Method) + " " + route)
 		span.SetAttributes(attribute.String("http.route", route), attribute.String("request_id", a.id))
 	}
-	status := max(a.status, http.StatusOK) // what net/http says where a handler says nothing
+	status := max(a.status, http.StatusOK) // net/http sends 200 for a handler that sets none
 	h.Metrics.Request(route, r.Method, status, took)
-	level := a.level
-	if level == slog.LevelInfo && status == http.StatusOK && slices.Contains(probes, route) {
-		level = slog.LevelDebug
-	}
-	if !h.Log.Enabled(r.Context(), level) {
+	failed := status >= http.StatusBadRequest || a.level > slog.LevelInfo
+	if !l.logged && !failed || !h.Log.Enabled(r.Context(), a.level) {
 		return
 	}
 	attrs := append([]slog.Attr{
-		slog.String("method", r.Method), slog.String("route", route), slog.Int("status", status),
+		slog.String("method", shortMethod(r.Method)), slog.String("route", route), slog.Int("status", status),
 		slog.Float64("duration_ms", float64(took.Microseconds())/1000), slog.String("request_id", a.id),
 	}, a.attrs...)
-	h.Log.LogAttrs(r.Context(), level, "request", attrs...)
+	h.Log.LogAttrs(r.Context(), a.level, "request", attrs...)
+}
+
+// shortMethod returns a method as it was sent, up to the length of the longest registered one. Clients may send any.
+func shortMethod(method string) string {
+	const longest = len("UPDATEREDIRECTREF")
+	if len(method) > longest {
+		return method[:longest] + "…"
+	}
+	return method
 }
 
 func recoverPanic(a *answer, r *http.Request, fail failFunc) {

@@ -11,7 +11,7 @@ import (
 // Public answers browsers.
 func (h *Handler) Public() http.Handler {
 	r := chi.NewRouter()
-	r.Use(ignoreBody, h.observe(chiRoute, h.fail), h.policy.headers, h.share, limits(h.fail))
+	r.Use(ignoreBody, h.observe(listener{chiRoute, h.fail, h.AccessLog != AccessOff}), h.policy.headers, h.share, limits(h.fail))
 	r.NotFound(h.page(h.admit(h.notFound)))
 	r.MethodNotAllowed(h.page(h.admit(h.methodNotAllowed)))
 
@@ -69,7 +69,7 @@ func (h *Handler) Internal() http.Handler {
 	m.HandleFunc("/debug/pprof/symbol", h.api(noStore(h.admin(profile(pprof.Symbol)))))
 	m.HandleFunc("/debug/pprof/trace", h.api(noStore(h.admin(profile(pprof.Trace)))))
 	m.HandleFunc("/", h.api(h.notFound))
-	return ignoreBody(h.observe(muxRoute, h.failJSON)(limits(h.failJSON)(m)))
+	return ignoreBody(h.observe(listener{muxRoute, h.failJSON, h.AccessLog == AccessAll})(limits(h.failJSON)(m)))
 }
 
 func chiRoute(r *http.Request) string { return named(chi.RouteContext(r.Context()).RoutePattern()) }
