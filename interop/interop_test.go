@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"koubei-landing/internal/alipay"
+	"koubei-landing/internal/pemfile"
 )
 
 // answer is what the SDK made of one call.
@@ -303,13 +304,13 @@ func (k *koubei) ask(t *testing.T, calls []call) []answer {
 // certificates are the files as our own client reads them.
 func (k *koubei) certificates(t *testing.T) *alipay.Certificates {
 	t.Helper()
-	var files [3][]byte
+	var files [3]pemfile.File
 	for i, name := range []string{"ALIPAY_APP_CERT_FILE", "ALIPAY_CERT_FILE", "ALIPAY_ROOT_CERT_FILE"} {
 		content, err := os.ReadFile(k.env[name])
 		if err != nil {
 			t.Fatal(err)
 		}
-		files[i] = content
+		files[i] = pemfile.File{Name: name, Data: content}
 	}
 	c, err := alipay.ParseCertificates(files[0], files[1], files[2])
 	if err != nil {

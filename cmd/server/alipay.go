@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"koubei-landing/internal/alipay"
+	"koubei-landing/internal/pemfile"
 )
 
 // alipaySettings are the settings of the gateway and its keys.
@@ -47,10 +48,11 @@ func (s alipaySettings) parse(p *parser) alipay.Config {
 	c.EncryptKey = s.encryptKey(p)
 	s.alipayKeys(p, &c)
 	c.GatewayURL = p.url("ALIPAY_GATEWAY_URL", s.AlipayGatewayURL, "use https://openapi.alipay.com/gateway.do")
-	if c.GatewayURL != nil && c.AppID != "" && c.PrivateKey != nil && (c.PublicKey != nil || c.Certificates != nil) {
-		if _, err := alipay.New(c); err != nil {
-			p.addError(err, alipayWhole)
-		}
+	if concerns(p.problems, "ALIPAY_") {
+		return c
+	}
+	if _, err := alipay.New(c); err != nil {
+		p.addError(err)
 	}
 	return c
 }
@@ -119,13 +121,16 @@ func (s alipaySettings) publicKey(p *parser) *rsa.PublicKey {
 
 // certificates returns the certificates in the files, nil if one can't be used.
 func (p *parser) certificates(files []string) *alipay.Certificates {
-	var contents [3][]byte
-	for i, file := range files {
-		if contents[i] = p.file(certificateSettings[i], file); contents[i] == nil {
-			return nil
+	var read []pemfile.File
+	for i, path := range files {
+		if file, ok := p.file(certificateSettings[i], path); ok {
+			read = append(read, file)
 		}
 	}
-	certs, err := alipay.ParseCertificates(contents[0], contents[1], contents[2])
+	if len(read) < len(files) {
+		return nil
+	}
+	certs, err := alipay.ParseCertificates(read[0], read[1], read[2])
 	if err != nil {
 		p.addError(err, certificateSettings...)
 		return nil

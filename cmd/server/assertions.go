@@ -25,8 +25,8 @@ func (s assertionSettings) parse(p *parser, public *url.URL) assertion.Config {
 	if s.AssertionKeysFile == "" {
 		return c
 	}
-	file := p.file("ASSERTION_KEYS_FILE", s.AssertionKeysFile)
-	if file == nil {
+	file, ok := p.file("ASSERTION_KEYS_FILE", s.AssertionKeysFile)
+	if !ok {
 		return c
 	}
 	keys, err := assertion.ParseKeys(file)

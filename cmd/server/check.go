@@ -50,10 +50,6 @@ func (c *checkCmd) print(w io.Writer, findings []app.Finding) error {
 	return e.Encode(findings)
 }
 
-// alipayWhole stands for the gateway's settings together, where package alipay does not name them one by one. The check of
-// the keys lists what is wrong with them.
-const alipayWhole = "ALIPAY_*"
-
 // usable returns the settings without the groups that have a problem: they are not tried.
 func usable(c app.Config, wrong setting.Problems) app.Config {
 	if concerns(wrong, "ALIPAY_") {
@@ -71,7 +67,7 @@ func usable(c app.Config, wrong setting.Problems) app.Config {
 func concerns(wrong setting.Problems, prefixes ...string) bool {
 	for _, p := range wrong {
 		for _, name := range p.Settings {
-			if name != alipayWhole && slices.ContainsFunc(prefixes, func(prefix string) bool { return strings.HasPrefix(name, prefix) }) {
+			if slices.ContainsFunc(prefixes, func(prefix string) bool { return strings.HasPrefix(name, prefix) }) {
 				return true
 			}
 		}
@@ -85,9 +81,7 @@ func settingsFindings(r parsed) []app.Finding {
 		findings = append(findings, app.Finding{Check: "settings", Level: level, Detail: strings.Join(p.Settings, ", ") + " " + p.Problem, Cure: p.Fix})
 	}
 	for _, p := range r.problems {
-		if !p.Concerns(alipayWhole) {
-			add(app.Failure, p)
-		}
+		add(app.Failure, p)
 	}
 	if len(findings) == 0 {
 		findings = append(findings, app.Finding{Check: "settings", Level: app.OK, Detail: "each can be read"})

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -72,7 +73,7 @@ func (p *parser) addError(err error, names ...string) {
 		return
 	}
 	if e, ok := errors.AsType[*pemfile.Error](err); ok {
-		p.addTogether("can't be used: "+e.Where(), e.Fix, names...)
+		p.addTogether("can't be used: "+e.Error(), cmp.Or(e.Fix, "copy the file again"), names...)
 		return
 	}
 	p.addTogether(err.Error(), "", names...)
@@ -97,14 +98,14 @@ func reason(err error) error {
 	return err
 }
 
-// file returns the content of the file that a setting names. It adds a problem and returns nil if it can't be read.
-func (p *parser) file(name, path string) []byte {
+// file returns the PEM file that a setting names. It adds a problem and returns false if the file can't be read. The path
+// of a file that can be read is not a secret.
+func (p *parser) file(name, path string) (pemfile.File, bool) {
 	raw, err := readFile(path)
 	if err != nil {
 		p.add(name, fmt.Sprintf("can't be read: %v", reason(err)), "give the path of a file")
-		return nil
 	}
-	return raw
+	return pemfile.File{Name: path, Data: raw}, err == nil
 }
 
 // quotes are the characters that people put around a value.

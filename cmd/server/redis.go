@@ -69,11 +69,11 @@ func (s redisSettings) authorities(p *parser) *x509.CertPool {
 	if s.RedisCAFile == "" {
 		return nil
 	}
-	file := p.file("REDIS_CA_FILE", s.RedisCAFile)
-	if file == nil {
+	file, ok := p.file("REDIS_CA_FILE", s.RedisCAFile)
+	if !ok {
 		return nil
 	}
-	pool, err := pemfile.File{Data: file}.Pool()
+	pool, err := file.Pool()
 	if err != nil {
 		p.addError(err, "REDIS_CA_FILE")
 	}
@@ -89,11 +89,12 @@ func (s redisSettings) certificate(p *parser) *tls.Certificate {
 		p.addTogether("must be set both or not at all", "set the missing one", "REDIS_CERT_FILE", "REDIS_KEY_FILE")
 		return nil
 	}
-	cert, key := p.file("REDIS_CERT_FILE", s.RedisCertFile), p.file("REDIS_KEY_FILE", s.RedisKeyFile)
-	if cert == nil || key == nil {
+	cert, certOK := p.file("REDIS_CERT_FILE", s.RedisCertFile)
+	key, keyOK := p.file("REDIS_KEY_FILE", s.RedisKeyFile)
+	if !certOK || !keyOK {
 		return nil
 	}
-	pair, err := pemfile.KeyPair(pemfile.File{Name: "REDIS_CERT_FILE", Data: cert}, pemfile.File{Name: "REDIS_KEY_FILE", Data: key})
+	pair, err := pemfile.KeyPair(cert, key)
 	if err != nil {
 		p.addError(err, "REDIS_CERT_FILE", "REDIS_KEY_FILE")
 		return nil

@@ -1,113 +1,149 @@
 package alipay
 
-// adviceBySubCode says what to do about a sub_code, without its prefix where that tells nothing.
+// Advice that several sub_codes share.
+const (
+	adviceWait        = "Wait: the gateway is busy. If this lasts, contact Alipay's support with the trace id."
+	adviceParameter   = "Look for a proxy that changes requests, or report a defect of this service: a parameter is missing."
+	adviceNoAPI       = "Add the Koubei interface to the application in Alipay's console: the application may not call it."
+	adviceCertMode    = "Set ALIPAY_APP_CERT_FILE, ALIPAY_CERT_FILE and ALIPAY_ROOT_CERT_FILE: the application uses certificate mode."
+	adviceEncryptKey  = "Compare ALIPAY_ENCRYPT_KEY with the AES key in Alipay's console."
+	adviceWrongMethod = "Check ALIPAY_GATEWAY_URL: this gateway does not know the method."
+)
+
+// adviceBySubCode says what to do about a sub_code. The keys have no prefix.
 var adviceBySubCode = map[string]string{
 	// Business errors of koubei.member.data.oauth.query.
-	"INVALID_PARAMETER":   "Nothing to do for a single case; if every landing fails so, check the address registered at Koubei: it must hand over the code unchanged.",
-	"AUTH_CODE_NOT_EXIST": "Nothing to do: the visitor enters again from Koubei; if every landing fails so, check that app id and environment belong together, and that nothing else spends the codes.",
-	"AUTH_CODE_EXPIRES":   "Nothing to do: the visitor enters again from Koubei.",
-	"ACCESS_NOT_ALLOWED":  "Check that the address registered at Koubei belongs to this app id: the code was issued for another application.",
-	"SYSTEM_ERROR":        "Wait: Koubei is busy; ask Alipay's support with the trace id if it lasts.",
+	"INVALID_PARAMETER":   "A single case needs no action. If every landing fails like this, check the address registered at Koubei: it must pass the code on unchanged.",
+	"AUTH_CODE_NOT_EXIST": "A single case needs no action: the visitor enters again from Koubei. If every landing fails like this, check that ALIPAY_APP_ID and ALIPAY_GATEWAY_URL belong to the same environment, and that no other program spends the codes.",
+	"AUTH_CODE_EXPIRES":   "No action is needed: the visitor enters again from Koubei.",
+	"ACCESS_NOT_ALLOWED":  "Check that the address registered at Koubei belongs to ALIPAY_APP_ID: the code was issued for another application.",
+	"SYSTEM_ERROR":        "Wait: Koubei is busy. If this lasts, contact Alipay's support with the trace id.",
 
 	// 20000
-	"unknow-error":          "Wait: the gateway is busy; ask Alipay's support with the trace id if it lasts.",
-	"service-not-available": "Wait: the gateway is busy; ask Alipay's support with the trace id if it lasts.",
-	"unsupport-operation":   "Check the gateway's address: it doesn't know this method.",
+	"unknow-error":          adviceWait,
+	"service-not-available": adviceWait,
+	"unsupport-operation":   adviceWrongMethod,
 
 	// 20001
 	"invalid-auth-token":            "Renew the token: it is not valid.",
 	"auth-token-time-out":           "Renew the token: it has expired.",
-	"invalid-app-auth-token":        "Renew the app auth token, or remove it from the settings if none is needed: it is not valid.",
-	"app-auth-token-time-out":       "Renew the app auth token: it has expired.",
-	"invalid-app-auth-token-no-api": "Let the merchant authorise again with this interface included: the app auth token doesn't cover it.",
-	"no-product-reg-by-partner":     "Let the merchant sign up for the product that holds this interface.",
+	"invalid-app-auth-token":        "Renew ALIPAY_APP_AUTH_TOKEN, or unset it if the application needs none: it is not valid.",
+	"app-auth-token-time-out":       "Renew ALIPAY_APP_AUTH_TOKEN: it has expired.",
+	"invalid-app-auth-token-no-api": "Let the merchant authorize the application again, including this interface: ALIPAY_APP_AUTH_TOKEN does not cover it.",
+	"no-product-reg-by-partner":     "Let the merchant sign up for the product that includes this interface.",
 
 	// 40001
-	"missing-method":                        "Report it as a defect of this service, or look for a proxy that changes requests: a parameter is missing.",
-	"missing-signature":                     "Report it as a defect of this service, or look for a proxy that changes requests: the signature is missing.",
-	"missing-signature-type":                "Report it as a defect of this service, or look for a proxy that changes requests: a parameter is missing.",
+	"missing-method":                        adviceParameter,
+	"missing-signature":                     adviceParameter,
+	"missing-signature-type":                adviceParameter,
 	"missing-signature-key":                 "Upload the application's public key in Alipay's console.",
-	"missing-app-id":                        "Report it as a defect of this service, or look for a proxy that changes requests: a parameter is missing.",
-	"missing-timestamp":                     "Report it as a defect of this service, or look for a proxy that changes requests: a parameter is missing.",
-	"missing-version":                       "Report it as a defect of this service, or look for a proxy that changes requests: a parameter is missing.",
-	"decryption-error-missing-encrypt-type": "Configure the AES key that the application has in Alipay's console, or turn content encryption off there; where it is configured, look for a proxy that changes requests: the gateway didn't see encrypt_type.",
+	"missing-app-id":                        adviceParameter,
+	"missing-timestamp":                     adviceParameter,
+	"missing-version":                       adviceParameter,
+	"decryption-error-missing-encrypt-type": "Set ALIPAY_ENCRYPT_KEY to the AES key of the application in Alipay's console, or turn content encryption off there. If it is set, look for a proxy that removes encrypt_type.",
 
 	// 40002 and 40003
-	"invalid-signature":           "Upload the public key that belongs to the private key in the settings to Alipay's console, or configure the private key that fits; check the sign type, and that no proxy adds parameters.",
-	"invalid-app-id":              "Check the app id, and that it belongs to the gateway's environment (production or sandbox).",
-	"invalid-timestamp":           "Set this machine's clock right.",
-	"invalid-charset":             "Set the charset to utf-8 or gbk.",
-	"invalid-parameter":           "Report it as a defect of this service: the gateway didn't understand a parameter.",
-	"invalid-method":              "Check the gateway's address: it doesn't know this method.",
-	"invalid-format":              "Report it as a defect of this service: the gateway didn't understand the format.",
-	"invalid-signature-type":      "Set the sign type to the one that the application has in Alipay's console (RSA2 for new ones).",
-	"invalid-encrypt":             "Check the encryption key against the AES key in Alipay's console.",
-	"invalid-encrypt-type":        "Remove the encryption key from the settings: the gateway refuses this kind of encryption.",
-	"decryption-error-unknown":    "Check the encryption key against the AES key in Alipay's console.",
-	"illegal-json":                "Report it as a defect of this service: the gateway couldn't read the question.",
-	"suspected-attack":            "Look at what sends codes to the callback: the gateway took a request for an attack.",
-	"not-support-app-auth":        "Remove the app auth token from the settings: this interface doesn't take one.",
-	"forbidden-api":               "Add the Koubei interface to the application in Alipay's console: it may not call this one.",
-	"app-cert-not-exist":          "Check the app certificate: the gateway doesn't know it for this app id.",
-	"app-cert-expired":            "Renew the app certificate in Alipay's console.",
-	"missing-app-cert-sn":         "Configure the three certificates: the application works in certificate mode.",
-	"missing-alipay-root-cert-sn": "Configure the three certificates: the application works in certificate mode.",
-	"invalid-alipay-root-cert-sn": "Download alipayRootCert.crt of the same environment from Alipay's console again.",
+	"invalid-signature":           "Upload the public key that belongs to ALIPAY_APP_PRIVATE_KEY in Alipay's console, or set the private key that belongs to the uploaded one. Check ALIPAY_SIGN_TYPE, and that no proxy adds parameters.",
+	"invalid-app-id":              "Check ALIPAY_APP_ID, and that it belongs to the environment of ALIPAY_GATEWAY_URL (production or sandbox).",
+	"invalid-timestamp":           "Correct the clock of this machine.",
+	"invalid-charset":             "Set ALIPAY_CHARSET to utf-8 or gbk.",
+	"invalid-parameter":           "Report a defect of this service: the gateway did not accept a parameter.",
+	"invalid-method":              adviceWrongMethod,
+	"invalid-format":              "Report a defect of this service: the gateway did not accept the format.",
+	"invalid-signature-type":      "Set ALIPAY_SIGN_TYPE to the sign type of the application in Alipay's console (RSA2 for new ones).",
+	"invalid-encrypt":             adviceEncryptKey,
+	"invalid-encrypt-type":        "Unset ALIPAY_ENCRYPT_KEY: the gateway does not accept this kind of encryption.",
+	"decryption-error-unknown":    adviceEncryptKey,
+	"illegal-json":                "Report a defect of this service: the gateway could not parse the request.",
+	"suspected-attack":            "Find out who sends codes to the callback: the gateway took a request for an attack.",
+	"not-support-app-auth":        "Unset ALIPAY_APP_AUTH_TOKEN: this interface does not accept one.",
+	"forbidden-api":               adviceNoAPI,
+	"app-cert-not-exist":          "Check ALIPAY_APP_CERT_FILE: the gateway does not know this certificate for the app id.",
+	"app-cert-expired":            "Renew the application certificate in Alipay's console and replace ALIPAY_APP_CERT_FILE.",
+	"missing-app-cert-sn":         adviceCertMode,
+	"missing-alipay-root-cert-sn": adviceCertMode,
+	"invalid-alipay-root-cert-sn": "Download alipayRootCert.crt for the same environment from Alipay's console again and replace ALIPAY_ROOT_CERT_FILE.",
 	"not-online-app":              "Put the application online in Alipay's console.",
-	"code-invalid":                "Check that the code reaches the gateway unchanged, and that the app id is the one registered at Koubei.",
-	"missing-signature-config":    "Upload the application's public key, or its certificate, in Alipay's console: none is configured there.",
-	"invalid-auth-relations":      "Let the merchant authorise the application again, or check the app auth token.",
+	"code-invalid":                "Check that the code reaches the gateway unchanged, and that ALIPAY_APP_ID is the one registered at Koubei.",
+	"missing-signature-config":    "Upload the application's public key or certificate in Alipay's console: there is none.",
+	"invalid-auth-relations":      "Let the merchant authorize the application again, or check ALIPAY_APP_AUTH_TOKEN.",
 
 	// 40005
-	"app-call-limited":    "Wait, and ask Alipay for a higher limit if it lasts: the application calls too often.",
-	"method-call-limited": "Wait, and ask Alipay for a higher limit if it lasts: this interface is called too often.",
+	"app-call-limited":    "Wait. If this lasts, ask Alipay for a higher limit: the application calls too often.",
+	"method-call-limited": "Wait. If this lasts, ask Alipay for a higher limit: the interface is called too often.",
 
 	// 40006
 	"insufficient-isv-permissions":  "Add the Koubei interface to the application in Alipay's console and sign its contract: the application may not call it.",
-	"insufficient-user-permissions": "Let the merchant grant the application the permission that it lacks.",
-	"route-no-permissions":          "Add the Koubei interface to the application in Alipay's console: the application may not call it.",
-	"access-forbidden":              "Add the Koubei interface to the application in Alipay's console: the application may not call it.",
-	"self-invoke-forbidden":         "Configure an app auth token: the application may not make this call in its own name.",
+	"insufficient-user-permissions": "Let the merchant grant the application the missing permission.",
+	"route-no-permissions":          adviceNoAPI,
+	"access-forbidden":              adviceNoAPI,
+	"self-invoke-forbidden":         "Set ALIPAY_APP_AUTH_TOKEN: the application may not make this call in its own name.",
 }
 
-// adviceByCode is for a sub_code that isn't in the table above.
+// adviceByCode is for a sub_code that is not in the table above.
 var adviceByCode = map[string]string{
-	"20000": "Wait: the gateway is busy; ask Alipay's support with the trace id if it lasts.",
-	"20001": "Renew the app auth token, or let the merchant authorise again.",
-	"40001": "Report it as a defect of this service, or look for a proxy that changes requests: a parameter is missing.",
-	"40002": "Compare the settings with the application in Alipay's console: the gateway found a parameter wrong.",
-	"40003": "Complete the application's settings in Alipay's console: a condition of the call isn't met.",
-	"40004": "Look the sub_code up in Alipay's documentation: it is none that this interface documents.",
-	"40005": "Wait, and ask Alipay for a higher limit if it lasts: calls are limited.",
+	"20000": adviceWait,
+	"20001": "Renew ALIPAY_APP_AUTH_TOKEN, or let the merchant authorize the application again.",
+	"40001": adviceParameter,
+	"40002": "Compare the settings with the application in Alipay's console: the gateway found a wrong parameter.",
+	"40003": "Complete the application's settings in Alipay's console: a condition of the call is not met.",
+	"40004": "Look the sub_code up in Alipay's documentation: this interface does not document it.",
+	"40005": "Wait. If this lasts, ask Alipay for a higher limit: the number of calls is limited.",
 	"40006": "Add the Koubei interface to the application in Alipay's console: the application lacks a permission.",
 }
 
-// adviceByKind is for an answer without a code that helps, and for none.
+// adviceByKind is for a response without a known code, and for no response.
 var adviceByKind = map[error]string{
-	ErrUnavailable: "Check the gateway's address, and this machine's way to it (DNS, proxy, firewall); wait if both are right.",
-	ErrUntrusted:   "Check that Alipay's public key (not the application's own) or the certificates belong to this app id and environment, and that nothing between here and the gateway changes answers.",
+	ErrUnavailable: "Check ALIPAY_GATEWAY_URL, and this machine's way to it (DNS, proxy, firewall). If both are right, wait.",
+	ErrUntrusted:   "Check that ALIPAY_PUBLIC_KEY (Alipay's key, not the application's) or the certificates belong to this app id and environment, and that nothing between this machine and the gateway changes responses.",
 	ErrRejected:    "Compare the settings with the application in Alipay's console.",
 }
 
-// adviceMalformed is for an answer that the gateway signed and that we can't use.
-const adviceMalformed = "Ask Alipay's support with the trace id: the gateway signed an answer that names no operator as documented."
+const (
+	// adviceMalformed is for a signed response that is not as documented.
+	adviceMalformed = "Contact Alipay's support with the trace id: the gateway signed a response that does not name an operator as documented."
 
-// Advice returns one sentence for whoever runs the service, to stand in the log beside the error. An answer that can't be
-// believed gives no advice of its own.
+	// adviceMissingCert is for a certificate that the client neither has nor could download.
+	adviceMissingCert = "Download Alipay's current certificate (alipayCertPublicKey_RSA2.crt) from Alipay's console into ALIPAY_CERT_FILE and restart the service: responses name another certificate, and downloading that one failed."
+)
+
+// Advice says what an operator should do, for the log line of the error. Advice never follows from an unverified response
+// alone: it then quotes the response and says that it is unverified.
 func (e *Error) Advice() string {
-	bare := bareSubCode(e.SubCode)
-	_, isVerdict := verdicts[bare]
+	_, isVerdict := verdicts[bareSubCode(e.SubCode)]
 	switch {
+	case e.missingCert && e.kind == ErrUnavailable:
+		return "Wait. If this lasts: " + adviceMissingCert
+	case e.missingCert:
+		return adviceMissingCert + e.unverifiedAdvice()
 	case e.kind == ErrUntrusted && e.Signed:
 		return adviceMalformed
 	case e.kind == ErrUntrusted, isVerdict && !e.Signed && e.kind == ErrRejected:
-		return adviceByKind[ErrUntrusted]
+		return adviceByKind[ErrUntrusted] + e.unverifiedAdvice()
 	}
-	if a, ok := adviceBySubCode[bare]; ok {
-		return a
-	}
-	if a, ok := adviceByCode[e.Code]; ok {
+	if a := e.adviceForCode(); a != "" {
 		return a
 	}
 	return adviceByKind[e.kind]
+}
+
+// adviceForCode returns the advice for the sub_code or the code, empty if both are unknown.
+func (e *Error) adviceForCode() string {
+	if a, ok := adviceBySubCode[bareSubCode(e.SubCode)]; ok {
+		return a
+	}
+	return adviceByCode[e.Code]
+}
+
+// unverifiedAdvice says what an unverified response complains about, empty if that is unknown.
+func (e *Error) unverifiedAdvice() string {
+	if e.Code == "" && e.SubCode == "" {
+		return ""
+	}
+	text := ` The response, which is unverified, says "` + e.claim() + `".`
+	_, isVerdict := verdicts[bareSubCode(e.SubCode)] // on a code, so it says nothing about the settings
+	if a := e.adviceForCode(); a != "" && !isVerdict {
+		text += " If the gateway sent it: " + a
+	}
+	return text
 }

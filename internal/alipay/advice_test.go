@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// knownSubCodes are those of the platform's error tables, by the code that carries them: each needs its sentence.
+// knownSubCodes are the sub_codes in the platform's error tables, by their code. Each needs its own advice.
 var knownSubCodes = []struct{ code, subCodes string }{
 	{"20000", "isp.unknow-error aop.unknow-error isp.service-not-available aop.unsupport-operation"},
 	{"20001", `aop.invalid-auth-token aop.auth-token-time-out aop.invalid-app-auth-token aop.app-auth-token-time-out
@@ -25,23 +25,24 @@ var knownSubCodes = []struct{ code, subCodes string }{
 		isv.self-invoke-forbidden`},
 }
 
-func TestEveryKnownSubCodeHasItsAdvice(t *testing.T) {
+func TestEveryKnownSubCodeHasAdvice(t *testing.T) {
+	t.Parallel()
 	known := map[string]bool{}
 	for _, row := range knownSubCodes {
 		for _, subCode := range strings.Fields(row.subCodes) {
 			known[bareSubCode(subCode)] = true
 			e := failure(message{code: "x", subCode: subCode}, true)
-			if a := e.Advice(); a == adviceByKind[e.kind] || !isSentence(a) {
+			if a := e.Advice(); a == adviceByKind[e.kind] || !isProse(a) {
 				t.Errorf("%s: got %q", subCode, a)
 			}
 		}
-		if a := failure(message{code: row.code, subCode: "something-new"}, true).Advice(); a != adviceByCode[row.code] || !isSentence(a) {
+		if a := failure(message{code: row.code, subCode: "something-new"}, true).Advice(); a != adviceByCode[row.code] || !isProse(a) {
 			t.Errorf("%s: got %q", row.code, a)
 		}
 	}
 	for bare := range adviceBySubCode {
 		if !known[bare] {
-			t.Errorf("%s has advice, and is in no table of the platform's here", bare)
+			t.Errorf("%s has advice, but is not in knownSubCodes", bare)
 		}
 	}
 	if len(adviceByCode) != len(knownSubCodes) {
@@ -49,28 +50,52 @@ func TestEveryKnownSubCodeHasItsAdvice(t *testing.T) {
 	}
 }
 
-func isSentence(s string) bool {
-	return len(s) > 20 && strings.HasSuffix(s, ".") && strings.Count(s, ". ") == 0
+// isProse reports whether s consists of sentences.
+func isProse(s string) bool {
+	return len(s) > 20 && strings.ToUpper(s[:1]) == s[:1] && strings.HasSuffix(s, ".")
 }
 
-func TestAdviceOfAnswersThatCantBeBelieved(t *testing.T) {
-	unsigned := failure(message{code: "40004", subCode: "AUTH_CODE_EXPIRES"}, false)
-	if got := unsigned.Advice(); got != adviceByKind[ErrUntrusted] {
-		t.Errorf("unsigned verdict: got %q", got)
+// Each row says which texts the advice consists of, in their order.
+func TestAdviceForUntrustedResponses(t *testing.T) {
+	t.Parallel()
+	withDetails := func(e *Error, code, subCode string) *Error {
+		e.Code, e.SubCode = code, subCode
+		return e
 	}
-	appID := failure(message{code: "40002", subCode: "isv.invalid-app-id"}, false)
-	if got := appID.Advice(); got != adviceBySubCode["invalid-app-id"] {
-		t.Errorf("unsigned, as it must be: got %q", got)
+	missingCert := func(e *Error) *Error {
+		e.missingCert = true
+		return e
 	}
-	if got := malformed(message{code: "10000"}, "x").Advice(); got != adviceMalformed {
-		t.Errorf("malformed: got %q", got)
-	}
-	if got := unavailable(OutcomeLost, "x").Advice(); got != adviceByKind[ErrUnavailable] {
-		t.Errorf("lost: got %q", got)
+	for name, tt := range map[string]struct {
+		err  *Error
+		want []string
+	}{
+		"unsigned verdict":          {failure(message{code: "40004", subCode: "AUTH_CODE_EXPIRES"}, false), []string{adviceByKind[ErrUntrusted], "unverified", "AUTH_CODE_EXPIRES"}},
+		"unsigned, as documented":   {failure(message{code: "40002", subCode: "isv.invalid-app-id"}, false), []string{adviceBySubCode["invalid-app-id"]}},
+		"untrusted":                 {untrusted("x"), []string{adviceByKind[ErrUntrusted]}},
+		"untrusted with a sub_code": {withDetails(untrusted("x"), "40002", "isv.invalid-app-id"), []string{adviceByKind[ErrUntrusted], "unverified", "isv.invalid-app-id", adviceBySubCode["invalid-app-id"]}},
+		"untrusted, unknown":        {withDetails(untrusted("x"), "1", "new"), []string{adviceByKind[ErrUntrusted], "unverified", "1 new"}},
+		"signed, but malformed":     {malformed(message{code: "10000"}, "x"), []string{adviceMalformed}},
+		"lost":                      {unavailable(OutcomeLost, "x"), []string{adviceByKind[ErrUnavailable]}},
+		"certificate refused":       {missingCert(untrusted("x")), []string{adviceMissingCert}},
+		"certificate not reachable": {missingCert(unavailable(OutcomeLost, "x")), []string{"Wait", adviceMissingCert}},
+	} {
+		rest := tt.err.Advice()
+		for _, part := range tt.want {
+			_, after, ok := strings.Cut(rest, part)
+			if !ok {
+				t.Errorf("%s: got %q, want %q in it", name, tt.err.Advice(), part)
+			}
+			rest = after
+		}
+		if strings.TrimLeft(rest, `".`) != "" {
+			t.Errorf("%s: got %q, with %q too much", name, tt.err.Advice(), rest)
+		}
 	}
 }
 
-func TestOutcomesAreOne(t *testing.T) {
+func TestOutcomesAreDistinct(t *testing.T) {
+	t.Parallel()
 	seen := map[Outcome]bool{}
 	for _, o := range Outcomes() {
 		if seen[o] {
@@ -83,6 +108,6 @@ func TestOutcomesAreOne(t *testing.T) {
 		t.Fatal(err)
 	}
 	if n := strings.Count(string(source), "Outcome = \""); n != len(seen) {
-		t.Errorf("got %d outcomes listed of %d", len(seen), n)
+		t.Errorf("got %d outcomes, want %d", len(seen), n)
 	}
 }

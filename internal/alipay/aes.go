@@ -8,18 +8,8 @@ import (
 	"errors"
 )
 
-// ParseEncryptKey reads the AES key for content encryption as the console shows it: base64 of 16 bytes. The error never
-// quotes the text.
-func ParseEncryptKey(text string) ([]byte, error) {
-	key, err := base64.StdEncoding.DecodeString(stripSpace(text))
-	if err != nil || len(key) != aes.BlockSize {
-		return nil, errors.New("the encryption key is not base64 of 16 bytes: copy the AES key of the application's settings in Alipay's console")
-	}
-	return key, nil
-}
-
-// zeroIV is what the protocol uses for every message: AES-128-CBC, PKCS #7. It gives no integrity, so nothing is decrypted
-// before its signature was verified.
+// zeroIV is the initialization vector that the protocol uses for every message: AES-128-CBC with PKCS #7 padding. This
+// gives no integrity, so the service decrypts nothing before it has verified the signature.
 var zeroIV [aes.BlockSize]byte
 
 func encrypt(block cipher.Block, plain []byte) string {
@@ -29,16 +19,16 @@ func encrypt(block cipher.Block, plain []byte) string {
 	return base64.StdEncoding.EncodeToString(padded)
 }
 
-// decrypt fails where text is no base64 of whole blocks, or where the padding is wrong.
+// decrypt fails if text is not base64 of whole blocks, or if the padding is wrong.
 func decrypt(block cipher.Block, text string) ([]byte, error) {
 	b, err := base64.StdEncoding.DecodeString(text)
 	if err != nil || len(b) == 0 || len(b)%aes.BlockSize != 0 {
-		return nil, errors.New("encrypted text that is no base64 of whole blocks")
+		return nil, errors.New("the encrypted text is not base64 of whole blocks")
 	}
 	cipher.NewCBCDecrypter(block, zeroIV[:]).CryptBlocks(b, b)
 	pad := int(b[len(b)-1])
 	if pad == 0 || pad > aes.BlockSize || !bytes.Equal(b[len(b)-pad:], bytes.Repeat([]byte{byte(pad)}, pad)) {
-		return nil, errors.New("encrypted text with wrong padding: is it the application's AES key?")
+		return nil, errors.New("the encrypted text has wrong padding, so it may belong to another AES key")
 	}
 	return b[:len(b)-pad], nil
 }
@@ -46,11 +36,11 @@ func decrypt(block cipher.Block, text string) ([]byte, error) {
 // decryptNode returns the plain bytes of a node that is a JSON string.
 func (c *Client) decryptNode(node []byte) ([]byte, error) {
 	if c.block == nil {
-		return nil, errors.New("an encrypted answer although encryption was not asked for")
+		return nil, errors.New("the response is encrypted, although the request was not")
 	}
 	text, err := stringValue(node)
 	if err != nil {
-		return nil, errors.New("an encrypted answer that is no string")
+		return nil, errors.New("the encrypted response is not a string")
 	}
 	return decrypt(c.block, text)
 }

@@ -5,26 +5,26 @@ import (
 	"time"
 )
 
-// Outcome is how one attempt ended: a label for metrics, out of the closed list that Outcomes returns.
+// Outcome says how one attempt ended. It is a label for metrics; Outcomes returns the closed list.
 type Outcome string
 
-// The outcomes. Busy, timeout, lost and not_gateway are the ways to be ErrUnavailable; the others are kinds.
+// The outcomes. Busy, timeout, lost, not_gateway and canceled are ErrUnavailable; each of the others is a kind of its own.
 const (
 	OutcomeSuccess          Outcome = "success"
 	OutcomeInvalidParameter Outcome = "invalid_parameter"
 	OutcomeCodeNotExist     Outcome = "code_not_exist"
 	OutcomeCodeExpired      Outcome = "code_expired"
 	OutcomeAccessNotAllowed Outcome = "access_not_allowed"
-	OutcomeBusy             Outcome = "busy"        // the gateway said so
-	OutcomeTimeout          Outcome = "timeout"     // no whole answer in time
+	OutcomeBusy             Outcome = "busy"        // the gateway said that it is busy
+	OutcomeTimeout          Outcome = "timeout"     // no whole response in time
 	OutcomeLost             Outcome = "lost"        // no connection, or it broke
-	OutcomeNotGateway       Outcome = "not_gateway" // an answer, but not one of the gateway's: a status, HTML, not JSON
-	OutcomeCancelled        Outcome = "cancelled"   // the caller went away
+	OutcomeNotGateway       Outcome = "not_gateway" // a response that is not the gateway's: a status other than 200, HTML, not JSON
+	OutcomeCancelled        Outcome = "cancelled"   // the caller canceled
 	OutcomeUntrusted        Outcome = "untrusted"
 	OutcomeRejected         Outcome = "rejected"
 )
 
-// Outcomes returns every outcome there is.
+// Outcomes returns all outcomes.
 func Outcomes() []Outcome {
 	return []Outcome{
 		OutcomeSuccess, OutcomeInvalidParameter, OutcomeCodeNotExist, OutcomeCodeExpired, OutcomeAccessNotAllowed,
@@ -32,12 +32,12 @@ func Outcomes() []Outcome {
 	}
 }
 
-// Attempt is one call to the gateway, as reported to Config.OnAttempt.
+// Attempt is one request to the gateway, as reported to Config.OnAttempt.
 type Attempt struct {
 	Outcome  Outcome
 	Duration time.Duration
 	TraceID  string
-	Retry    bool  // not the exchange's first
+	Retry    bool  // not the first attempt of the exchange
 	Err      error // nil on success
 }
 

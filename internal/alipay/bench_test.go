@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// BenchmarkExchange is one exchange without a network, to be held against BenchmarkSignVerify.
+// BenchmarkExchange measures one exchange without a network, for comparison with BenchmarkSignVerify.
 func BenchmarkExchange(b *testing.B) {
 	exchange := exchanging(b)
 	b.ReportAllocs()
@@ -28,9 +28,8 @@ func exchanging(b *testing.B) func() {
 	}
 }
 
-// BenchmarkExchangeOverSignVerify holds the two against each other, turn by turn in one run and by the CPU time of the
-// process, so that neither a busy machine nor its clock favours one of them. It fails where an exchange costs more than
-// maxOverBare times what it can't do without.
+// BenchmarkExchangeOverSignVerify compares the two by the CPU time of the process, in turns within one run, so that a busy
+// machine does not favor one of them. It fails if an exchange costs more than maxOverBare times its bare signatures.
 func BenchmarkExchangeOverSignVerify(b *testing.B) {
 	const maxOverBare, turn = 1.15, 8
 	exchange, bare := exchanging(b), signingAndVerifying(b)
@@ -45,13 +44,13 @@ func BenchmarkExchangeOverSignVerify(b *testing.B) {
 	b.ReportMetric(ratio, "x-bare")
 	b.ReportMetric(float64(exchanges.Nanoseconds())/float64(b.N*turn), "cpu-ns/exchange")
 	b.ReportMetric(float64(bares.Nanoseconds())/float64(b.N*turn), "cpu-ns/bare")
-	b.ReportMetric(0, "ns/op") // of both together: tells nothing
+	b.ReportMetric(0, "ns/op") // of both together, which is meaningless
 	if enough := 500; b.N*turn >= enough && ratio > maxOverBare {
 		b.Errorf("an exchange takes %.3f times the CPU of its bare signatures, want at most %.2f", ratio, maxOverBare)
 	}
 }
 
-// cpuOf returns what f cost this process, its garbage included.
+// cpuOf returns the CPU time that f takes, including its garbage collection.
 func cpuOf(b *testing.B, f func()) time.Duration {
 	before := cpu(b)
 	f()
@@ -92,13 +91,13 @@ func signingAndVerifying(b *testing.B) func() {
 	}
 }
 
-// BenchmarkRead is the reading of an answer alone, verification included.
+// BenchmarkRead is the reading of one response, including its verification.
 func BenchmarkRead(b *testing.B) {
 	c := newTestClient(b, testConfig(b))
 	body := []byte(signedBy(b, privateKey(b, "keys/alipay_private_pkcs8.pem"), successNode))
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := c.read(b.Context(), answer{status: 200, contentType: "text/html;charset=utf-8", body: body}); err != nil {
+		if _, err := c.read(b.Context(), response{status: 200, contentType: "text/html;charset=utf-8", body: body}); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -6,41 +6,39 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"time"
 )
 
-// parseChain reads a PEM file of certificates, all of which must be readable.
-func parseChain(file []byte) ([]*x509.Certificate, error) {
-	ders, err := pemBlocks(file)
-	if err != nil {
-		return nil, err
-	}
-	var certs []*x509.Certificate
-	for _, der := range ders {
-		cert, err := x509.ParseCertificate(der)
-		if err != nil {
-			return nil, errors.New("a certificate in the file can't be read")
+var errNoLeaf = errors.New("it holds only certificates of authorities")
+
+// leafOf returns the certificate that the others lead to: the only one that issued none of the others. Self-signed roots
+// may stand beside it. It fails if more than one certificate fits.
+func leafOf(certs []*x509.Certificate) (*x509.Certificate, error) {
+	var leaves []*x509.Certificate
+	for _, cert := range certs {
+		isIssuer := slices.ContainsFunc(certs, func(other *x509.Certificate) bool { return other != cert && issued(cert, other) })
+		if !isIssuer {
+			leaves = append(leaves, cert)
 		}
-		certs = append(certs, cert)
 	}
-	return certs, nil
+	if len(leaves) > 1 {
+		leaves = slices.DeleteFunc(leaves, func(cert *x509.Certificate) bool { return bytes.Equal(cert.RawIssuer, cert.RawSubject) })
+	}
+	switch len(leaves) {
+	case 0:
+		return nil, errNoLeaf
+	case 1:
+		return leaves[0], nil
+	}
+	return nil, fmt.Errorf("it holds %d certificates that issued none of the others, and which of them is meant cannot be told", len(leaves))
 }
 
-// leafOf returns the first certificate that issued none of the others; the order in the file tells nothing.
-func leafOf(certs []*x509.Certificate) *x509.Certificate {
-	i := slices.IndexFunc(certs, func(cert *x509.Certificate) bool {
-		return !slices.ContainsFunc(certs, func(other *x509.Certificate) bool { return other != cert && issued(cert, other) })
-	})
-	return certs[max(i, 0)]
-}
-
-// chainTo returns leaf and, where one stands between them, the intermediate out of certs that leads to one of roots.
+// chainTo returns leaf and, if one stands between them, the intermediate from certs that leads to one of roots.
 //
-// It checks names and signatures, and no CA flags: the sandbox's intermediate has none, so crypto/x509's Verify refuses
-// the real thing. Without flags any certificate could issue others, an ISV's own application certificate too; that is
-// why there is at most one intermediate, issued by a root itself, which no application certificate is. A root's own
-// signature is not looked at (one is SHA-1): roots are trusted because they were configured. Source: the official Java
-// SDK, AntCertificationUtil.isTrusted.
+// It checks names and signatures, but no CA flags: the intermediate of the sandbox has none, so crypto/x509's Verify
+// refuses it. Without flags any certificate could issue others, also the application certificate of an ISV. Therefore it
+// allows at most one intermediate, which a root itself must have issued; no application certificate is issued by a root.
+// It does not check a root's own signature (one is SHA-1): roots are trusted because they are configured. Source: the
+// official Java SDK, AntCertificationUtil.isTrusted.
 func chainTo(leaf *x509.Certificate, certs, roots []*x509.Certificate) ([]*x509.Certificate, error) {
 	if rooted(leaf, roots) {
 		return []*x509.Certificate{leaf}, nil
@@ -50,7 +48,7 @@ func chainTo(leaf *x509.Certificate, certs, roots []*x509.Certificate) ([]*x509.
 			return []*x509.Certificate{leaf, middle}, nil
 		}
 	}
-	return nil, errors.New("it does not lead to a root of the root file")
+	return nil, errors.New("the certificate does not lead to a configured root")
 }
 
 func rooted(cert *x509.Certificate, roots []*x509.Certificate) bool {
@@ -61,14 +59,4 @@ func rooted(cert *x509.Certificate, roots []*x509.Certificate) bool {
 func issued(parent, child *x509.Certificate) bool {
 	return bytes.Equal(parent.RawSubject, child.RawIssuer) &&
 		parent.CheckSignature(child.SignatureAlgorithm, child.RawTBSCertificate, child.Signature) == nil
-}
-
-// checkDates fails unless every certificate of chain is valid at now.
-func checkDates(chain []*x509.Certificate, now time.Time) error {
-	for _, cert := range chain {
-		if now.Before(cert.NotBefore) || now.After(cert.NotAfter) {
-			return fmt.Errorf("a certificate that is valid from %s to %s only", date(cert.NotBefore), date(cert.NotAfter))
-		}
-	}
-	return nil
 }

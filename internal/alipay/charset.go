@@ -2,6 +2,7 @@ package alipay
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"mime"
 	"strings"
@@ -11,10 +12,10 @@ import (
 	"golang.org/x/text/encoding/simplifiedchinese"
 )
 
-// Charset is how text travels. Its spelling is sent, and signed, as it is; case doesn't matter.
+// Charset names the encoding of requests and responses. It is sent and signed as spelled; case does not matter.
 type Charset string
 
-// The charsets that the documentation lists. The gateway is known to take only the first two.
+// The documented charsets. The gateway is known to accept only the first two.
 const (
 	UTF8    Charset = "utf-8"
 	GBK     Charset = "gbk"
@@ -33,38 +34,38 @@ func (cs Charset) known() bool {
 
 func (cs Charset) isUTF8() bool { return strings.EqualFold(string(cs), string(UTF8)) }
 
-// encode returns s in the charset. It fails where s is no UTF-8 or has characters that the charset lacks.
+// encode returns s in the charset. It fails if s is not UTF-8 or has a character that the charset lacks.
 func (cs Charset) encode(s string) ([]byte, error) {
 	if !utf8.ValidString(s) {
-		return nil, fmt.Errorf("text is not UTF-8")
+		return nil, errors.New("the text is not UTF-8")
 	}
 	if cs.isUTF8() {
 		return []byte(s), nil
 	}
-	var enc encoding.Encoding = simplifiedchinese.GBK // of which GB2312 is a part
+	var enc encoding.Encoding = simplifiedchinese.GBK // a superset of GB2312
 	if strings.EqualFold(string(cs), string(GB18030)) {
 		enc = simplifiedchinese.GB18030
 	}
 	b, err := enc.NewEncoder().Bytes([]byte(s))
 	if err != nil {
-		return nil, fmt.Errorf("text has a character that %s lacks", cs)
+		return nil, fmt.Errorf("the text has a character that %s lacks", cs)
 	}
 	return b, nil
 }
 
-// decoded is a text as received and as UTF-8, with a way from one to the other. Signatures cover raw; JSON can be
-// scanned only in text, because a second byte in GBK may look like a backslash or a brace.
+// decoded is a text as received and in UTF-8, with a mapping between both. Signatures cover raw. JSON must be scanned in
+// text, because the second byte of a GBK character may look like a backslash or a brace.
 type decoded struct {
 	raw  []byte
-	text []byte // the same slice as raw where that is UTF-8
+	text []byte // the same slice as raw if that is UTF-8
 	gb   bool
 }
 
-// decode reads raw strictly: in the charset that contentType declares, or else the one asked for; then as UTF-8; then
-// as GBK, because the gateway has been seen to answer in GBK whatever was asked and declared (smartwalle/alipay#257).
-// The declared charset goes first: some GBK texts happen to be valid UTF-8.
-func decode(raw []byte, contentType string, asked Charset) (decoded, error) {
-	first := asked
+// decode decodes raw strictly, first in the charset that contentType declares, or in the requested one if it declares none;
+// then as UTF-8; then as GBK, because the gateway has been seen to respond in GBK whatever was requested and declared
+// (smartwalle/alipay#257). The declared charset comes first because some GBK texts happen to be valid UTF-8.
+func decode(raw []byte, contentType string, requested Charset) (decoded, error) {
+	first := requested
 	if _, params, err := mime.ParseMediaType(contentType); err == nil && Charset(params["charset"]).known() {
 		first = Charset(params["charset"])
 	}
@@ -85,8 +86,8 @@ func decode(raw []byte, contentType string, asked Charset) (decoded, error) {
 	return decoded{}, unavailable(OutcomeNotGateway, "the body is not JSON")
 }
 
-// decodeGB reads raw as GB18030, which holds GBK, which holds GB2312. The decoder takes some bytes that are no
-// characters, hence the look of our own; and it replaces what it can't read by U+FFFD, so a text with that in it is refused.
+// decodeGB decodes raw as GB18030, a superset of GBK and GB2312. The decoder accepts some bytes that are no characters, so
+// sizeGB checks them first. It replaces what it cannot decode by U+FFFD, so a text that holds U+FFFD is refused.
 func decodeGB(raw []byte) (decoded, bool) {
 	for i := 0; i < len(raw); {
 		n := sizeGB(raw[i:])
@@ -102,7 +103,7 @@ func decodeGB(raw []byte) (decoded, bool) {
 	return decoded{raw: raw, text: text, gb: true}, true
 }
 
-// slice returns the part of d that s, a range of d.text, covers.
+// slice returns the part of d in s, which is a range of d.text.
 func (d decoded) slice(s span) decoded {
 	text := d.text[s.start:s.end]
 	if !d.gb {
@@ -125,7 +126,7 @@ func (d decoded) withoutSlashEscapes() (decoded, bool) {
 	return decoded{raw: unescapeGB(d.raw), text: text, gb: true}, true
 }
 
-// skipGB returns the place n characters after i in raw, which is valid GB18030.
+// skipGB returns the index n characters after i in raw, which must be valid GB18030.
 func skipGB(raw []byte, i, n int) int {
 	for ; n > 0; n-- {
 		i += sizeGB(raw[i:])
@@ -133,7 +134,7 @@ func skipGB(raw []byte, i, n int) int {
 	return i
 }
 
-// sizeGB returns the length in bytes of the GB18030 character that b begins with, or 0 where there is none.
+// sizeGB returns the length in bytes of the first GB18030 character of b, or 0 if b does not begin with one.
 func sizeGB(b []byte) int {
 	switch {
 	case b[0] <= 0x80: // 0x80 is the euro sign of code page 936
@@ -150,7 +151,7 @@ func sizeGB(b []byte) int {
 
 func digit(c byte) bool { return c >= '0' && c <= '9' }
 
-// unescapeGB replaces \/ by / where the backslash is a character and not half of one.
+// unescapeGB replaces \/ by / if the backslash is a character of its own and not half of one.
 func unescapeGB(raw []byte) []byte {
 	out := make([]byte, 0, len(raw))
 	for len(raw) > 0 {

@@ -6,6 +6,7 @@ import (
 )
 
 func TestEncode(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		charset Charset
 		text    string
@@ -29,6 +30,7 @@ func TestEncode(t *testing.T) {
 }
 
 func TestDecode(t *testing.T) {
+	t.Parallel()
 	const html = "text/html;charset="
 	for _, tt := range []struct {
 		name, contentType string
@@ -56,6 +58,7 @@ func TestDecode(t *testing.T) {
 
 // An escaped slash after a character that ends in the byte of a backslash; one escaped backslash before a slash.
 func TestSlashesInGBK(t *testing.T) {
+	t.Parallel()
 	d, ok := decodeGB([]byte("\xd5\\/\\/\xd5\\\\/"))
 	if !ok {
 		t.Fatal("not decoded")

@@ -15,15 +15,15 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"koubei-landing/internal/operator"
+	"koubei-landing/internal/setting"
 )
 
 const (
 	maxAttempts  = 5
-	firstBackoff = 200 * time.Millisecond // doubled for every further one
-	maxCode      = 32                     // characters of a code, by the documentation
+	firstBackoff = 200 * time.Millisecond // doubled after every attempt
 )
 
-// Client asks the gateway. It is safe for concurrent use.
+// Client calls the gateway. It is safe for concurrent use.
 type Client struct {
 	appID          string
 	gateway        *url.URL
@@ -39,35 +39,35 @@ type Client struct {
 	onAttempt      func(Attempt)
 	tracer         trace.Tracer
 	transport      http.RoundTripper
-	warnings       []string
+	warnings       []setting.Problem
 }
 
-// Warnings returns what New noticed that is no reason to refuse: one sentence each, with its cure.
-func (c *Client) Warnings() []string { return c.warnings }
+// Warnings returns what New accepted but an operator should know.
+func (c *Client) Warnings() []setting.Problem { return c.warnings }
 
-// Exchange asks who stands behind code. It makes one attempt after another, and fails with an *Error of one of the kinds.
-// Only ErrUnavailable is tried again, and only while there is time for a useful attempt within Config.Timeout and ctx.
+// Exchange returns the grant behind code. It makes one attempt after another, and fails with an *Error of one of the kinds.
+// It retries only after ErrUnavailable, and only while Config.Timeout and ctx leave time for a useful attempt.
 func (c *Client) Exchange(ctx context.Context, code string) (operator.Grant, error) {
-	if code == "" || len(code) > maxCode || !visibleASCII(code) {
-		return operator.Grant{}, rejected("the code is empty, longer than %d characters, or not visible ASCII; nothing was sent", maxCode)
+	if !operator.IsCode(code) {
+		return operator.Grant{}, rejected("the code is empty, too long, or not visible ASCII, so it was not sent")
 	}
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
-	q := newQuestion(queryMethod, bizContent{AuthType: "pay_member", Code: code})
+	query := newCall(queryMethod, bizContent{AuthType: operator.AuthType, Code: code})
 	hide := newSecrets(code, c.appAuthToken)
 
 	var grant operator.Grant
-	err := c.persist(ctx, func(retry bool) error {
+	err := c.withRetries(ctx, func(retry bool) error {
 		var err error
-		grant, err = c.attempt(ctx, q, hide, retry)
+		grant, err = c.attempt(ctx, query, hide, retry)
 		return err
 	})
 	return grant, err
 }
 
-// persist calls try until it succeeds, fails for good, or no time is left for another attempt. This is the only place
-// that tries again.
-func (c *Client) persist(ctx context.Context, try func(retry bool) error) error {
+// withRetries calls try until it succeeds, fails for good, or no time is left for another attempt. All retries of this
+// package are here.
+func (c *Client) withRetries(ctx context.Context, try func(retry bool) error) error {
 	if !c.fits(ctx, 0) {
 		e := unavailable(OutcomeTimeout, "no time left for an attempt")
 		e.cause = ctx.Err()
@@ -86,7 +86,7 @@ func retryable(err error) bool {
 	return ok && e.kind == ErrUnavailable && !e.final
 }
 
-// pause waits before the attempt after the nth. It reports false, at once, when that attempt would not fit.
+// pause waits before the attempt after the nth. It returns false at once when that attempt would not fit.
 func (c *Client) pause(ctx context.Context, n int) bool {
 	wait := backoff(n)
 	if !c.fits(ctx, wait) {
@@ -102,14 +102,14 @@ func (c *Client) pause(ctx context.Context, n int) bool {
 	}
 }
 
-// backoff returns how long to wait after the nth attempt: three to five quarters of a doubling time, so that replicas
-// that failed together don't return together.
+// backoff returns how long to wait after the nth attempt: 75 % to 125 % of a doubling time. The jitter spreads replicas
+// that failed at the same time.
 func backoff(n int) time.Duration {
 	d := firstBackoff << (n - 1)
 	return d*3/4 + rand.N(d/2)
 }
 
-// fits reports whether, after wait, at least half of an attempt's time is left.
+// fits reports whether, after wait, at least half of an attempt's timeout is left.
 func (c *Client) fits(ctx context.Context, wait time.Duration) bool {
 	if ctx.Err() != nil {
 		return false
@@ -118,46 +118,46 @@ func (c *Client) fits(ctx context.Context, wait time.Duration) bool {
 	return !ok || time.Until(deadline)-wait >= c.attemptTimeout/2
 }
 
-// attempt asks once and reports it.
-func (c *Client) attempt(ctx context.Context, q question, hide secrets, retry bool) (operator.Grant, error) {
+// attempt sends one request, reads the response and reports the attempt.
+func (c *Client) attempt(ctx context.Context, query call, hide secrets, retry bool) (operator.Grant, error) {
 	ctx, span := c.tracer.Start(ctx, queryMethod, trace.WithSpanKind(trace.SpanKindClient))
 	defer span.End()
 	began, sent := time.Now(), c.now()
-	a, err := c.ask(ctx, q, sent)
+	r, err := c.sendWithTimeout(ctx, query, sent)
 	var grant operator.Grant
 	if err == nil {
-		// Within the whole budget: a certificate that is still to be fetched must not cost the answer.
-		grant, err = c.read(ctx, a)
+		// The timeout of the attempt is over: downloading a certificate must not lose the response.
+		grant, err = c.read(ctx, r)
 	}
 	if err == nil {
 		grant.AppID, grant.ExchangedAt = c.appID, sent
 	} else {
-		err = finish(err, a, hide)
+		err = finish(err, r, hide)
 	}
 	if span.IsRecording() {
-		span.SetAttributes(attribute.String("alipay.outcome", string(outcomeOf(err))), attribute.String("alipay.trace_id", hide.strip(a.traceID)),
+		span.SetAttributes(attribute.String("alipay.outcome", string(outcomeOf(err))), attribute.String("alipay.trace_id", hide.strip(r.traceID)),
 			attribute.Bool("alipay.retry", retry))
 		if err != nil {
 			span.SetStatus(codes.Error, string(outcomeOf(err)))
 		}
 	}
 	if c.onAttempt != nil {
-		c.onAttempt(Attempt{Outcome: outcomeOf(err), Duration: time.Since(began), TraceID: hide.strip(a.traceID), Retry: retry, Err: err})
+		c.onAttempt(Attempt{Outcome: outcomeOf(err), Duration: time.Since(began), TraceID: hide.strip(r.traceID), Retry: retry, Err: err})
 	}
 	return grant, err
 }
 
-// ask sends q with the time-out of one attempt.
-func (c *Client) ask(ctx context.Context, q question, at time.Time) (answer, error) {
+// sendWithTimeout sends a call with the timeout of one attempt.
+func (c *Client) sendWithTimeout(ctx context.Context, q call, at time.Time) (response, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.attemptTimeout)
 	defer cancel()
 	return c.send(ctx, q, at)
 }
 
-// finish makes err fit to be shown.
-func finish(err error, a answer, hide secrets) *Error {
+// finish adds the trace id to err and removes secrets from its texts.
+func finish(err error, r response, hide secrets) *Error {
 	e := asError(err)
-	e.TraceID = a.traceID
+	e.TraceID = r.traceID
 	hide.clean(e)
 	return e
 }

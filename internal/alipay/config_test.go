@@ -2,14 +2,19 @@ package alipay
 
 import (
 	"crypto/rsa"
+	"errors"
 	"math/big"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"koubei-landing/internal/setting"
 )
 
 func TestNewRefuses(t *testing.T) {
+	t.Parallel()
 	address := func(s string) *url.URL {
 		u, err := url.Parse(s)
 		if err != nil {
@@ -20,63 +25,68 @@ func TestNewRefuses(t *testing.T) {
 	tests := []struct {
 		name   string
 		change func(*Config)
-		want   []string
+		want   [][]string // the settings of each problem
 	}{
-		{"no app id", func(c *Config) { c.AppID = "" }, []string{"app id"}},
-		{"app id with a line feed", func(c *Config) { c.AppID = "2021\n" }, []string{"app id"}},
-		{"no gateway", func(c *Config) { c.GatewayURL = nil }, []string{"https:// URL"}},
-		{"no scheme", func(c *Config) { c.GatewayURL = address("openapi.alipay.com/gateway.do") }, []string{"https:// URL"}},
-		{"plain HTTP", func(c *Config) { c.GatewayURL = address("http://gateway.example") }, []string{"use https://"}},
-		{"plain HTTP that looks local", func(c *Config) { c.GatewayURL = address("http://localhost.example") }, []string{"use https://"}},
-		{"query in the address", func(c *Config) { c.GatewayURL = address("https://gateway.example?a=b") }, []string{"no user, query"}},
-		{"user in the address", func(c *Config) { c.GatewayURL = address("https://u:secret@gateway.example") }, []string{"no user, query"}},
-		{"no private key", func(c *Config) { c.PrivateKey = nil }, []string{"private key is missing"}},
+		{"no app id", func(c *Config) { c.AppID = "" }, [][]string{{appIDSetting}}},
+		{"app id with a line feed", func(c *Config) { c.AppID = "2021\n" }, [][]string{{appIDSetting}}},
+		{"no gateway", func(c *Config) { c.GatewayURL = nil }, [][]string{{gatewaySetting}}},
+		{"no scheme", func(c *Config) { c.GatewayURL = address("openapi.alipay.com/gateway.do") }, [][]string{{gatewaySetting}}},
+		{"plain HTTP", func(c *Config) { c.GatewayURL = address("http://gateway.example") }, [][]string{{gatewaySetting, allowHTTPSetting}}},
+		{"plain HTTP that looks local", func(c *Config) { c.GatewayURL = address("http://localhost.example") }, [][]string{{gatewaySetting, allowHTTPSetting}}},
+		{"query in the address", func(c *Config) { c.GatewayURL = address("https://gateway.example?a=b") }, [][]string{{gatewaySetting}}},
+		{"user in the address", func(c *Config) { c.GatewayURL = address("https://u:secret@gateway.example") }, [][]string{{gatewaySetting}}},
+		{"no private key", func(c *Config) { c.PrivateKey = nil }, [][]string{{privateKeySetting}}},
 		{"damaged private key", func(c *Config) {
 			damaged := *c.PrivateKey
 			damaged.D = new(big.Int).Add(damaged.D, big.NewInt(2))
 			damaged.Precomputed = rsa.PrecomputedValues{}
 			c.PrivateKey = &damaged
-		}, []string{"damaged"}},
-		{"no public key", func(c *Config) { c.PublicKey = nil }, []string{"neither"}},
-		{"own public key", func(c *Config) { c.PublicKey = &c.PrivateKey.PublicKey }, []string{"own public key"}},
-		{"empty public key", func(c *Config) { c.PublicKey = &rsa.PublicKey{} }, []string{"too short"}},
-		{"both modes", func(c *Config) { c.Certificates = vectorCertificates(t, "certs/alipay_cert_chain.crt") }, []string{"both"}},
-		{"empty certificates", func(c *Config) { c.PublicKey, c.Certificates = nil, &Certificates{} }, []string{"ParseCertificates"}},
+		}, [][]string{{privateKeySetting}}},
+		{"no public key", func(c *Config) { c.PublicKey = nil }, [][]string{{publicKeySetting, appCertSetting, alipayCertSetting, rootCertSetting}}},
+		{"own public key", func(c *Config) { c.PublicKey = &c.PrivateKey.PublicKey }, [][]string{{publicKeySetting}}},
+		{"empty public key", func(c *Config) { c.PublicKey = &rsa.PublicKey{} }, [][]string{{publicKeySetting}}},
+		{"both modes", func(c *Config) { c.Certificates = vectorCertificates(t, "certs/alipay_cert_chain.crt") }, [][]string{{publicKeySetting, appCertSetting, alipayCertSetting, rootCertSetting}}},
+		{"empty certificates", func(c *Config) { c.PublicKey, c.Certificates = nil, &Certificates{} }, [][]string{{appCertSetting, alipayCertSetting, rootCertSetting}}},
 		{"another's app certificate", func(c *Config) {
 			*c = certificateMode(t, *c)
 			c.PrivateKey = privateKey(t, "keys/other_private_pkcs1.pem")
-		}, []string{"not of the application's private key"}},
-		{"short encryption key", func(c *Config) { c.EncryptKey = make([]byte, 15) }, []string{"15 bytes"}},
-		{"AES-256 key", func(c *Config) { c.EncryptKey = make([]byte, 32) }, []string{"32 bytes"}},
-		{"token with a space", func(c *Config) { c.AppAuthToken = "a b" }, []string{"app auth token"}},
-		{"sign type", func(c *Config) { c.SignType = "SM2" }, []string{"RSA2 or RSA"}},
-		{"charset", func(c *Config) { c.Charset = "big5" }, []string{"charset"}},
-		{"time-outs", func(c *Config) { c.Timeout, c.AttemptTimeout = time.Second, 2*time.Second }, []string{"raise the latter"}},
-		{"negative time-out", func(c *Config) { c.Timeout = -1 }, []string{"negative"}},
-		{"negative connections", func(c *Config) { c.MaxConns = -1 }, []string{"negative"}},
-		{"all at once", func(c *Config) { *c = Config{SignType: "x"} }, []string{"app id", "sign type", "https:// URL", "private key", "neither"}},
+		}, [][]string{{appCertSetting, privateKeySetting}}},
+		{"short encryption key", func(c *Config) { c.EncryptKey = make([]byte, 15) }, [][]string{{encryptKeySetting}}},
+		{"AES-256 key", func(c *Config) { c.EncryptKey = make([]byte, 32) }, [][]string{{encryptKeySetting}}},
+		{"token with a space", func(c *Config) { c.AppAuthToken = "a b" }, [][]string{{appAuthTokenSetting}}},
+		{"sign type", func(c *Config) { c.SignType = "SM2" }, [][]string{{signTypeSetting}}},
+		{"charset", func(c *Config) { c.Charset = "big5" }, [][]string{{charsetSetting}}},
+		{"timeouts", func(c *Config) { c.Timeout, c.AttemptTimeout = time.Second, 2*time.Second }, [][]string{{timeoutSetting, attemptTimeoutSetting}}},
+		{"negative timeout", func(c *Config) { c.Timeout, c.AttemptTimeout = -1, -1 }, [][]string{{timeoutSetting}, {attemptTimeoutSetting}}},
+		{"all together", func(c *Config) { *c = Config{SignType: "x"} }, [][]string{{appIDSetting}, {signTypeSetting}, {gatewaySetting},
+			{privateKeySetting}, {publicKeySetting, appCertSetting, alipayCertSetting, rootCertSetting}}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
 			cfg := testConfig(t)
 			tt.change(&cfg)
 			c, err := New(cfg)
-			if err == nil || c != nil {
-				t.Fatal("got a client")
+			problems, ok := errors.AsType[setting.Problems](err)
+			if !ok || c != nil {
+				t.Fatalf("got %v, want setting.Problems", err)
 			}
-			for _, want := range tt.want {
-				if !strings.Contains(err.Error(), want) {
-					t.Errorf("got %q, want %q in it", err, want)
-				}
+			var got [][]string
+			for _, p := range problems {
+				got = append(got, p.Settings)
+			}
+			if !slices.EqualFunc(got, tt.want, slices.Equal) {
+				t.Errorf("got problems of %v, want %v", got, tt.want)
 			}
 			if strings.Contains(err.Error(), "secret") {
-				t.Errorf("shows a secret: %v", err)
+				t.Errorf("the error shows a secret: %v", err)
 			}
 		})
 	}
 }
 
 func TestNewAcceptsLoopbackOverHTTP(t *testing.T) {
+	t.Parallel()
 	for _, host := range []string{"localhost:8080", "LOCALHOST", "127.0.0.1:1", "127.8.8.8", "[::1]:80"} {
 		cfg := testConfig(t)
 		cfg.GatewayURL = &url.URL{Scheme: "http", Host: host}
@@ -87,27 +97,29 @@ func TestNewAcceptsLoopbackOverHTTP(t *testing.T) {
 }
 
 func TestWarnings(t *testing.T) {
+	t.Parallel()
 	tests := []struct {
 		name   string
 		change func(*Config)
 		want   string
 	}{
 		{"nothing", func(*Config) {}, ""},
-		{"gb2312", func(c *Config) { c.Charset = "GB2312" }, "utf-8 and gbk"},
-		{"gb18030", func(c *Config) { c.Charset = GB18030 }, "utf-8 and gbk"},
+		{"gb2312", func(c *Config) { c.Charset = "GB2312" }, charsetSetting},
+		{"gb18030", func(c *Config) { c.Charset = GB18030 }, charsetSetting},
 		{"gbk", func(c *Config) { c.Charset = GBK }, ""},
-		{"SHA-1", func(c *Config) { c.SignType = RSA }, "SHA-1"},
-		{"short own key", func(c *Config) { c.PrivateKey = privateKey(t, "keys/app1024_private_pkcs8.pem") }, "1024 bits"},
-		{"short key of Alipay's", func(c *Config) { c.PublicKey = publicKey(t, "keys/alipay1024_public.pem") }, "fewer than 2048"},
-		{"HTTP", func(c *Config) { c.GatewayURL.Scheme, c.AllowHTTP = "http", true }, "without TLS"},
+		{"SHA-1", func(c *Config) { c.SignType = RSA }, signTypeSetting},
+		{"short own key", func(c *Config) { c.PrivateKey = privateKey(t, "keys/app1024_private_pkcs8.pem") }, privateKeySetting},
+		{"short key of Alipay", func(c *Config) { c.PublicKey = publicKey(t, "keys/alipay1024_public.pem") }, publicKeySetting},
+		{"HTTP", func(c *Config) { c.GatewayURL.Scheme, c.AllowHTTP = "http", true }, gatewaySetting},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
 			cfg := testConfig(t)
 			tt.change(&cfg)
 			ws := newTestClient(t, cfg).Warnings()
-			if tt.want == "" && len(ws) > 0 || tt.want != "" && (len(ws) != 1 || !strings.Contains(ws[0], tt.want)) {
-				t.Errorf("got %q, want %q", ws, tt.want)
+			if tt.want == "" && len(ws) > 0 || tt.want != "" && (len(ws) != 1 || !ws[0].Concerns(tt.want) || ws[0].Fix == "") {
+				t.Errorf("got %+v, want a warning of %q", ws, tt.want)
 			}
 		})
 	}

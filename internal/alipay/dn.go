@@ -11,8 +11,7 @@ import (
 	"unicode/utf8"
 )
 
-// tbs is the beginning of a certificate. It is read by hand because crypto/x509 refuses certificates that count: an SM2
-// root stands in Alipay's own root bundle.
+// tbs is the beginning of a certificate, as far as the SN needs it.
 type tbs struct {
 	Version   int `asn1:"optional,explicit,default:0,tag:0"`
 	Serial    *big.Int
@@ -28,7 +27,7 @@ func parseTBS(der []byte) (tbs, error) {
 	return cert.TBS, nil
 }
 
-// rdnText and rdnSET mirror RFC 5280's Name; the suffix SET tells encoding/asn1 the tag.
+// rdnAttribute and rdnSET mirror the Name of RFC 5280. The suffix SET tells encoding/asn1 the tag.
 type rdnAttribute struct {
 	Type  asn1.ObjectIdentifier
 	Value asn1.RawValue
@@ -36,7 +35,7 @@ type rdnAttribute struct {
 
 type rdnSET []rdnAttribute
 
-// keywords are the attribute types that Java's X500Principal.getName() spells by name; others are spelled as numbers.
+// keywords are the attribute types that Java's X500Principal.getName() spells by name. It spells the others as numbers.
 var keywords = map[string]string{
 	"2.5.4.3":                    "CN",
 	"2.5.4.6":                    "C",
@@ -49,8 +48,8 @@ var keywords = map[string]string{
 	"0.9.2342.19200300.100.1.1":  "UID",
 }
 
-// distinguishedName spells a DER name as RFC 2253 does, in Java's dialect: the official Java SDK hashes that spelling
-// (AntCertificationUtil.getCertSN). The last part comes first. pkix.Name won't do: it reorders and merges parts.
+// distinguishedName returns a DER name as text in Java's variant of RFC 2253, with the last part first, because the official
+// Java SDK hashes that text (AntCertificationUtil.getCertSN). pkix.Name cannot be used: it reorders and merges parts.
 func distinguishedName(der []byte) (string, error) {
 	var name []rdnSET
 	if rest, err := asn1.Unmarshal(der, &name); err != nil || len(rest) > 0 {
@@ -65,13 +64,13 @@ func distinguishedName(der []byte) (string, error) {
 			if j > 0 {
 				b.WriteByte('+')
 			}
-			b.WriteString(a.spell())
+			b.WriteString(a.text())
 		}
 	}
 	return b.String(), nil
 }
 
-func (a rdnAttribute) spell() string {
+func (a rdnAttribute) text() string {
 	oid := a.Type.String()
 	keyword, known := keywords[oid]
 	value, readable := directoryString(a.Value)
@@ -98,7 +97,7 @@ func directoryString(v asn1.RawValue) (string, bool) {
 	return "", false
 }
 
-// escapeValue escapes as Java does, which includes = and a # that isn't first.
+// escapeValue escapes like Java, which also escapes = and every #.
 func escapeValue(s string) string {
 	inner := strings.Trim(s, " \r")
 	lead := len(s) - len(strings.TrimLeft(s, " \r"))

@@ -1,22 +1,22 @@
-// Package alipay speaks to the Alipay OpenAPI gateway about one thing: koubei.member.data.oauth.query, which tells
-// who stands behind an authorisation code. The caller hands over a code and gets an operator.Grant, or an error of
-// one of seven kinds.
+// Package alipay calls one method of the Alipay OpenAPI gateway: koubei.member.data.oauth.query, which says who is behind
+// an authorization code. Client.Exchange takes a code and returns an operator.Grant, or an error of one of seven kinds.
 //
-// What surprises in this protocol, and where it is dealt with:
+// The protocol has these surprises:
 //
-//   - Parameters travel in the URL's query and in the form body, and the gateway merges both; but charset must be in
-//     the query, or the gateway falls back to GBK (request.go).
-//   - The string to sign holds raw values, in the charset of the request, and sign_type is part of it (sign.go).
-//   - Answers come as text/html, may be GBK although UTF-8 was asked for, and are signed over their raw bytes, which
-//     can't be scanned for JSON before they are decoded (charset.go, envelope.go).
-//   - The signature covers the value of one member and nothing else: not its name, not the question. Nothing is
-//     decoded, decrypted or believed before it is verified, and a name that occurs twice is refused (response.go).
-//   - Some errors can't be signed by the gateway. They are reported with Signed == false, and never lead to a verdict
-//     about a code (judge.go).
-//   - Real Alipay certificates don't pass crypto/x509's path validation, so chains are checked by names, signatures
-//     and dates (chain.go), and a certificate that we don't know yet is fetched (download.go).
+//   - Parameters travel in the URL query and in the form body. The gateway merges both, but charset must be in the query,
+//     or else the gateway falls back to GBK (request.go).
+//   - The string to sign holds raw values in the charset of the request, and it includes sign_type (sign.go).
+//   - Responses have the content type text/html and may be GBK although UTF-8 was requested. The signature covers the raw
+//     bytes, but JSON can only be scanned after decoding (charset.go, envelope.go).
+//   - The signature covers the value of one member and nothing else: not its name and not the request. So the client
+//     verifies it before it decodes, decrypts or trusts anything, and refuses repeated names (response.go).
+//   - The gateway cannot sign some errors. They have Signed == false and are never a verdict on a code (verdict.go).
+//   - Real Alipay certificates fail crypto/x509's path validation. So chains are checked by names, signatures and dates
+//     (chain.go), and unknown certificates are downloaded (download.go).
 //
-// An exchange is one or more attempts, one after another, inside one budget (client.go). Only ErrUnavailable is
-// tried again: the gateway said "busy" or said nothing. A code is good for one exchange, so an attempt whose answer was
-// lost may have spent it, and the next attempt's ErrCodeNotExist then means "enter again", as it always does.
+// An exchange consists of attempts, one after another, within one timeout (client.go). Only ErrUnavailable is retried: the
+// gateway said that it is busy, or said nothing. A code is valid for one exchange, so an attempt whose response was lost may
+// have spent it. ErrCodeNotExist from the next attempt then means the same as always: enter again from Koubei.
+//
+// Problems with the configuration are values of package setting that name the environment variables concerned.
 package alipay

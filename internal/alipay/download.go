@@ -6,6 +6,8 @@ import (
 	"encoding/base64"
 	"net/http"
 	"slices"
+
+	"koubei-landing/internal/pemfile"
 )
 
 const (
@@ -13,16 +15,16 @@ const (
 	downloadNode   = "alipay_open_app_alipaycert_download_response"
 )
 
-// downloadCertificate fetches the certificate with sn, with its intermediate: Alipay renews its certificates without
-// telling us. It keeps trying within ctx, as an exchange does. It fails with ErrUnavailable, for good, where no answer
-// could be had: what waits for it must not spend its code again meanwhile.
+// downloadCertificate downloads the certificate with sn and its intermediate, because Alipay renews its certificates
+// without notice. It retries within ctx, as an exchange does. If there was no usable response, it fails with
+// ErrUnavailable, but the exchange that waits for it must not be retried: its code may be spent already.
 func (c *Client) downloadCertificate(ctx context.Context, sn string) ([]*x509.Certificate, error) {
-	q := newQuestion(downloadMethod, certBizContent{SN: sn})
+	dl := newCall(downloadMethod, certBizContent{SN: sn})
 	var chain []*x509.Certificate
-	err := c.persist(ctx, func(bool) error {
-		a, err := c.ask(ctx, q, c.now())
+	err := c.withRetries(ctx, func(bool) error {
+		r, err := c.sendWithTimeout(ctx, dl, c.now())
 		if err == nil {
-			chain, err = c.readCertificate(a, sn)
+			chain, err = c.readCertificate(r, sn)
 		}
 		return err
 	})
@@ -30,20 +32,19 @@ func (c *Client) downloadCertificate(ctx context.Context, sn string) ([]*x509.Ce
 		return chain, nil
 	}
 	e := asError(err)
-	e.final = true
-	e.detail = "fetching the certificate that the answer names: " + e.detail
+	e.final, e.missingCert = true, true
+	e.detail = "downloading the certificate that the response names: " + e.detail
 	return nil, e
 }
 
-// readCertificate reads the answer to a download. Its own signature is not looked at - it may well be of the key that we
-// don't have yet. All trust comes from the chain, which must lead to a configured root and be valid now, and from the
-// subject: it must be that of the configured certificate, or any certificate that Alipay ever issued under that root would
-// do, an ISV's own one too.
-func (c *Client) readCertificate(a answer, sn string) ([]*x509.Certificate, error) {
-	if a.status != http.StatusOK {
-		return nil, unavailable(OutcomeNotGateway, "HTTP status %d", a.status)
+// readCertificate reads the response to a download. It does not check its signature, which may well belong to the key that
+// the client does not have yet. The chain must lead to a configured root and be valid now, and the subject must be that of
+// the configured certificate. Without the latter any certificate under that root would do, also that of an ISV.
+func (c *Client) readCertificate(r response, sn string) ([]*x509.Certificate, error) {
+	if r.status != http.StatusOK {
+		return nil, unavailable(OutcomeNotGateway, "HTTP status %d", r.status)
 	}
-	body, err := decode(a.body, a.contentType, c.charset)
+	body, err := decode(r.body, r.contentType, c.charset)
 	if err != nil {
 		return nil, err
 	}
@@ -65,7 +66,7 @@ func (c *Client) readCertificate(a answer, sn string) ([]*x509.Certificate, erro
 		return nil, unavailable(OutcomeBusy, "%s %s", m.code, m.subCode)
 	}
 	if m.code != codeSuccess || env.isError {
-		return nil, untrusted("refused with %s %s", m.code, m.subCode)
+		return nil, untrusted("the gateway refused it with %s %s", m.code, m.subCode)
 	}
 	chain, err := c.trust.certificates.verified(m.certContent, sn)
 	if err != nil {
@@ -77,13 +78,13 @@ func (c *Client) readCertificate(a answer, sn string) ([]*x509.Certificate, erro
 	return chain, nil
 }
 
-// verified returns the chain in content, base64 of a PEM file, if it is one to trust for sn.
+// verified returns the chain in content, base64 of a PEM file, if it can be trusted for sn.
 func (c *Certificates) verified(content, sn string) ([]*x509.Certificate, error) {
-	file, err := base64.StdEncoding.DecodeString(content)
+	data, err := base64.StdEncoding.DecodeString(content)
 	if err != nil {
 		return nil, untrusted("alipay_cert_content is not base64")
 	}
-	certs, err := parseChain(file)
+	certs, err := readCertificates(pemfile.File{Name: "alipay_cert_content", Data: data})
 	if err != nil {
 		return nil, untrusted("%s", err)
 	}
@@ -92,10 +93,10 @@ func (c *Certificates) verified(content, sn string) ([]*x509.Certificate, error)
 		return err == nil && other == sn
 	})
 	if leaf < 0 {
-		return nil, untrusted("the certificate is not the one asked for")
+		return nil, untrusted("the certificate has another SN than requested")
 	}
 	if !sameSubject(certs[leaf], c.chain[0]) {
-		return nil, untrusted("the certificate is of another holder than the configured one")
+		return nil, untrusted("the certificate has another subject than the configured one")
 	}
 	chain, err := chainTo(certs[leaf], certs, c.roots)
 	if err != nil {
@@ -104,7 +105,7 @@ func (c *Certificates) verified(content, sn string) ([]*x509.Certificate, error)
 	return chain, nil
 }
 
-// sameSubject compares names as text: a renewal may encode the same string in another way.
+// sameSubject compares the names as text, because a renewed certificate may encode the same string in another way.
 func sameSubject(a, b *x509.Certificate) bool {
 	x, errX := distinguishedName(a.RawSubject)
 	y, errY := distinguishedName(b.RawSubject)

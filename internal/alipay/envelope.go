@@ -7,26 +7,26 @@ import (
 	"strings"
 )
 
-// errorNode is the old-style name under which some errors come, signed or not (alipay-sdk-nodejs-all#122).
+// errorNode is the old name under which some errors come, signed or not (alipay-sdk-nodejs-all#122).
 const errorNode = "error_response"
 
-// maxMembers bounds how many names an object may have; real answers have about ten.
+// maxMembers bounds the number of names in an object. Real responses have about ten.
 const maxMembers = 128
 
 // span is a range of bytes in a text.
 type span struct{ start, end int }
 
-// envelope is an answer taken apart, with nothing in it believed yet.
+// envelope holds the parts of a response. Nothing in it is verified yet.
 type envelope struct {
 	node     span   // the value that the signature covers, as it stands in the text
 	kind     byte   // its first byte: '{', or '"' when it is encrypted
-	isError  bool   // it stands under error_response
+	isError  bool   // its name is error_response
 	sign     string // empty when there is none
-	alipaySN string // alipay_cert_sn: which certificate signed, in certificate mode
+	alipaySN string // alipay_cert_sn, the certificate that signed; empty in key mode
 }
 
-// openEnvelope takes the answer in text apart. It fails with ErrUnavailable when text is no JSON at all, and with
-// ErrUntrusted when it is anything but one object that holds exactly one of nodeName and error_response.
+// openEnvelope splits the response in text into its parts. It fails with ErrUnavailable when text is not JSON at all, and
+// with ErrUntrusted unless it is one object that holds exactly one of nodeName and error_response.
 func openEnvelope(text []byte, nodeName string) (envelope, error) {
 	if err := object(text); err != nil {
 		return envelope{}, err
@@ -35,29 +35,37 @@ func openEnvelope(text []byte, nodeName string) (envelope, error) {
 	nodes := 0
 	err := members(text, func(name string, value span) error {
 		var err error
+		raw := text[value.start:value.end]
 		switch name {
 		case nodeName, errorNode:
 			nodes++
-			env.node, env.kind, env.isError = value, text[value.start], name == errorNode
+			env.node, env.kind, env.isError = value, raw[0], name == errorNode
 		case "sign":
-			env.sign, err = stringValue(text[value.start:value.end])
+			if env.sign, err = stringValue(raw); err != nil {
+				return untrusted("sign is not a string")
+			}
 		case "alipay_cert_sn":
-			env.alipaySN, err = stringValue(text[value.start:value.end])
+			if raw[0] == 'n' {
+				return nil // null counts as absent
+			}
+			if env.alipaySN, err = stringValue(raw); err != nil {
+				return untrusted("alipay_cert_sn is not a string")
+			}
 		}
-		return err
+		return nil
 	})
 	switch {
 	case err != nil:
 		return envelope{}, err
 	case nodes != 1:
-		return envelope{}, untrusted("%d answer nodes where one was expected", nodes)
+		return envelope{}, untrusted("the response has %d nodes named %s or %s, not one", nodes, nodeName, errorNode)
 	case env.kind != '{' && env.kind != '"':
-		return envelope{}, untrusted("the answer node is neither an object nor a string")
+		return envelope{}, untrusted("the node is neither an object nor a string")
 	}
 	return env, nil
 }
 
-// object fails unless text is one JSON object, with white space around it at most.
+// object fails unless text is one JSON object, with at most white space around it.
 func object(text []byte) error {
 	if !json.Valid(text) {
 		if err := json.NewDecoder(bytes.NewReader(text)).Decode(new(json.RawMessage)); err == nil {
@@ -66,13 +74,13 @@ func object(text []byte) error {
 		return unavailable(OutcomeNotGateway, "the body is not JSON")
 	}
 	if text[skipSpace(text, 0)] != '{' {
-		return untrusted("JSON, but no object")
+		return untrusted("the body is JSON, but not an object")
 	}
 	return nil
 }
 
-// members calls visit for every member of the object in text, which must be valid JSON, with the name unescaped and the
-// place of the value. A name that occurs twice is an error: the official Node SDK verifies the first and returns the last.
+// members calls visit for every member of the object in text, which must be valid JSON, with the unescaped name and the
+// range of the value. It fails if a name is repeated: the official Node SDK verifies the first one and returns the last.
 func members(text []byte, visit func(name string, value span) error) error {
 	var seen []string
 	i := skipSpace(text, skipSpace(text, 0)+1)
@@ -83,7 +91,7 @@ func members(text []byte, visit func(name string, value span) error) error {
 			return err
 		}
 		if slices.Contains(seen, name) || len(seen) == maxMembers {
-			return untrusted("a name occurs twice, or there are too many")
+			return untrusted("a name is repeated, or there are too many names")
 		}
 		seen = append(seen, name)
 
@@ -99,22 +107,37 @@ func members(text []byte, visit func(name string, value span) error) error {
 	return nil
 }
 
-// stringValue returns the string that raw, a valid JSON value, stands for. It fails when that is no string.
+// elements calls visit with the range of every element of the array in text, which must be valid JSON.
+func elements(text []byte, visit func(value span) error) error {
+	i := skipSpace(text, 1)
+	for text[i] != ']' {
+		end := skipValue(text, i)
+		if err := visit(span{i, end}); err != nil {
+			return err
+		}
+		if i = skipSpace(text, end); text[i] == ',' {
+			i = skipSpace(text, i+1)
+		}
+	}
+	return nil
+}
+
+// stringValue returns the string in raw, a valid JSON value. It fails when that is not a string.
 func stringValue(raw []byte) (string, error) {
 	if raw[0] != '"' {
-		return "", untrusted("a value that must be a string is none")
+		return "", untrusted("a value that must be a string is not one")
 	}
 	if bytes.IndexByte(raw, '\\') < 0 {
 		return string(raw[1 : len(raw)-1]), nil
 	}
 	var s string
 	if err := json.Unmarshal(raw, &s); err != nil {
-		return "", untrusted("a string that can't be read")
+		return "", untrusted("a string cannot be decoded")
 	}
 	return s, nil
 }
 
-// The skippers below return the place after what starts at i. They rely on text being valid JSON.
+// The skip functions return the index after what starts at i. They require that text is valid JSON.
 
 func skipSpace(text []byte, i int) int {
 	for i < len(text) && (text[i] == ' ' || text[i] == '\t' || text[i] == '\n' || text[i] == '\r') {

@@ -6,54 +6,57 @@ import (
 	"strings"
 )
 
-// The kinds of errors. The first four are verdicts on a code, and come only from an answer whose signature was right.
+// The kinds of errors. The first four are verdicts on a code. They come only from responses with a valid signature.
 var (
 	ErrInvalidParameter = errors.New("the gateway refused a parameter")
 	ErrCodeNotExist     = errors.New("the code does not exist, or was used before")
 	ErrCodeExpired      = errors.New("the code has expired")
-	ErrAccessNotAllowed = errors.New("the code may not be used by this application")
+	ErrAccessNotAllowed = errors.New("this application may not use the code")
 
-	// ErrUnavailable is a gateway that is busy, out of reach, or something else than the gateway: later may be better.
+	// ErrUnavailable means that the gateway is busy or unreachable, or that something else answered. A later attempt may
+	// succeed.
 	ErrUnavailable = errors.New("the gateway is unavailable")
 
-	// ErrUntrusted is an answer that can't be believed, or a signed one that names nobody.
-	ErrUntrusted = errors.New("the gateway's answer can't be trusted")
+	// ErrUntrusted means that the signature of the response is missing or wrong, or that a signed response names no
+	// operator.
+	ErrUntrusted = errors.New("the gateway's response cannot be trusted")
 
-	// ErrRejected is every other refusal, and every unsigned one: something is to be mended, here or at Alipay.
+	// ErrRejected is every other refusal, and every unsigned one. Somebody must change a setting, here or at Alipay.
 	ErrRejected = errors.New("the gateway rejected the call")
 )
 
-// Error is what became of a call that failed. Its texts come from the gateway where they could be read, bounded and
-// without the code, tokens and what was signed. They may be a stranger's words unless Signed is true.
+// Error is a failed call. Code, Msg, SubCode and SubMsg come from the response as far as it could be read. They are bounded
+// and hold neither the code, nor a token, nor the signed text. Unless Signed is true, they are not verified: anybody may
+// have written them.
 type Error struct {
-	Code    string // the gateway's code, as 40004
+	Code    string // the gateway's code, such as 40004
 	Msg     string
-	SubCode string // the business code, as AUTH_CODE_EXPIRES
+	SubCode string // the business code, such as AUTH_CODE_EXPIRES
 	SubMsg  string
-	TraceID string // the answer's trace_id header: what Alipay's support asks for
-	Signed  bool   // the answer's signature was right
+	TraceID string // the trace_id header of the response, which Alipay's support asks for
+	Signed  bool   // the signature of the response was valid
 
 	kind    error
 	outcome Outcome
-	detail  string // what we found, in our own words
+	detail  string // what the client found, in its own words
 	cause   error
-	final   bool // no use in trying again, although the kind says so
+	final   bool // another attempt is useless, although the kind allows it
+
+	// missingCert says that the gateway signs with a certificate that the client neither has nor could download.
+	missingCert bool
 }
 
-// Error says the kind, our finding, and the gateway's own words.
+// Error returns the kind, what the client found, and what the gateway says.
 func (e *Error) Error() string {
 	var b strings.Builder
 	b.WriteString("alipay: " + e.kind.Error())
 	if e.detail != "" {
 		b.WriteString(": " + e.detail)
 	}
-	if e.Code != "" {
-		fmt.Fprintf(&b, ": %s %s", e.Code, e.Msg)
-		if e.SubCode != "" || e.SubMsg != "" {
-			fmt.Fprintf(&b, ", %s %s", e.SubCode, e.SubMsg)
-		}
+	if claim := e.claim(); claim != "" {
+		b.WriteString(": " + claim)
 		if !e.Signed {
-			b.WriteString(" (not signed)")
+			b.WriteString(" (unverified)")
 		}
 	}
 	if e.TraceID != "" {
@@ -62,7 +65,12 @@ func (e *Error) Error() string {
 	return b.String()
 }
 
-// Unwrap gives the kind, and what caused it where that is an error of its own (as context.Canceled).
+// claim returns the texts of the response in one line, empty if there are none.
+func (e *Error) claim() string {
+	return strings.Join(strings.Fields(strings.Join([]string{e.Code, e.Msg, e.SubCode, e.SubMsg}, " ")), " ")
+}
+
+// Unwrap returns the kind, and the cause if that is an error of its own, such as context.Canceled.
 func (e *Error) Unwrap() []error {
 	if e.cause == nil {
 		return []error{e.kind}
@@ -82,7 +90,7 @@ func rejected(format string, args ...any) *Error {
 	return &Error{kind: ErrRejected, outcome: OutcomeRejected, detail: fmt.Sprintf(format, args...)}
 }
 
-// asError returns err as an *Error; what is none was made by us while asking.
+// asError returns err as an *Error. Any other error arose in this process before a request was sent.
 func asError(err error) *Error {
 	if e, ok := errors.AsType[*Error](err); ok {
 		return e
@@ -90,5 +98,5 @@ func asError(err error) *Error {
 	return rejected("%s", err)
 }
 
-// detailOf returns our own words in err, without its kind.
+// detailOf returns the detail of err without its kind.
 func detailOf(err error) string { return asError(err).detail }

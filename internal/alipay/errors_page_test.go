@@ -8,40 +8,41 @@ import (
 	"testing"
 )
 
-// For people who look an error up: the page is written from the tables that the service decides and advises by.
+// The page is generated from the tables that the service decides and advises by.
 
-var update = flag.Bool("update", false, "write docs/gateway-errors.md anew")
+var update = flag.Bool("update", false, "write docs/gateway-errors.md")
 
 const errorsPage = "../../docs/gateway-errors.md"
 
-// problemOf is what the service makes of a kind: the code member of its problem, the status, and what becomes of the code.
+// problemOf says how the service responds to a kind: the code member, the status, and whether the code is sent again.
 var problemOf = map[error]struct{ code, status, then string }{
-	ErrInvalidParameter: {"invalid_parameter", "400", "never; remembered for 10 minutes"},
-	ErrCodeNotExist:     {"code_not_exist", "410", "never; remembered for 60 seconds"},
-	ErrCodeExpired:      {"code_expired", "410", "never; remembered for 10 minutes"},
-	ErrAccessNotAllowed: {"access_not_allowed", "403", "never; remembered for 10 minutes"},
-	ErrUnavailable:      {"gateway_unavailable", "503", "within `ALIPAY_TIMEOUT`, and by the browser with the same link"},
-	ErrUntrusted:        {"gateway_untrusted", "502", "never by itself; the same link may be tried again"},
-	ErrRejected:         {"gateway_rejected", "502", "never by itself; the same link may be tried again"},
+	ErrInvalidParameter: {"invalid_parameter", "400", "no; cached for 10 minutes"},
+	ErrCodeNotExist:     {"code_not_exist", "410", "no; cached for 60 seconds"},
+	ErrCodeExpired:      {"code_expired", "410", "no; cached for 10 minutes"},
+	ErrAccessNotAllowed: {"access_not_allowed", "403", "no; cached for 10 minutes"},
+	ErrUnavailable:      {"gateway_unavailable", "503", "yes, within `ALIPAY_TIMEOUT`; then by the browser with the same link"},
+	ErrUntrusted:        {"gateway_untrusted", "502", "no; the visitor may open the same link again"},
+	ErrRejected:         {"gateway_rejected", "502", "no; the visitor may open the same link again"},
 }
 
 var kindsInOrder = []error{
 	ErrInvalidParameter, ErrCodeNotExist, ErrCodeExpired, ErrAccessNotAllowed, ErrUnavailable, ErrUntrusted, ErrRejected,
 }
 
-// about says what the numeric codes are for.
+// about explains the numeric codes.
 var about = map[string]string{
-	"20000": "the gateway, or Koubei behind it, is busy",
-	"20001": "a token lacks authority",
+	"20000": "the gateway or Koubei is busy",
+	"20001": "a token is not sufficient",
 	"40001": "a parameter is missing",
 	"40002": "a parameter is wrong",
-	"40003": "a condition of the call isn't met",
-	"40004": "Koubei's own answer about the code",
+	"40003": "a condition of the call is not met",
+	"40004": "Koubei's verdict on the code",
 	"40005": "too many calls",
 	"40006": "the application lacks a permission",
 }
 
 func TestErrorsPageIsUpToDate(t *testing.T) {
+	t.Parallel()
 	want := writeErrorsPage()
 	if *update {
 		if err := os.WriteFile(errorsPage, []byte(want), 0o644); err != nil {
@@ -77,11 +78,13 @@ func writeErrorsPage() string {
 		what string
 		err  *Error
 	}{
-		{"no answer in time, a broken connection, a status other than 200, HTML, no JSON", unavailable(OutcomeLost, "")},
-		{"a signature that is wrong, or missing on a success; two nodes; a certificate that leads to no root of ours", untrusted("")},
-		{"one of the five business errors above, without a signature", failure(message{code: "40004", subCode: "AUTH_CODE_EXPIRES"}, false)},
-		{"signed, but naming no operator: a field is missing, empty, or there twice", malformed(message{code: codeSuccess}, "")},
-		{"an error without a signature and without a code that is known", failure(message{}, false)},
+		{"no response in time, a broken connection, a status other than 200, HTML, not JSON", unavailable(OutcomeLost, "")},
+		{"a wrong signature, or a success without one; two nodes; a node with another name", untrusted("")},
+		{"one of the five business errors above, without a signature, here `AUTH_CODE_EXPIRES`", failure(message{code: "40004", subCode: "AUTH_CODE_EXPIRES"}, false)},
+		{"a certificate that is not configured, and whose download is refused", &Error{kind: ErrUntrusted, missingCert: true}},
+		{"a certificate that is not configured, and whose download gets no response", &Error{kind: ErrUnavailable, missingCert: true}},
+		{"a signed success that does not name an operator: a field is missing, empty or repeated", malformed(message{code: codeSuccess}, "")},
+		{"an error without a signature and without a known code", failure(message{}, false)},
 	} {
 		writeErrorRow(&b, e.what, e.err)
 	}
@@ -92,32 +95,41 @@ func writeErrorRow(b *strings.Builder, what string, e *Error) {
 	fmt.Fprintf(b, "| %s | `%s` | %s |\n", what, problemOf[e.kind].code, e.Advice())
 }
 
-const errorsHead = `# The gateway's errors, and what to do
+const errorsHead = `# Gateway errors and what to do
 
 <!-- Written by a test: go test ./internal/alipay -run TestErrorsPageIsUpToDate -update -->
 
-When a landing fails at the gateway, one line of the log holds the request id that is also on the visitor's page, the gateway's own words
-(` + "`code`, `sub_code`, `sub_msg`" + `), its ` + "`trace_id`" + `, which is what Alipay's support asks for, and ` + "`advice`" + `: the sentence of the tables below. ` + "`server check`" + `
-asks the gateway about a code that can't exist and says the same before a visitor does.
+When the gateway refuses a landing, the service writes one log line. It holds:
+
+- the request id, which the visitor's page shows too
+- the gateway's ` + "`code`, `sub_code` and `sub_msg`" + `; "(unverified)" follows them if the response has no valid signature
+- the gateway's ` + "`trace_id`" + `, which Alipay's support asks for
+- ` + "`advice`" + `: the text from the tables below
+
+` + "`server check`" + ` calls the gateway with a code that cannot exist, and prints the same advice before a visitor meets the problem.
 
 ## Kinds
 
-What the service makes of an error. The visitor's page never says what is wrong here.
+This is how the service responds to an error. The visitor's page does not show these details.
 
-| kind | status | meaning | tried again |
+| kind | status | meaning | does the service retry? |
 | --- | --- | --- | --- |
 `
 
 const errorsTables = `
 ## By the gateway's code
 
-The sub_code decides, with or without a prefix such as ` + "`isv.`" + `. The tables hold for answers whose signature is right. The gateway can't sign where it
-can't tell for whom, as on ` + "`isv.invalid-app-id` and `isv.missing-signature-config`" + `; whatever an unsigned error says, it is
-` + "`gateway_rejected`, or with 20000 `gateway_unavailable`" + `, with the same advice: it may be anybody's, and never judges a code.
+The sub_code decides, with or without a prefix such as ` + "`isv.`" + `. The tables apply to responses with a valid signature.
+
+The gateway does not sign an error if it cannot tell which application called, for example with ` + "`isv.invalid-app-id` and `isv.missing-signature-config`" + `. Anybody could forge such a response, so the service never treats it as a verdict on a code: it is
+` + "`gateway_rejected`, or with 20000 `gateway_unavailable`" + `. The advice is the same.
+
+If a response is unusual too (` + "`\"sign\":null`" + `, a numeric code, a node with another name), it is ` + "`gateway_untrusted`" + `. The log line and the
+advice still name the code and the sub_code, marked as unverified, because they are often the real reason.
 `
 
 const errorsWithoutCode = `
-## Without a code to go by
+## Without a known code
 
 | what came | kind | advice |
 | --- | --- | --- |

@@ -10,9 +10,10 @@ import (
 	"unicode/utf8"
 
 	"koubei-landing/internal/operator"
+	"koubei-landing/internal/pemfile"
 )
 
-// Whatever arrives, reading ends in a grant that the vectors' gateway signed, or in an error of one kind.
+// Whatever arrives, the result is a grant that the gateway of the vectors signed, or an error of exactly one kind.
 func FuzzReadResponse(f *testing.F) {
 	genuine := map[operator.Grant]bool{}
 	vectors := loadVectors[[]responseVector](f, "responses.json")
@@ -20,7 +21,7 @@ func FuzzReadResponse(f *testing.F) {
 		Responses []responseVector `json:"responses"`
 	}](f, "aes.json").Responses
 	for _, v := range append(vectors, encrypted...) {
-		f.Add(v.answer(f).body, v.ContentType)
+		f.Add(v.response(f).body, v.ContentType)
 		genuine[operator.Grant{
 			Operator:  operator.Operator{ID: v.Fields["operator_id"], Type: operator.Type(v.Fields["operator_type"])},
 			PartnerID: v.Fields["operator_partner_id"], ShopIDs: v.Fields["shop_ids"],
@@ -37,10 +38,10 @@ func FuzzReadResponse(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, body []byte, contentType string) {
 		for _, c := range []*Client{plain, encrypting, certificates} {
-			got, err := c.read(t.Context(), answer{status: 200, contentType: contentType, body: body})
+			got, err := c.read(t.Context(), response{status: 200, contentType: contentType, body: body})
 			if err == nil {
 				if !genuine[got] {
-					t.Errorf("got %+v, which nobody signed", got)
+					t.Errorf("got %+v, which is not signed", got)
 				}
 				continue
 			}
@@ -82,7 +83,7 @@ func FuzzParsePrivateKey(f *testing.F) {
 		}
 		if err != nil {
 			if quotes(err.Error(), text) && !quotes(messages, text) {
-				t.Errorf("quotes the key: %v", err)
+				t.Errorf("the error quotes the key: %v", err)
 			}
 			return
 		}
@@ -109,7 +110,7 @@ func FuzzParsePublicKey(f *testing.F) {
 	})
 }
 
-// messages is what the key parsers say without having been given a key.
+// messages holds what the key parsers say when they are given no key.
 var messages = func() string {
 	var b strings.Builder
 	for _, text := range []string{"", "MIIBIjANBgkq", "****"} {
@@ -124,22 +125,23 @@ var messages = func() string {
 func FuzzParseCertificates(f *testing.F) {
 	addFiles(f, "certs/*.crt")
 	addFiles(f, "certs/dn/*.crt")
-	app, alipay := vectorFile(f, "certs/app_cert.crt"), vectorFile(f, "certs/alipay_cert_chain.crt")
-	root := vectorFile(f, "certs/alipay_root_bundle.crt")
+	app, alipay := vectorPEM(f, "certs/app_cert.crt"), vectorPEM(f, "certs/alipay_cert_chain.crt")
+	root := vectorPEM(f, "certs/alipay_root_bundle.crt")
 	trusted := map[string]bool{"e99fb9d1935b9cafb4ede943f117c2ea": true, "8d84ef51979f048cf4bae6d5c931645d": true, "615a42ee3eb21ed450d85c6c76af2a6e": true}
 	for _, name := range []string{"certs/intermediate_class1_ca.crt", "certs/intermediate_class2_no_ca_flag.crt", "certs/app_cert_leading_zero_sn.crt"} {
-		ders, err := pemBlocks(vectorFile(f, name))
+		certs, err := readCertificates(vectorPEM(f, name))
 		if err != nil {
 			f.Fatal(err)
 		}
-		sn, err := certificateSN(ders[0])
+		sn, err := certificateSN(certs[0].Raw)
 		if err != nil {
 			f.Fatal(err)
 		}
-		trusted[sn] = true // issued under the root, too
+		trusted[sn] = true // a root issued them, too
 	}
 	f.Fuzz(func(t *testing.T, file string) {
-		for i, files := range [][3][]byte{{[]byte(file), alipay, root}, {app, []byte(file), root}, {app, alipay, []byte(file)}} {
+		fuzzed := pemfile.File{Name: "fuzzed", Data: []byte(file)}
+		for i, files := range [][3]pemfile.File{{fuzzed, alipay, root}, {app, fuzzed, root}, {app, alipay, fuzzed}} {
 			certs, err := ParseCertificates(files[0], files[1], files[2])
 			if (certs == nil) == (err == nil) {
 				t.Fatalf("got %v, %v", certs, err)
@@ -152,7 +154,7 @@ func FuzzParseCertificates(f *testing.F) {
 					t.Errorf("SN: got %q", cert.SN)
 				}
 			}
-			// Roots may be given as Alipay's certificate, foolishly; all else must have been issued by them.
+			// A root may be configured as Alipay's certificate by mistake. Anything else must have been issued by a root.
 			isRoot := func() bool {
 				for _, r := range certs.roots {
 					if r.Equal(certs.chain[0]) {
@@ -168,10 +170,10 @@ func FuzzParseCertificates(f *testing.F) {
 	})
 }
 
-// What is decoded can be found again in the raw bytes, character by character.
+// Every decoded character maps to its raw bytes.
 func FuzzCharset(f *testing.F) {
 	for _, v := range loadVectors[[]responseVector](f, "responses.json") {
-		f.Add(v.answer(f).body, v.ContentType, string(v.Charset))
+		f.Add(v.response(f).body, v.ContentType, string(v.Charset))
 	}
 	f.Add([]byte("\x80\xa2\xe3\x84\x31\xa4\x37\x81\x30\x81\x30{}"), "text/html;charset=gb18030", "gb18030")
 	f.Add([]byte("\xd5\x5c/\\/\xd5\x5c\\/"), "text/html;charset=gbk", "gbk")
@@ -192,7 +194,7 @@ func FuzzCharset(f *testing.F) {
 			}
 			next += len(c.raw)
 			if i += n; i > 4096 {
-				return // long texts are slow, and no different
+				return // long texts are slow and add nothing
 			}
 		}
 		if next != len(raw) {

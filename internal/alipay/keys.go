@@ -2,137 +2,107 @@ package alipay
 
 import (
 	"crypto/rsa"
-	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/asn1"
 	"encoding/base64"
-	"errors"
 	"fmt"
-	"regexp"
 	"strings"
 	"unicode"
+
+	"koubei-landing/internal/pemfile"
+	"koubei-landing/internal/setting"
 )
 
-// maxKeyText bounds what is read as a key; a 4096-bit key in PEM has 3.3 KiB.
-const maxKeyText = 64 << 10
+const (
+	privateKeyFix = "give the application's RSA private key: PEM, or the base64 that Alipay's key tool prints, which begins with MI"
+	publicKeyFix  = "give Alipay's public key (支付宝公钥) from Alipay's console: PEM, or base64, which begins with MI"
+)
 
 // ParsePrivateKey reads the application's RSA key: PKCS #1 or PKCS #8, in PEM or as the bare base64 that Alipay's key tool
-// prints, with any white space anywhere. What it is, is judged by its content and not by its label, which people mix up.
-// The error says what was given instead, and never quotes it.
+// prints. It fails with a setting.Problem that says what was given instead.
 func ParsePrivateKey(text string) (*rsa.PrivateKey, error) {
-	der, err := keyBytes(text)
+	block, err := keyBlock(text)
 	if err != nil {
-		return nil, fmt.Errorf("private key: %w", err)
+		return nil, pemfile.Setting(privateKeySetting, err, privateKeyFix)
 	}
-	key, err := x509.ParsePKCS1PrivateKey(der)
+	key, err := block.PrivateKey()
 	if err != nil {
-		parsed, err := x509.ParsePKCS8PrivateKey(der)
-		if err != nil {
-			return nil, fmt.Errorf("private key: %s: give the application's RSA private key", whatIs(der))
-		}
-		rsaKey, ok := parsed.(*rsa.PrivateKey)
-		if !ok {
-			return nil, errors.New("private key: a key, but not an RSA key: make an RSA pair with Alipay's key tool")
-		}
-		key = rsaKey
+		return nil, pemfile.Setting(privateKeySetting, err, privateKeyFix)
 	}
-	if bits := key.N.BitLen(); bits < minKeyBits {
-		return nil, fmt.Errorf("private key: only %d bits: make a new pair of %d bits", bits, goodKeyBits)
+	rsaKey, ok := key.(*rsa.PrivateKey)
+	if !ok {
+		return nil, setting.Bad(privateKeySetting, "is "+pemfile.KeyName(key), "create an RSA key pair with Alipay's key tool")
 	}
-	return key, nil
+	if bits := rsaKey.N.BitLen(); bits < minKeyBits {
+		return nil, shortKey(bits)
+	}
+	return rsaKey, nil
 }
 
-// ParsePublicKey reads Alipay's RSA key: SubjectPublicKeyInfo or PKCS #1, otherwise like ParsePrivateKey.
+func shortKey(bits int) setting.Problem {
+	return setting.Bad(privateKeySetting, fmt.Sprintf("has only %d bits", bits),
+		fmt.Sprintf("create a new key pair of %d bits and upload its public key in Alipay's console", goodKeyBits))
+}
+
+// ParsePublicKey reads Alipay's RSA key: SubjectPublicKeyInfo or PKCS #1, in PEM or as bare base64. It fails with a
+// setting.Problem that says what was given instead.
 func ParsePublicKey(text string) (*rsa.PublicKey, error) {
-	der, err := keyBytes(text)
+	block, err := keyBlock(text)
 	if err != nil {
-		return nil, fmt.Errorf("public key: %w", err)
+		return nil, pemfile.Setting(publicKeySetting, err, publicKeyFix)
 	}
-	key, err := x509.ParsePKCS1PublicKey(der)
+	key, err := block.PublicKey()
 	if err != nil {
-		parsed, err := x509.ParsePKIXPublicKey(der)
-		if err != nil {
-			return nil, fmt.Errorf("public key: %s: give Alipay's public key (支付宝公钥) from Alipay's console", whatIs(der))
-		}
-		rsaKey, ok := parsed.(*rsa.PublicKey)
-		if !ok {
-			return nil, errors.New("public key: a key, but not an RSA key: give Alipay's public key (支付宝公钥) from Alipay's console")
-		}
-		key = rsaKey
+		return nil, pemfile.Setting(publicKeySetting, err, publicKeyFix)
 	}
-	if bits := key.N.BitLen(); bits < minKeyBits {
-		return nil, fmt.Errorf("public key: only %d bits: copy Alipay's public key again, whole", bits)
+	rsaKey, ok := key.(*rsa.PublicKey)
+	if !ok {
+		return nil, setting.Bad(publicKeySetting, "is "+pemfile.KeyName(key), publicKeyFix)
+	}
+	if bits := rsaKey.N.BitLen(); bits < minKeyBits {
+		return nil, setting.Bad(publicKeySetting, fmt.Sprintf("has only %d bits", bits), publicKeyFix)
+	}
+	return rsaKey, nil
+}
+
+func keyBlock(text string) (pemfile.Block, error) {
+	return pemfile.File{Data: []byte(text)}.KeyBlock()
+}
+
+// privateKeyProblem prepares the key for signing. It returns nil if the key can sign.
+func privateKeyProblem(key *rsa.PrivateKey) *setting.Problem {
+	var p setting.Problem
+	switch {
+	case key == nil || key.N == nil:
+		p = setting.Bad(privateKeySetting, "is missing", privateKeyFix)
+	case key.N.BitLen() < minKeyBits:
+		p = shortKey(key.N.BitLen())
+	case key.Validate() != nil:
+		p = setting.Bad(privateKeySetting, "is damaged", "copy the whole key again")
+	default:
+		key.Precompute()
+		return nil
+	}
+	return &p
+}
+
+const encryptKeySize = 16
+
+// ParseEncryptKey reads the AES key for content encryption as Alipay's console shows it: base64 of 16 bytes. It fails with
+// a setting.Problem.
+func ParseEncryptKey(text string) ([]byte, error) {
+	key, err := base64.StdEncoding.DecodeString(stripSpace(text))
+	if err != nil || len(key) != encryptKeySize {
+		return nil, setting.Bad(encryptKeySetting, fmt.Sprintf("is not base64 of %d bytes", encryptKeySize),
+			"copy the AES key of the application from Alipay's console")
 	}
 	return key, nil
 }
 
-var armour = regexp.MustCompile(`-----\s*(BEGIN|END)\s[^-]*-----`)
-
-// keyBytes returns the DER in text.
-func keyBytes(text string) ([]byte, error) {
-	lines := armour.FindAllString(text, -1)
-	switch {
-	case strings.TrimSpace(text) == "":
-		return nil, errors.New("it is empty")
-	case len(text) > maxKeyText:
-		return nil, errors.New("too long to be one key")
-	case strings.Contains(text, "ENCRYPTED"):
-		return nil, errors.New("encrypted with a password: decrypt it first (openssl pkey -in KEY)")
-	case len(lines) > 2:
-		return nil, errors.New("more than one PEM block: give the one that is the key")
-	}
-	bare := stripSpace(armour.ReplaceAllString(text, ""))
-	der, err := base64.RawStdEncoding.DecodeString(strings.TrimRight(bare, "="))
-	if err != nil {
-		return nil, errors.New("neither PEM nor base64: copy it again, whole (it begins with MI); a file's path needs the setting for files")
-	}
-	if len(der) == 0 {
-		return nil, errors.New("nothing between the PEM lines: copy it again, whole")
-	}
-	return der, nil
-}
-
-// stripSpace removes white space, also invisible kinds that come with copying, and \n written out as in an environment
-// file.
+// stripSpace removes white space, and the invisible characters that come along with copying.
 func stripSpace(text string) string {
-	text = strings.NewReplacer(`\r`, "", `\n`, "").Replace(text)
 	return strings.Map(func(r rune) rune {
 		if unicode.IsSpace(r) || unicode.Is(unicode.Cf, r) {
 			return -1
 		}
 		return r
 	}, text)
-}
-
-// whatIs says what der is when it is not what it should be.
-func whatIs(der []byte) string {
-	if _, err := x509.ParsePKCS1PrivateKey(der); err == nil {
-		return "an RSA private key"
-	}
-	if _, err := x509.ParsePKCS8PrivateKey(der); err == nil {
-		return "a private key"
-	}
-	if _, err := x509.ParsePKCS1PublicKey(der); err == nil {
-		return "an RSA public key"
-	}
-	if _, err := x509.ParsePKIXPublicKey(der); err == nil {
-		return "a public key"
-	}
-	if _, err := x509.ParseECPrivateKey(der); err == nil {
-		return "an EC key, not an RSA key"
-	}
-	if _, err := x509.ParseCertificate(der); err == nil {
-		return "a certificate"
-	}
-	if _, err := x509.ParseCertificateRequest(der); err == nil {
-		return "a certificate request"
-	}
-	var encrypted struct {
-		Algorithm pkix.AlgorithmIdentifier
-		Data      []byte
-	}
-	if rest, err := asn1.Unmarshal(der, &encrypted); err == nil && len(rest) == 0 {
-		return "a key encrypted with a password (decrypt it with openssl pkey)"
-	}
-	return "no key that can be read, perhaps cut short"
 }

@@ -1,6 +1,8 @@
 package alipay
 
-// message is what we read from an answer's node: every field of it that we know. ext_info is reserved and not read.
+import "strings"
+
+// message holds the fields of a node that the client reads. ext_info is reserved and not read.
 type message struct {
 	code, msg, subCode, subMsg                   string
 	operatorID, operatorType, partnerID, shopIDs string
@@ -31,8 +33,9 @@ func (m *message) field(name string) *string {
 	return nil
 }
 
-// parseMessage reads a node. It fails unless text is one JSON object with no name in it twice, with a code, and with
-// strings for all fields that we know. Names are case-sensitive, unlike encoding/json's.
+// parseMessage parses a node. It fails unless text is one JSON object with a code, without repeated names, and with a
+// string in every field that the client reads. There are two exceptions: null in an optional field counts as absent, and
+// shop_ids, whose format is not documented, may be an array of strings. Names are case-sensitive, unlike in encoding/json.
 func parseMessage(text []byte) (message, error) {
 	var m message
 	if err := object(text); err != nil {
@@ -43,18 +46,37 @@ func parseMessage(text []byte) (message, error) {
 		if into == nil {
 			return nil
 		}
-		s, err := stringValue(text[value.start:value.end])
-		if err != nil {
-			return untrusted("the field %s is no string", name)
+		raw := text[value.start:value.end]
+		var err error
+		switch {
+		case raw[0] == 'n' && name != "code" && name != "msg":
+			return nil // null; a success without its operator is refused later
+		case raw[0] == '[' && name == "shop_ids":
+			*into, err = joinedStrings(raw)
+		default:
+			*into, err = stringValue(raw)
 		}
-		*into = s
+		if err != nil {
+			return untrusted("the field %s is not a string", name)
+		}
 		return nil
 	})
 	if err != nil {
 		return message{}, err
 	}
 	if m.code == "" {
-		return message{}, untrusted("no code in the answer")
+		return message{}, untrusted("the response has no code")
 	}
 	return m, nil
+}
+
+// joinedStrings returns the strings of a JSON array, joined by commas. It fails if an element is anything else.
+func joinedStrings(array []byte) (string, error) {
+	var parts []string
+	err := elements(array, func(value span) error {
+		s, err := stringValue(array[value.start:value.end])
+		parts = append(parts, s)
+		return err
+	})
+	return strings.Join(parts, ","), err
 }

@@ -3,39 +3,41 @@ package alipay
 import (
 	"context"
 	"time"
+
+	"koubei-landing/internal/operator"
 )
 
-// impossibleCode is none that Koubei gives out.
+// impossibleCode is a code that Koubei never issues.
 const impossibleCode = "00000000000000000000000000000000"
 
-// Probe is what a call with an impossible code found out.
+// Probe is the result of a call with an impossible code.
 type Probe struct {
-	// Date is the gateway's clock by its Date header, zero when there was none; Skew is how far it is ahead of ours, to
-	// about a second.
+	// Date is the Date header of the response, zero when there was none. Skew is how far the gateway's clock is ahead of
+	// this machine's, to about a second.
 	Date time.Time
 	Skew time.Duration
 
 	TraceID string
 }
 
-// Probe asks the gateway once about a code that can't exist, to learn whether it knows and understands us. The error says
-// what it answered and is never nil: ErrCodeNotExist, and ErrInvalidParameter, mean that all is well. Error.Advice has the
-// cure for the others.
+// Probe calls the gateway once with a code that cannot exist, to find out whether it knows the application and accepts its
+// signature. The error says what the gateway responded and is never nil: ErrCodeNotExist and ErrInvalidParameter mean that
+// everything is right. Error.Advice says what to do about the others.
 func (c *Client) Probe(ctx context.Context) (Probe, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.attemptTimeout)
 	defer cancel()
 	sent := c.now()
-	a, err := c.send(ctx, newQuestion(queryMethod, bizContent{AuthType: "pay_member", Code: impossibleCode}), sent)
+	r, err := c.send(ctx, newCall(queryMethod, bizContent{AuthType: operator.AuthType, Code: impossibleCode}), sent)
 	received := c.now()
 	if err == nil {
-		if _, err = c.read(ctx, a); err == nil {
-			err = untrusted("an operator for a code that can't exist")
+		if _, err = c.read(ctx, r); err == nil {
+			err = untrusted("an operator for a code that cannot exist")
 		}
 	}
-	p := Probe{Date: a.date, TraceID: a.traceID}
-	if !a.date.IsZero() {
-		// The header has whole seconds, cut off: on average half of one is missing.
-		p.Skew = a.date.Add(time.Second / 2).Sub(sent.Add(received.Sub(sent) / 2))
+	p := Probe{Date: r.date, TraceID: r.traceID}
+	if !r.date.IsZero() {
+		// The header has whole seconds, rounded down: on average half a second is missing.
+		p.Skew = r.date.Add(time.Second / 2).Sub(sent.Add(received.Sub(sent) / 2))
 	}
-	return p, finish(err, a, newSecrets(impossibleCode, c.appAuthToken))
+	return p, finish(err, r, newSecrets(impossibleCode, c.appAuthToken))
 }

@@ -13,21 +13,21 @@ import (
 const (
 	redacted = "[redacted]"
 
-	maxText    = 512 // bytes of one text of the gateway in an Error
+	maxText    = 512 // bytes of one text from the gateway in an Error
 	maxTraceID = 64
 )
 
-// signedNames are the parameters that a string to sign may begin with. The gateway quotes its own string to sign in the
-// sub_msg of isv.invalid-signature, and that holds the code.
+// signedNames are the parameters that a string to sign may begin with. The sub_msg of isv.invalid-signature quotes the
+// gateway's string to sign, which holds the code.
 var signedNames = []string{
 	"alipay_root_cert_sn=", "app_auth_token=", "app_cert_sn=", "app_id=", "biz_content=", "charset=", "encrypt_type=", "sign=",
 }
 
-// secrets are texts that no error may hold, in the spellings in which an answer may quote them, the longest first.
+// secrets are texts that no error may hold, in every spelling in which a response may quote them, the longest first.
 type secrets []string
 
-// newSecrets spells the values plain, escaped for JSON, URLs and HTML, and escaped once more: the string to sign holds
-// JSON, and the gateway quotes it as HTML. Real codes are letters and digits, which all look the same.
+// newSecrets returns the values plain, escaped for JSON, URLs and HTML, and escaped once more: the string to sign holds
+// JSON, and the gateway quotes it as HTML. For real codes, which are letters and digits, all of them are equal.
 func newSecrets(values ...string) secrets {
 	spellings := slices.DeleteFunc(slices.Clone(values), func(v string) bool { return v == "" })
 	for range 2 {
@@ -44,18 +44,18 @@ func jsonEscape(v string, html bool) string {
 	var b strings.Builder
 	enc := json.NewEncoder(&b)
 	enc.SetEscapeHTML(html)
-	if enc.Encode(v) != nil { // a string: can't happen
+	if enc.Encode(v) != nil { // cannot happen with a string
 		return v
 	}
 	return b.String()[1 : b.Len()-len("\"\n")]
 }
 
-// strip returns text without the secrets, without a quoted string to sign and what follows it, without control
-// characters, and bounded.
+// strip removes the secrets, a quoted string to sign with everything after it, and control characters from text, and
+// shortens it.
 func (s secrets) strip(text string) string {
 	for _, name := range signedNames {
 		if before, _, ok := strings.Cut(text, name); ok {
-			text = before + "[string to sign left out]"
+			text = before + "[string to sign removed]"
 		}
 	}
 	for _, secret := range s {
@@ -87,7 +87,7 @@ func shorten(text string, limit int) string {
 	return text[:limit] + "…"
 }
 
-// traceIDOf returns the header's visible ASCII, bounded.
+// traceIDOf returns the first visible ASCII characters of the header.
 func traceIDOf(header string) string {
 	var b strings.Builder
 	for i := 0; i < len(header) && b.Len() < maxTraceID; i++ {

@@ -13,9 +13,9 @@ import (
 	"unicode/utf8"
 )
 
-// Whatever the gateway, or somebody in its place, says: no error and no attempt holds the code, the token, a signature or
-// a key.
-func TestNothingSecretIsTold(t *testing.T) {
+// Whatever the gateway or a forger says: no error and no attempt holds the code, the token, a signature or a key.
+func TestNoErrorHoldsASecret(t *testing.T) {
+	t.Parallel()
 	const code, token = `c0de"<&>+%\/12345678901234X42`, "202601BBtoken&X40"
 	cfg := testConfig(t)
 	cfg.AppAuthToken = token
@@ -23,7 +23,7 @@ func TestNothingSecretIsTold(t *testing.T) {
 	jsonText := func(s string) string { return strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(s) }
 	spellings := []string{code, token, url.QueryEscape(code), html.EscapeString(code), jsonText(code), html.EscapeString(jsonText(code))}
 
-	var answers []func(r *http.Request) (*http.Response, error)
+	var responses []func(r *http.Request) (*http.Response, error)
 	for _, field := range []string{"code", "msg", "sub_code", "sub_msg"} {
 		for _, s := range append(spellings, strings.Repeat("x", maxText-10)+code, "a\n"+code, "验签字符串为：app_auth_token="+token+"&amp;biz_content="+html.EscapeString(jsonText(code))) {
 			node := `{"code":"40002","` + field + `":"` + jsonText(s) + `"}`
@@ -32,11 +32,11 @@ func TestNothingSecretIsTold(t *testing.T) {
 			}
 			node = strings.ReplaceAll(node, "\n", `\n`)
 			for _, body := range []string{signedBy(t, key, node), `{"error_response":` + node + `}`, `{"error_response":` + node + `,"sign":"AAAA"}`} {
-				answers = append(answers, answering(body))
+				responses = append(responses, answering(body))
 			}
 		}
 	}
-	answers = append(answers,
+	responses = append(responses,
 		func(r *http.Request) (*http.Response, error) {
 			return nil, &url.Error{Op: "Post", URL: r.URL.String(), Err: fmt.Errorf("malformed HTTP response %q about %s and %s", code, code, token)}
 		},
@@ -55,29 +55,29 @@ func TestNothingSecretIsTold(t *testing.T) {
 		},
 	)
 	synctest.Test(t, func(t *testing.T) {
-		for i, answer := range answers {
+		for i, respond := range responses {
 			var signature string
 			var told []string
 			cfg.OnAttempt = func(a Attempt) { told = append(told, fmt.Sprintf("%+v", a), a.TraceID) }
 			c := newTestClient(t, cfg)
 			c.transport = roundTripper(func(r *http.Request) (*http.Response, error) {
 				signature = r.URL.Query().Get("sign")
-				return answer(r)
+				return respond(r)
 			})
 			_, err := c.Exchange(t.Context(), code)
 			if err == nil {
-				t.Fatalf("answer %d: no error", i)
+				t.Fatalf("response %d: no error", i)
 			}
 			e := asError(err)
 			told = append(told, err.Error(), fmt.Sprintf("%+v %#v %q", e, e.SubMsg, e.Msg), e.Advice())
 			for _, text := range told {
 				for _, secret := range append(spellings, signature, url.QueryEscape(signature), "X40", "X42") {
 					if strings.Contains(text, secret) {
-						t.Errorf("answer %d: %q holds %q", i, text, secret)
+						t.Errorf("response %d: %q holds %q", i, text, secret)
 					}
 				}
 				if strings.ContainsAny(err.Error(), "\n\r") || !utf8.ValidString(err.Error()) || len(err.Error()) > 4*maxText+400 {
-					t.Errorf("answer %d: unfit for a log line: %q", i, err)
+					t.Errorf("response %d: not fit for a log line: %q", i, err)
 				}
 			}
 		}
@@ -85,6 +85,7 @@ func TestNothingSecretIsTold(t *testing.T) {
 }
 
 func TestShortenKeepsCharactersWhole(t *testing.T) {
+	t.Parallel()
 	got := shorten(strings.Repeat("店", 200), 100)
 	if want := strings.Repeat("店", 33) + "…"; got != want {
 		t.Errorf("got %q", got)

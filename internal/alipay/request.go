@@ -4,7 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"fmt"
+	"errors"
 	"net/http"
 	"net/url"
 	"strings"
@@ -18,39 +18,39 @@ const (
 	timestampFmt = "2006-01-02 15:04:05"
 )
 
-// beijing is the zone of timestamps: GMT+8 by a fixed offset. Local time is wrong in a container that runs in UTC
+// beijing is the time zone of timestamps, with a fixed offset. Local time is wrong in a container that runs in UTC
 // (smartwalle/alipay#103), and zone names need tzdata.
 var beijing = time.FixedZone("GMT+8", 8*60*60)
 
-// bizContent is the question of koubei.member.data.oauth.query.
+// bizContent holds the parameters of koubei.member.data.oauth.query.
 type bizContent struct {
 	AuthType string `json:"auth_type"`
 	Code     string `json:"code"`
 }
 
-// certBizContent is the question of alipay.open.app.alipaycert.download.
+// certBizContent holds the parameters of alipay.open.app.alipaycert.download.
 type certBizContent struct {
 	SN string `json:"alipay_cert_sn"`
 }
 
-// question is one method call, ready to be asked any number of times.
-type question struct {
+// call is one method call. It can be sent any number of times.
+type call struct {
 	method string
 	biz    string
 }
 
-func newQuestion(method string, biz any) question {
+func newCall(method string, biz any) call {
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)
-	enc.SetEscapeHTML(false)    // \u0026 for & would be as valid, and harder to read
-	if enc.Encode(biz) != nil { // of strings alone: can't happen
-		return question{}
+	enc.SetEscapeHTML(false)    // \u0026 is as valid as &, but harder to read
+	if enc.Encode(biz) != nil { // cannot happen with strings
+		return call{}
 	}
-	return question{method: method, biz: strings.TrimSuffix(b.String(), "\n")}
+	return call{method: method, biz: strings.TrimSuffix(b.String(), "\n")}
 }
 
-// params returns the call's parameters but the signature. It fails where content encryption does.
-func (c *Client) params(q question, at time.Time) ([]param, error) {
+// params returns the parameters of a call without the signature. It fails if the charset cannot encode them.
+func (c *Client) params(q call, at time.Time) ([]param, error) {
 	biz, encryptType := q.biz, ""
 	if c.block != nil {
 		plain, err := c.charset.encode(q.biz)
@@ -78,7 +78,7 @@ func (c *Client) params(q question, at time.Time) ([]param, error) {
 	return ps, nil
 }
 
-// newRequest signs params and lays them out for the wire.
+// newRequest signs params and returns the HTTP request.
 func (c *Client) newRequest(ctx context.Context, params []param) (*http.Request, error) {
 	signature, err := sign(c.privateKey, c.signType.hash(), c.charset, canonical(params))
 	if err != nil {
@@ -92,16 +92,16 @@ func (c *Client) newRequest(ctx context.Context, params []param) (*http.Request,
 	u.RawQuery = query
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, u.String(), strings.NewReader(body))
 	if err != nil {
-		return nil, fmt.Errorf("the request can't be made")
+		return nil, errors.New("the gateway address cannot be used")
 	}
 	req.Header.Set("Content-Type", "application/x-www-form-urlencoded;charset="+string(c.charset))
 	req.Header.Set("User-Agent", userAgent)
 	return req, nil
 }
 
-// layout spreads params over the URL's query and the form body. The gateway merges the two, but a charset that is only
-// in the body makes it answer in GBK (yansongda/pay#247). biz_content holds the code and app_auth_token is a secret:
-// they stay out of the URL, which proxies log, as in the official Java SDK.
+// layout divides params between the URL query and the form body. The gateway merges both, but it responds in GBK if charset
+// is only in the body (yansongda/pay#247). biz_content holds the code and app_auth_token is a secret, so they stay out of
+// the URL, which proxies log. The official Java SDK does the same.
 func layout(params []param, charset Charset) (query, body string, err error) {
 	var q, b strings.Builder
 	for _, p := range params {

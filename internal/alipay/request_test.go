@@ -34,6 +34,7 @@ func paramsOf(m map[string]string) []param {
 }
 
 func TestRequestVectors(t *testing.T) {
+	t.Parallel()
 	for _, v := range loadVectors[[]requestVector](t, "requests.json") {
 		t.Run(v.Name, func(t *testing.T) {
 			params := paramsOf(v.Params)
@@ -102,6 +103,7 @@ type wireVector struct {
 
 // What the official Node SDK sends, we send too, but for app_auth_token, which we keep out of the URL.
 func TestWireVectors(t *testing.T) {
+	t.Parallel()
 	vectors := loadVectors[[]wireVector](t, "wire.json")
 	for _, v := range vectors {
 		t.Run(v.Name, func(t *testing.T) {
@@ -144,6 +146,7 @@ func TestWireVectors(t *testing.T) {
 }
 
 func TestRequestOfExchange(t *testing.T) {
+	t.Parallel()
 	cfg := certificateMode(t, testConfig(t))
 	cfg.AppAuthToken = "202601BBtokenX40"
 	// A zone in which the local time is a day off.

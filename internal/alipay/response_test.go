@@ -1,6 +1,7 @@
 package alipay
 
 import (
+	"crypto/rsa"
 	"encoding/base64"
 	"errors"
 	"io"
@@ -31,7 +32,7 @@ type responseVector struct {
 	Flags         []string          `json:"flags"`
 }
 
-func (v responseVector) answer(t testing.TB) answer {
+func (v responseVector) response(t testing.TB) response {
 	t.Helper()
 	body := []byte(v.Body)
 	if v.IsBase64 {
@@ -40,7 +41,7 @@ func (v responseVector) answer(t testing.TB) answer {
 			t.Fatal(err)
 		}
 	}
-	return answer{status: v.Status, contentType: v.ContentType, body: body}
+	return response{status: v.Status, contentType: v.ContentType, body: body}
 }
 
 func (v responseVector) config(t testing.TB) Config {
@@ -55,15 +56,16 @@ func (v responseVector) config(t testing.TB) Config {
 	return cfg
 }
 
-// deviations are rows that the vectors' coarse outcomes leave open: broken JSON is no gateway's answer, so it may be asked
-// again.
+// deviations are the rows that the outcomes of the vectors leave open. Broken JSON does not come from the gateway, so the
+// call may be retried.
 var deviations = map[string]error{
 	"truncated_after_node": ErrUnavailable,
 	"truncated_in_sign":    ErrUnavailable,
-	"aes_plain_success":    ErrUntrusted, // policy: what was asked for encrypted must come so
+	"aes_plain_success":    ErrUntrusted, // policy: the response to an encrypted request must be encrypted
 }
 
 func TestResponseVectors(t *testing.T) {
+	t.Parallel()
 	vectors := loadVectors[[]responseVector](t, "responses.json")
 	if len(vectors) < 90 {
 		t.Fatalf("got %d vectors", len(vectors))
@@ -89,6 +91,7 @@ func TestResponseVectors(t *testing.T) {
 }
 
 func TestEncryptedVectors(t *testing.T) {
+	t.Parallel()
 	vectors := loadVectors[struct {
 		Key       string           `json:"key_base64"`
 		Responses []responseVector `json:"responses"`
@@ -107,14 +110,14 @@ func TestEncryptedVectors(t *testing.T) {
 	}
 }
 
-// check reads the vector's answer and compares all that the vector tells.
+// check reads the vector's response and compares everything that the vector specifies.
 func (v responseVector) check(t *testing.T, c *Client) {
 	t.Helper()
-	grant, err := c.read(t.Context(), v.answer(t))
+	grant, err := c.read(t.Context(), v.response(t))
 	if err == nil {
 		v.checkGrant(t, grant)
 	} else {
-		v.checkError(t, grant, finish(err, answer{}, nil))
+		v.checkError(t, grant, finish(err, response{}, nil))
 	}
 	if v.SignedContent != "" {
 		v.checkSignedContent(t, c)
@@ -136,7 +139,7 @@ func (v responseVector) checkGrant(t *testing.T, got operator.Grant) {
 func (v responseVector) checkError(t *testing.T, grant operator.Grant, e *Error) {
 	t.Helper()
 	if grant != (operator.Grant{}) {
-		t.Errorf("a grant beside an error: %+v", grant)
+		t.Errorf("got a grant beside the error: %+v", grant)
 	}
 	if want := v.wantKinds(); !slices.ContainsFunc(want, func(kind error) bool { return errors.Is(e, kind) }) {
 		t.Errorf("got %v, want one of %v", e, want)
@@ -149,7 +152,7 @@ func (v responseVector) checkError(t *testing.T, grant operator.Grant, e *Error)
 	}
 	wantSubMsg, _, cut := strings.Cut(v.Error["sub_msg"], "app_id=")
 	if cut {
-		wantSubMsg += "[string to sign left out]"
+		wantSubMsg += "[string to sign removed]"
 	}
 	got := []string{e.Code, e.Msg, e.SubCode, e.SubMsg}
 	want := []string{v.Error["code"], v.Error["msg"], v.Error["sub_code"], wantSubMsg}
@@ -184,17 +187,17 @@ func (v responseVector) wantKinds() []error {
 	return nil
 }
 
-// checkSignedContent compares the node's place in the raw bytes; with slash_retry the signature covers another spelling.
+// checkSignedContent compares the raw bytes of the node. With slash_retry the signature covers another spelling.
 func (v responseVector) checkSignedContent(t *testing.T, c *Client) {
 	t.Helper()
-	a := v.answer(t)
+	a := v.response(t)
 	body, err := decode(a.body, a.contentType, c.charset)
 	if err != nil {
-		return // invalid_bytes: judged above
+		return // invalid_bytes: checked above
 	}
 	env, err := openEnvelope(body.text, queryNode)
 	if err != nil {
-		return // judged above
+		return // checked above
 	}
 	node := body.slice(env.node)
 	if slices.Contains(v.Flags, "slash_retry") {
@@ -209,8 +212,9 @@ func (v responseVector) checkSignedContent(t *testing.T, c *Client) {
 	}
 }
 
-// A row is: what the gateway says, whether it is signed, what it must become.
+// A row is what the gateway says, and the kind of error if it is signed and if it is not.
 func TestKinds(t *testing.T) {
+	t.Parallel()
 	tests := []struct {
 		code, subCode    string
 		signed, unsigned error
@@ -251,7 +255,7 @@ func TestKinds(t *testing.T) {
 						body, want = `{"`+queryNode+`":`+node+`}`, tt.unsigned
 					}
 					body = strings.Replace(body, queryNode, name, 1)
-					_, err := c.read(t.Context(), answer{status: 200, contentType: "text/html", body: []byte(body)})
+					_, err := c.read(t.Context(), response{status: 200, contentType: "text/html", body: []byte(body)})
 					if !errors.Is(err, want) || asError(err).Signed != signed {
 						t.Errorf("%s, signed %t: got %v, want %v", name, signed, err, want)
 					}
@@ -261,8 +265,9 @@ func TestKinds(t *testing.T) {
 	}
 }
 
-// What a signed success must hold, beyond what the vectors try.
+// What a signed success must hold, beyond the vectors.
 func TestIdentity(t *testing.T) {
+	t.Parallel()
 	field := func(name, value string) string {
 		return strings.Replace(successNode, `"operator_type"`, `"`+name+`":"`+value+`","operator_type"`, 1)
 	}
@@ -272,6 +277,14 @@ func TestIdentity(t *testing.T) {
 		want       error
 	}{
 		{"as documented", successNode, nil},
+		{"null in every optional field", replace(`"2088000000000202"`, `null,"shop_ids":null,"ext_info":null,"sub_code":null,"sub_msg":null`), nil},
+		{"null code", replace(`"10000"`, "null"), ErrUntrusted},
+		{"null msg", replace(`"Success"`, "null"), ErrUntrusted},
+		{"null operator", replace(`"2088000000000101"`, "null"), ErrUntrusted},
+		{"null type", replace(`"PROVIDER"`, "null"), ErrUntrusted},
+		{"numeric partner", replace(`"2088000000000202"`, "2088000000000202"), ErrUntrusted},
+		{"boolean sub_code", replace(`"code"`, `"sub_code":false,"code"`), ErrUntrusted},
+		{"array for the partner", replace(`"2088000000000202"`, `["2088000000000202"]`), ErrUntrusted},
 		{"64 bytes of id", replace("2088000000000101", strings.Repeat("x", 64)), nil},
 		{"65 bytes of id", replace("2088000000000101", strings.Repeat("x", 65)), ErrUntrusted},
 		{"space in id", replace("2088000000000101", "2088 1"), ErrUntrusted},
@@ -281,7 +294,6 @@ func TestIdentity(t *testing.T) {
 		{"65 bytes of type", replace("PROVIDER", strings.Repeat("x", 65)), ErrUntrusted},
 		{"space in partner", replace("2088000000000202", "2088 2"), ErrUntrusted},
 		{"empty partner", replace("2088000000000202", ""), nil},
-		{"null partner", replace(`"2088000000000202"`, "null"), ErrUntrusted},
 		{"empty sub_code", field("sub_code", ""), nil},
 		{"sub_code", field("sub_code", "x"), ErrUntrusted},
 		{"shops", field("shop_ids", "1, 2"), nil},
@@ -295,7 +307,7 @@ func TestIdentity(t *testing.T) {
 	c := newTestClient(t, testConfig(t))
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			_, err := c.read(t.Context(), answer{status: 200, body: []byte(signedBy(t, key, tt.node))})
+			_, err := c.read(t.Context(), response{status: 200, body: []byte(signedBy(t, key, tt.node))})
 			if tt.want == nil && err != nil || !errors.Is(err, tt.want) {
 				t.Errorf("got %v, want %v", err, tt.want)
 			}
@@ -303,22 +315,142 @@ func TestIdentity(t *testing.T) {
 	}
 }
 
-// The texts of an answer that failed its signature are told, because they are often the gateway's true complaint, but they
-// decide nothing.
-func TestUntrustedAnswerStillTellsItsComplaint(t *testing.T) {
-	node := `{"code":"40004","msg":"Business Failed","sub_code":"AUTH_CODE_EXPIRES"}`
-	body := signedBy(t, privateKey(t, "keys/other_private_pkcs1.pem"), node)
-	_, err := newTestClient(t, testConfig(t)).read(t.Context(), answer{status: 200, body: []byte(body)})
-	e := asError(err)
-	if !errors.Is(err, ErrUntrusted) || e.Signed || e.SubCode != "AUTH_CODE_EXPIRES" {
-		t.Errorf("got %+v", e)
-	}
-	if e.Advice() != adviceByKind[ErrUntrusted] {
-		t.Errorf("advice: got %q", e.Advice())
+// The documentation does not say how shop_ids lists several shops.
+func TestShopIDs(t *testing.T) {
+	t.Parallel()
+	key := privateKey(t, "keys/alipay_private_pkcs8.pem")
+	c := newTestClient(t, testConfig(t))
+	for _, tt := range []struct {
+		name, value string
+		want        string
+		kind        error
+	}{
+		{"text", `"1,2"`, "1,2", nil},
+		{"null", `null`, "", nil},
+		{"empty text", `""`, "", nil},
+		{"array", `["1","2","3"]`, "1,2,3", nil},
+		{"one in an array", `["1"]`, "1", nil},
+		{"empty array", `[ ]`, "", nil},
+		{"array with white space and escapes", "[ \"1\" ,\n\t\"\\u0032\" ]", "1,2", nil},
+		{"number", `1`, "", ErrUntrusted},
+		{"boolean", `true`, "", ErrUntrusted},
+		{"object", `{"1":"2"}`, "", ErrUntrusted},
+		{"array of numbers", `[1,2]`, "", ErrUntrusted},
+		{"null in an array", `["1",null]`, "", ErrUntrusted},
+		{"array in an array", `["1",["2"]]`, "", ErrUntrusted},
+		{"control character in an array", `["1","2\n3"]`, "", ErrUntrusted},
+		{"16 KiB", `"` + strings.Repeat("1", 16<<10) + `"`, strings.Repeat("1", 16<<10), nil},
+		{"more than 16 KiB in an array", `["` + strings.Repeat("1", 8<<10) + `","` + strings.Repeat("2", 8<<10) + `"]`, "", ErrUntrusted},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			node := strings.Replace(successNode, `"code"`, `"shop_ids":`+tt.value+`,"code"`, 1)
+			got, err := c.read(t.Context(), response{status: 200, body: []byte(signedBy(t, key, node))})
+			if got.ShopIDs != tt.want || tt.kind == nil && err != nil || !errors.Is(err, tt.kind) {
+				t.Errorf("got %q, %v, want %q, %v", got.ShopIDs, err, tt.want, tt.kind)
+			}
+		})
 	}
 }
 
-func TestExchangeFillsTheGrant(t *testing.T) {
+// In certificate mode some signed errors name no certificate. They count if the configured one verifies them. A success
+// must name its certificate.
+func TestErrorsWithoutCertificateSN(t *testing.T) {
+	t.Parallel()
+	own, stranger := privateKey(t, "keys/alipay_private_pkcs8.pem"), privateKey(t, "keys/other_private_pkcs1.pem")
+	sn := `"alipay_cert_sn":"e99fb9d1935b9cafb4ede943f117c2ea",`
+	verdict := `{"code":"40004","msg":"Business Failed","sub_code":"AUTH_CODE_EXPIRES"}`
+	busy := `{"code":"20000","msg":"Service Currently Unavailable","sub_code":"isp.unknow-error"}`
+	for _, tt := range []struct {
+		name, node string
+		key        *rsa.PrivateKey
+		member     string // further member of the body
+		want       error
+		signed     bool
+	}{
+		{"verdict", verdict, own, "", ErrCodeExpired, true},
+		{"verdict with SN", verdict, own, sn, ErrCodeExpired, true},
+		{"verdict with a null SN", verdict, own, `"alipay_cert_sn":null,`, ErrCodeExpired, true},
+		{"verdict with an empty SN", verdict, own, `"alipay_cert_sn":"",`, ErrCodeExpired, true},
+		{"busy", busy, own, "", ErrUnavailable, true},
+		{"other error", `{"code":"40006","msg":"m","sub_code":"isv.insufficient-isv-permissions"}`, own, "", ErrRejected, true},
+		{"verdict by a stranger", verdict, stranger, "", ErrUntrusted, false},
+		{"busy by a stranger", busy, stranger, "", ErrUntrusted, false},
+		{"numeric SN", verdict, own, `"alipay_cert_sn":1,`, ErrUntrusted, false},
+		{"success", successNode, own, "", ErrUntrusted, false},
+		{"success with a null SN", successNode, own, `"alipay_cert_sn":null,`, ErrUntrusted, false},
+		{"success with SN", successNode, own, sn, nil, true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			c := newTestClient(t, certificateMode(t, testConfig(t)))
+			c.transport = roundTripper(func(*http.Request) (*http.Response, error) {
+				t.Error("downloaded a certificate")
+				return nil, io.EOF
+			})
+			body := "{" + tt.member + strings.TrimPrefix(signedBy(t, tt.key, tt.node), "{")
+			_, err := c.read(t.Context(), response{status: 200, body: []byte(body)})
+			if tt.want == nil {
+				if err != nil {
+					t.Errorf("got %v", err)
+				}
+				return
+			}
+			if !errors.Is(err, tt.want) || asError(err).Signed != tt.signed {
+				t.Errorf("got %v, want %v, signed %t", err, tt.want, tt.signed)
+			}
+		})
+	}
+}
+
+// An unverified response decides nothing, but its complaint is often the real one: the error and the advice name it.
+func TestUnverifiedDetails(t *testing.T) {
+	t.Parallel()
+	appID := `{"code":"40002","msg":"Invalid Arguments","sub_code":"isv.invalid-app-id","sub_msg":"无效的AppID参数"}`
+	numeric := strings.Replace(appID, `"40002"`, `40002`, 1)
+	expired := `{"code":"40004","msg":"Business Failed","sub_code":"AUTH_CODE_EXPIRES"}`
+	strangers := func(node string) string { return signedBy(t, privateKey(t, "keys/other_private_pkcs1.pem"), node) }
+	for _, tt := range []struct {
+		name, body string
+		kind       error
+		code, sub  string
+	}{
+		{"wrong signature", strangers(appID), ErrUntrusted, "40002", "isv.invalid-app-id"},
+		{"verdict with a wrong signature", strangers(expired), ErrUntrusted, "40004", "AUTH_CODE_EXPIRES"},
+		{"sign null", `{"` + queryNode + `":` + appID + `,"sign":null}`, ErrUntrusted, "40002", "isv.invalid-app-id"},
+		{"sign a number", `{"` + queryNode + `":` + appID + `,"sign":1}`, ErrUntrusted, "40002", "isv.invalid-app-id"},
+		{"sign first, and null", `{"sign":null,"` + queryNode + `":` + appID + `}`, ErrUntrusted, "40002", "isv.invalid-app-id"},
+		{"numeric code", `{"` + queryNode + `":` + numeric + `}`, ErrUntrusted, "40002", "isv.invalid-app-id"},
+		{"numeric code under error_response", `{"error_response":` + numeric + `}`, ErrUntrusted, "40002", "isv.invalid-app-id"},
+		{"numeric 20000", `{"` + queryNode + `":{"code":20000,"msg":"m","sub_code":"isp.unknow-error"}}`, ErrUntrusted, "20000", "isp.unknow-error"},
+		{"node with another name", `{"alipay_system_oauth_token_response":` + appID + `}`, ErrUntrusted, "40002", "isv.invalid-app-id"},
+		{"no node", appID, ErrUntrusted, "40002", "isv.invalid-app-id"},
+		{"both nodes", `{"error_response":` + expired + `,"` + queryNode + `":` + appID + `}`, ErrUntrusted, "40002", "isv.invalid-app-id"},
+		{"foreign object first", `{"x":` + expired + `,"` + queryNode + `":` + appID + `,"sign":null}`, ErrUntrusted, "40002", "isv.invalid-app-id"},
+		{"null message", `{"` + queryNode + `":{"code":"40002","msg":null,"sub_code":"isv.invalid-app-id"}}`, ErrUntrusted, "40002", "isv.invalid-app-id"},
+		{"only a sub_code", `{"` + queryNode + `":{"sub_code":"isv.invalid-app-id"}}`, ErrUntrusted, "", "isv.invalid-app-id"},
+		{"success", `{"` + queryNode + `":` + successNode + `}`, ErrUntrusted, "", ""},
+		{"success, numeric", `{"` + queryNode + `":{"code":10000}}`, ErrUntrusted, "", ""},
+		{"nothing to name", `{"a":[{"code":"1"}],"b":null,"c":"code"}`, ErrUntrusted, "", ""},
+		{"not JSON", `<html>isv.invalid-app-id`, ErrUnavailable, "", ""},
+		{"an ordinary unsigned error", `{"` + queryNode + `":` + appID + `}`, ErrRejected, "40002", "isv.invalid-app-id"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			_, err := newTestClient(t, testConfig(t)).read(t.Context(), response{status: 200, body: []byte(tt.body)})
+			e := asError(err)
+			if !errors.Is(err, tt.kind) || e.Signed || e.Code != tt.code || e.SubCode != tt.sub {
+				t.Errorf("got %+v, want %v with %s %s", e, tt.kind, tt.code, tt.sub)
+			}
+			if tt.sub != "" && (!strings.Contains(err.Error(), tt.sub) || e.kind == ErrUntrusted && !strings.Contains(e.Advice(), tt.sub)) {
+				t.Errorf("got %v with advice %q, want %s in both", err, e.Advice(), tt.sub)
+			}
+		})
+	}
+}
+
+func TestExchangeReturnsTheGrant(t *testing.T) {
+	t.Parallel()
 	c := newTestClient(t, testConfig(t))
 	var attempts []Attempt
 	c.onAttempt = func(a Attempt) { attempts = append(attempts, a) }
@@ -342,7 +474,8 @@ func TestExchangeFillsTheGrant(t *testing.T) {
 	}
 }
 
-func TestCodesThatAreNoneAreNotSent(t *testing.T) {
+func TestInvalidCodesAreNotSent(t *testing.T) {
+	t.Parallel()
 	c := newTestClient(t, testConfig(t))
 	c.transport = roundTripper(func(*http.Request) (*http.Response, error) {
 		t.Error("sent")
@@ -355,8 +488,9 @@ func TestCodesThatAreNoneAreNotSent(t *testing.T) {
 	}
 }
 
-// The cipher text is the string that the node stands for, whichever way its slashes are spelled.
-func TestEncryptedNodeSignedWithEscapedSlashes(t *testing.T) {
+// The cipher text is the decoded string of the node, however its slashes are spelled.
+func TestEncryptedNodeWithEscapedSlashes(t *testing.T) {
+	t.Parallel()
 	cfg := testConfig(t)
 	cfg.EncryptKey = []byte("0123456789abcdef")
 	c := newTestClient(t, cfg)
@@ -366,36 +500,38 @@ func TestEncryptedNodeSignedWithEscapedSlashes(t *testing.T) {
 	}
 	node := `"` + strings.ReplaceAll(text, "/", `\/`) + `"`
 	body := signedBy(t, privateKey(t, "keys/alipay_private_pkcs8.pem"), node)
-	if _, err := c.read(t.Context(), answer{status: 200, body: []byte(body)}); err != nil {
+	if _, err := c.read(t.Context(), response{status: 200, body: []byte(body)}); err != nil {
 		t.Error(err)
 	}
 }
 
-// There is one spelling of a signature.
+// A signature has only one valid spelling.
 func TestSignatureIsStrictBase64(t *testing.T) {
+	t.Parallel()
 	body := signedBy(t, privateKey(t, "keys/alipay_private_pkcs8.pem"), successNode)
 	c := newTestClient(t, testConfig(t))
 	end := strings.LastIndex(body, `=="}`)
-	respelled := body[:end-1] + string(rune(body[end-1]+1)) + body[end:] // differs in bits that stand for nothing
+	respelled := body[:end-1] + string(rune(body[end-1]+1)) + body[end:] // differs only in unused bits
 	for _, changed := range []string{
 		respelled,
 		body[:end-8] + `\n` + body[end-8:],
 		body[:end] + `"}`,
 	} {
-		if _, err := c.read(t.Context(), answer{status: 200, body: []byte(changed)}); !errors.Is(err, ErrUntrusted) {
+		if _, err := c.read(t.Context(), response{status: 200, body: []byte(changed)}); !errors.Is(err, ErrUntrusted) {
 			t.Errorf("%s: got %v", changed[end-8:], err)
 		}
 	}
 }
 
-// After the slash retry the signature covers another text than the one received, and that text alone counts.
+// After the slash retry the signature covers another text than the received one. Only that text counts.
 func TestOnlyTheVerifiedSpellingIsRead(t *testing.T) {
+	t.Parallel()
 	node := func(shops string) string {
 		return strings.Replace(successNode, `"code"`, `"shop_ids":"`+shops+`","code"`, 1)
 	}
 	body := signedBy(t, privateKey(t, "keys/alipay_private_pkcs8.pem"), node(`1\/2`))
 	received := strings.Replace(body, node(`1\/2`), node(`1\\/2`), 1)
-	got, err := newTestClient(t, testConfig(t)).read(t.Context(), answer{status: 200, body: []byte(received)})
+	got, err := newTestClient(t, testConfig(t)).read(t.Context(), response{status: 200, body: []byte(received)})
 	if err != nil || got.ShopIDs != "1/2" {
 		t.Errorf("got %q, %v, want 1/2", got.ShopIDs, err)
 	}

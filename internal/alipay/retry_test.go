@@ -14,7 +14,7 @@ import (
 	"time"
 )
 
-// pipes is a listener whose connections are in memory, so that a turned clock can wait for them.
+// pipes is a listener with connections in memory, which testing/synctest can wait for.
 type pipes struct {
 	conns  chan net.Conn
 	closed chan struct{}
@@ -42,28 +42,28 @@ func (p *pipes) dial(ctx context.Context, _, _ string) (net.Conn, error) {
 	}
 }
 
-// script is what the gateway does at each call; the last step is repeated.
+// script is what the gateway does at each call. The last step repeats.
 type script []http.HandlerFunc
 
-// bench is a client against a scripted gateway on a turned clock. It runs inside a synctest bubble.
+// bench is a client with a scripted gateway. It runs inside a synctest bubble.
 type bench struct {
 	*Client
 	began    time.Time
 	attempts []Attempt
 
 	mu      sync.Mutex
-	arrived []time.Duration // when each call did
+	arrived []time.Duration // when each call arrived
 	overlap bool            // of two calls
 }
 
-// calls returns when each call arrived, and whether two were there at a time.
+// calls returns when each call arrived, and whether two were open at the same time.
 func (b *bench) calls() ([]time.Duration, bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return slices.Clone(b.arrived), b.overlap
 }
 
-// arrive notes a call and returns how many there were.
+// arrive records a call and returns the number of calls so far.
 func (b *bench) arrive(overlap bool) int {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -112,10 +112,10 @@ func says(body string) http.HandlerFunc {
 	}
 }
 
-// drops cuts the connection without an answer.
+// drops cuts the connection without a response.
 func drops(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }
 
-// hangs answers never.
+// hangs never responds.
 func hangs(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }
 
 func after(d time.Duration, next http.HandlerFunc) http.HandlerFunc {
@@ -143,8 +143,9 @@ func outcomes(attempts []Attempt) []Outcome {
 	return list
 }
 
-// A row is: what the gateway does, and what becomes of the exchange after how many calls.
+// A row is what the gateway does, and the result of the exchange with the outcome of each call.
 func TestRetries(t *testing.T) {
+	t.Parallel()
 	success, busy, notExist := answers(t)
 	redirect := func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/elsewhere", http.StatusFound) }
 	tests := []struct {
@@ -153,16 +154,16 @@ func TestRetries(t *testing.T) {
 		want     error
 		outcomes []Outcome
 	}{
-		{"at once", script{success}, nil, []Outcome{OutcomeSuccess}},
+		{"first attempt", script{success}, nil, []Outcome{OutcomeSuccess}},
 		{"busy twice", script{busy, busy, success}, nil, []Outcome{OutcomeBusy, OutcomeBusy, OutcomeSuccess}},
-		{"busy for good", script{busy}, ErrUnavailable, slices.Repeat([]Outcome{OutcomeBusy}, 5)},
+		{"always busy", script{busy}, ErrUnavailable, slices.Repeat([]Outcome{OutcomeBusy}, 5)},
 		{"slow", script{after(2*time.Second, success)}, nil, []Outcome{OutcomeSuccess}},
 		{"dropped", script{drops, success}, nil, []Outcome{OutcomeLost, OutcomeSuccess}},
 		{"HTML", script{says("<html>"), success}, nil, []Outcome{OutcomeNotGateway, OutcomeSuccess}},
 		{"redirect", script{redirect, success}, nil, []Outcome{OutcomeNotGateway, OutcomeSuccess}},
 		{"hangs once", script{hangs, success}, nil, []Outcome{OutcomeTimeout, OutcomeSuccess}},
-		{"hangs for good", script{hangs}, ErrUnavailable, []Outcome{OutcomeTimeout, OutcomeTimeout}},
-		{"gone after a lost answer", script{drops, notExist}, ErrCodeNotExist, []Outcome{OutcomeLost, OutcomeCodeNotExist}},
+		{"always hangs", script{hangs}, ErrUnavailable, []Outcome{OutcomeTimeout, OutcomeTimeout}},
+		{"code spent by a lost response", script{drops, notExist}, ErrCodeNotExist, []Outcome{OutcomeLost, OutcomeCodeNotExist}},
 		{"a verdict", script{notExist, success}, ErrCodeNotExist, []Outcome{OutcomeCodeNotExist}},
 		{"untrusted", script{says("{}"), success}, ErrUntrusted, []Outcome{OutcomeUntrusted}},
 		{"rejected", script{says(`{"error_response":{"code":"40002"}}`), success}, ErrRejected, []Outcome{OutcomeRejected}},
@@ -181,7 +182,7 @@ func TestRetries(t *testing.T) {
 					t.Errorf("got %v in %d calls, want %v", got, len(calls), tt.outcomes)
 				}
 				if overlap {
-					t.Error("two attempts at a time")
+					t.Error("two attempts at the same time")
 				}
 				if elapsed > defaultTimeout {
 					t.Errorf("took %s, budget %s", elapsed, defaultTimeout)
@@ -191,7 +192,7 @@ func TestRetries(t *testing.T) {
 						t.Errorf("attempt %d: %+v", i, a)
 					}
 				}
-				// Sending takes no time on this clock.
+				// Sending takes no time in the bubble.
 				if sent := b.began.Add(calls[len(calls)-1]); err == nil && !grant.ExchangedAt.Equal(sent) {
 					t.Errorf("ExchangedAt: got %s, want %s", grant.ExchangedAt, sent)
 				}
@@ -201,6 +202,7 @@ func TestRetries(t *testing.T) {
 }
 
 func TestBackoffGrows(t *testing.T) {
+	t.Parallel()
 	_, busy, _ := answers(t)
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t, script{busy})
@@ -222,8 +224,9 @@ func TestBackoffGrows(t *testing.T) {
 	}
 }
 
-// No attempt begins that can't have at least half of an attempt's time, and none outlives the budget.
-func TestBudget(t *testing.T) {
+// No attempt begins without at least half of its timeout left, and none outlives the timeout of the exchange.
+func TestTimeouts(t *testing.T) {
+	t.Parallel()
 	success, busy, _ := answers(t)
 	tests := []struct {
 		name             string
@@ -231,11 +234,11 @@ func TestBudget(t *testing.T) {
 		deadline         time.Duration // of the caller; 0 for none
 		steps            script
 		calls            int
-		elapsed          time.Duration // at most; exact when calls run into their time-out
+		elapsed          time.Duration // exact
 	}{
-		{"second attempt cut by the budget", 10 * time.Second, 6 * time.Second, 0, script{hangs}, 2, 10 * time.Second},
+		{"second attempt cut by the timeout of the exchange", 10 * time.Second, 6 * time.Second, 0, script{hangs}, 2, 10 * time.Second},
 		{"no room for a second", 8 * time.Second, 6 * time.Second, 0, script{hangs}, 1, 6 * time.Second},
-		{"no room after a busy answer", 4 * time.Second, 4 * time.Second, 0, script{after(1900*time.Millisecond, busy)}, 1, 1900 * time.Millisecond},
+		{"no room after a busy response", 4 * time.Second, 4 * time.Second, 0, script{after(1900*time.Millisecond, busy)}, 1, 1900 * time.Millisecond},
 		{"caller's deadline cuts the attempt", 10 * time.Second, 6 * time.Second, 4 * time.Second, script{hangs}, 1, 4 * time.Second},
 		{"caller's deadline leaves no room at all", 10 * time.Second, 6 * time.Second, 2 * time.Second, script{success}, 0, 0},
 	}
@@ -261,7 +264,8 @@ func TestBudget(t *testing.T) {
 	}
 }
 
-func TestCancelled(t *testing.T) {
+func TestCanceled(t *testing.T) {
+	t.Parallel()
 	_, busy, _ := answers(t)
 	tests := []struct {
 		name    string
@@ -269,7 +273,7 @@ func TestCancelled(t *testing.T) {
 		at      time.Duration
 		outcome Outcome
 	}{
-		{"while waiting for the answer", script{hangs}, time.Second, OutcomeCancelled},
+		{"while waiting for the response", script{hangs}, time.Second, OutcomeCancelled},
 		{"between attempts", script{busy}, 100 * time.Millisecond, OutcomeBusy},
 	}
 	for _, tt := range tests {
@@ -294,6 +298,7 @@ func TestCancelled(t *testing.T) {
 }
 
 func TestProbe(t *testing.T) {
+	t.Parallel()
 	_, busy, notExist := answers(t)
 	dated := func(next http.HandlerFunc, ahead time.Duration) http.HandlerFunc {
 		return func(w http.ResponseWriter, r *http.Request) {
@@ -308,11 +313,11 @@ func TestProbe(t *testing.T) {
 		want error
 		skew time.Duration
 	}{
-		{"all well", dated(notExist, 0), ErrCodeNotExist, 0},
+		{"everything right", dated(notExist, 0), ErrCodeNotExist, 0},
 		{"clock behind", dated(notExist, 5*time.Minute), ErrCodeNotExist, 5 * time.Minute},
 		{"busy", dated(busy, -time.Hour), ErrUnavailable, -time.Hour},
 		{"unknown application", dated(says(`{"error_response":{"code":"40002","sub_code":"isv.invalid-app-id"}}`), 0), ErrRejected, 0},
-		{"an operator for nothing", dated(success, 0), ErrUntrusted, 0},
+		{"an operator for an impossible code", dated(success, 0), ErrUntrusted, 0},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -11,10 +11,10 @@ import (
 	"strings"
 )
 
-// SignType fixes the algorithm of both the request's signature and the answer's.
+// SignType selects the algorithm for the signatures of requests and responses.
 type SignType string
 
-// The sign types: PKCS #1 v1.5 over SHA-256 and over SHA-1.
+// The sign types: PKCS #1 v1.5 with SHA-256 and with SHA-1.
 const (
 	RSA2 SignType = "RSA2"
 	RSA  SignType = "RSA"
@@ -27,12 +27,12 @@ func (t SignType) hash() crypto.Hash {
 	return crypto.SHA256
 }
 
-// param is one request parameter; an empty value means that there is none.
+// param is one request parameter. A parameter with an empty value is neither signed nor sent.
 type param struct{ name, value string }
 
-// canonical returns the string to sign: what has a value, sorted by name in byte order, values raw. sign_type is part of
-// it; only asynchronous notifications leave it out. Empty values are left out, and must not be sent either
-// (yansongda/pay#148). Source: the official Java SDK, AlipaySignature.getSignContent.
+// canonical returns the string to sign: all parameters that have a value, sorted by name in byte order, with raw values. It
+// includes sign_type, which only asynchronous notifications omit. A parameter that is sent empty but not signed breaks the
+// signature (yansongda/pay#148). Source: the official Java SDK, AlipaySignature.getSignContent.
 func canonical(params []param) string {
 	sorted := slices.SortedFunc(slices.Values(params), func(a, b param) int { return strings.Compare(a.name, b.name) })
 	var b strings.Builder
@@ -48,7 +48,7 @@ func canonical(params []param) string {
 	return b.String()
 }
 
-// sign returns the base64 signature over the bytes of content in charset.
+// sign returns the base64 signature over content, encoded in charset.
 func sign(key *rsa.PrivateKey, hash crypto.Hash, charset Charset, content string) (string, error) {
 	b, err := charset.encode(content)
 	if err != nil {
@@ -61,10 +61,11 @@ func sign(key *rsa.PrivateKey, hash crypto.Hash, charset Charset, content string
 	return base64.StdEncoding.EncodeToString(sig), nil
 }
 
-// verify fails unless signature, in base64, is key's over the raw bytes of node. It returns what the signature covers: a
-// node that doesn't verify is tried once more with its \/ written as /, as the Java, .NET and PHP SDKs do.
+// verify fails unless signature, in base64, is a signature with key over the raw bytes of node. It returns what the
+// signature covers: if the node does not verify, it tries once more with every \/ replaced by /, as the Java, .NET and PHP
+// SDKs do.
 func verify(key *rsa.PublicKey, hash crypto.Hash, node decoded, signature string) (decoded, error) {
-	if strings.ContainsAny(signature, "\r\n") { // which the base64 package skips
+	if strings.ContainsAny(signature, "\r\n") { // encoding/base64 skips them
 		return decoded{}, untrusted("the signature is not base64")
 	}
 	sig, err := base64.StdEncoding.Strict().DecodeString(signature)

@@ -13,6 +13,7 @@ import (
 )
 
 func TestTLSVersionsAndHTTP2(t *testing.T) {
+	t.Parallel()
 	body := signedBy(t, privateKey(t, "keys/alipay_private_pkcs8.pem"), successNode)
 	for _, tt := range []struct {
 		name  string

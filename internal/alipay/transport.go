@@ -14,14 +14,14 @@ import (
 )
 
 const (
-	// maxBody bounds an answer, on the wire and again after inflating. Real ones have about 700 bytes; a downloaded
-	// certificate chain has about 8 KiB.
+	// maxBody bounds a response, on the wire and again after decompression. Real ones have about 700 bytes, and a
+	// downloaded certificate chain has about 8 KiB.
 	maxBody = 64 << 10
 
-	maxDrain = 4 << 10 // of a body that we don't want, so that its connection can be used again
+	maxDrain = 4 << 10 // of an unwanted body, so that the connection can be reused
 )
 
-// newTransport returns the pool of connections to the gateway.
+// newTransport returns the connection pool for the gateway.
 func newTransport(maxConns int) *http.Transport {
 	return &http.Transport{
 		Proxy:                  http.ProxyFromEnvironment,
@@ -33,49 +33,49 @@ func newTransport(maxConns int) *http.Transport {
 		MaxConnsPerHost:        maxConns,
 		IdleConnTimeout:        90 * time.Second,
 		MaxResponseHeaderBytes: 64 << 10,
-		DisableCompression:     true, // inflated in readBody, where it is bounded
+		DisableCompression:     true, // readBody decompresses, with a bound
 	}
 }
 
-// send makes one HTTP call. It uses the transport without an http.Client, so no redirect is ever followed: signed
-// parameters don't leave for another host. It fails with ErrUnavailable.
-func (c *Client) send(ctx context.Context, q question, at time.Time) (answer, error) {
+// send sends one HTTP request. It uses the transport without an http.Client, so it never follows a redirect, which would
+// carry signed parameters to another host. It fails with ErrUnavailable.
+func (c *Client) send(ctx context.Context, q call, at time.Time) (response, error) {
 	params, err := c.params(q, at)
 	if err != nil {
-		return answer{}, err
+		return response{}, err
 	}
 	req, err := c.newRequest(ctx, params)
 	if err != nil {
-		return answer{}, err
+		return response{}, err
 	}
 	resp, err := c.transport.RoundTrip(req)
 	if err != nil {
-		return answer{}, lost(ctx, err)
+		return response{}, lost(ctx, err)
 	}
-	defer func() { _ = resp.Body.Close() }() // nothing to learn from it any more
+	defer func() { _ = resp.Body.Close() }() // an error would tell nothing
 
-	a := answer{
+	r := response{
 		status:      resp.StatusCode,
 		contentType: resp.Header.Get("Content-Type"),
 		traceID:     traceIDOf(resp.Header.Get("trace_id")),
 	}
 	if date, err := http.ParseTime(resp.Header.Get("Date")); err == nil {
-		a.date = date
+		r.date = date
 	}
-	if a.status != http.StatusOK {
+	if r.status != http.StatusOK {
 		_, _ = io.CopyN(io.Discard, resp.Body, maxDrain)
-		return a, nil
+		return r, nil
 	}
-	a.body, err = readBody(resp)
+	r.body, err = readBody(resp)
 	if err != nil {
-		return a, lost(ctx, err)
+		return r, lost(ctx, err)
 	}
-	return a, nil
+	return r, nil
 }
 
 var errTooLarge = errors.New("the body is too large")
 
-// readBody returns the body, inflated. We never ask for compression, but something in between may add it.
+// readBody returns the decompressed body. The client never requests compression, but a proxy may add it.
 func readBody(resp *http.Response) ([]byte, error) {
 	switch encoding := strings.ToLower(resp.Header.Get("Content-Encoding")); encoding {
 	case "", "identity":
@@ -91,10 +91,10 @@ func readBody(resp *http.Response) ([]byte, error) {
 		}
 		return readBounded(r, -1)
 	}
-	return nil, errors.New("the body has an encoding that we didn't ask for")
+	return nil, errors.New("the body has a Content-Encoding that was not requested")
 }
 
-// readBounded reads all of r; length is its expected size, or negative. More than maxBody is an error.
+// readBounded reads all of r. length is the expected size, negative if unknown. It fails with errTooLarge above maxBody.
 func readBounded(r io.Reader, length int64) ([]byte, error) {
 	if length > maxBody {
 		return nil, errTooLarge
@@ -111,14 +111,14 @@ func readBounded(r io.Reader, length int64) ([]byte, error) {
 	return b.Bytes(), nil
 }
 
-// lost is an exchange of which no whole answer arrived.
+// lost returns the error of a request that got no whole response.
 func lost(ctx context.Context, err error) error {
 	outcome, detail := OutcomeLost, err.Error()
 	switch {
 	case errors.Is(ctx.Err(), context.Canceled):
-		outcome, detail = OutcomeCancelled, "the caller went away"
+		outcome, detail = OutcomeCancelled, "the caller canceled"
 	case errors.Is(err, context.DeadlineExceeded) || ctx.Err() != nil || isTimeout(err):
-		outcome, detail = OutcomeTimeout, "no answer in time"
+		outcome, detail = OutcomeTimeout, "no response in time"
 	case errors.Is(err, errTooLarge):
 		outcome = OutcomeNotGateway
 	}

@@ -12,16 +12,16 @@ import (
 )
 
 const (
-	// How long a certificate that we couldn't get is not asked for again: when there was an answer, and when there was none.
+	// The client does not download the same certificate again for this long: after a response, and after none.
 	refusedFor = 10 * time.Minute
 	lostFor    = 10 * time.Second
 
-	// maxRefused bounds how many unknown SNs are remembered, and so looked into, at a time. SNs are not signed: without a
-	// bound a forger could make us fetch without end.
+	// maxRefused bounds the refused SNs that are kept, and so the downloads in that time. SNs are not signed, so without a
+	// bound a forger could cause any number of downloads.
 	maxRefused = 8
 )
 
-// trust holds the keys that answers may be signed with: one fixed key, or the keys of certificates by their SN.
+// trust holds the keys that responses may be signed with: one fixed key, or the keys of certificates by their SN.
 type trust struct {
 	publicKey    *rsa.PublicKey // key mode
 	certificates *Certificates  // certificate mode
@@ -30,11 +30,11 @@ type trust struct {
 
 	flight  singleflight.Group
 	mu      sync.Mutex
-	chains  map[string][]*x509.Certificate // by the leaf's SN; grows by what a configured root stands for
+	chains  map[string][]*x509.Certificate // by the SN of Alipay's certificate; only chains to a configured root
 	refused map[string]refusal
 }
 
-// refusal is why an SN is not asked for until then.
+// refusal says why the certificate with an SN is not downloaded again before until.
 type refusal struct {
 	until time.Time
 	err   error
@@ -50,14 +50,18 @@ func newTrust(key *rsa.PublicKey, certs *Certificates, now func() time.Time,
 	return t
 }
 
-// key returns the key that an answer naming sn must be signed with. In certificate mode it fails with ErrUntrusted where
-// sn names no certificate that we can trust, and with ErrUnavailable where that couldn't be found out.
+// key returns the key that must have signed a response that names sn. In certificate mode an empty sn means the configured
+// certificate: some signed errors name none, and the caller accepts nothing else without one. It fails with ErrUntrusted if
+// sn names no certificate that can be trusted, and with ErrUnavailable if that could not be found out.
 func (t *trust) key(ctx context.Context, sn string) (*rsa.PublicKey, error) {
 	if t.certificates == nil {
 		return t.publicKey, nil
 	}
+	if sn == "" {
+		sn = t.certificates.alipaySN
+	}
 	if !validSN(sn) {
-		return nil, untrusted("alipay_cert_sn is missing or malformed")
+		return nil, untrusted("alipay_cert_sn is malformed")
 	}
 	chain, err := t.chain(ctx, sn)
 	if err != nil {
@@ -72,21 +76,21 @@ func (t *trust) key(ctx context.Context, sn string) (*rsa.PublicKey, error) {
 func rsaKey(cert *x509.Certificate) (*rsa.PublicKey, error) {
 	key, ok := cert.PublicKey.(*rsa.PublicKey)
 	if !ok || key.N.BitLen() < minKeyBits {
-		return nil, untrusted("a certificate without a usable RSA key")
+		return nil, untrusted("signed with a certificate that has no usable RSA key")
 	}
 	return key, nil
 }
 
-// chain returns the certificate with sn and its intermediate, fetched if need be: once for all who wait for it.
+// chain returns the certificate with sn and its intermediate. It downloads an unknown one once for all callers.
 func (t *trust) chain(ctx context.Context, sn string) ([]*x509.Certificate, error) {
 	if chain, err := t.known(sn); chain != nil || err != nil {
 		return chain, err
 	}
 	ch := t.flight.DoChan(sn, func() (any, error) {
 		if chain, err := t.known(sn); chain != nil || err != nil {
-			return chain, err // meanwhile
+			return chain, err // another call has downloaded it meanwhile
 		}
-		// Others may wait for this: one who leaves doesn't stop it, but its time is bounded by the first one's budget.
+		// One canceled caller does not stop the download for the others, but the first caller's deadline bounds it.
 		shared := context.WithoutCancel(ctx)
 		if deadline, ok := ctx.Deadline(); ok {
 			var cancel context.CancelFunc
@@ -94,7 +98,7 @@ func (t *trust) chain(ctx context.Context, sn string) ([]*x509.Certificate, erro
 			defer cancel()
 		}
 		chain, err := t.download(shared, sn)
-		t.remember(sn, chain, err)
+		t.store(sn, chain, err)
 		return chain, err
 	})
 	select {
@@ -108,7 +112,7 @@ func (t *trust) chain(ctx context.Context, sn string) ([]*x509.Certificate, erro
 	}
 }
 
-// known returns the chain of sn, or the error that asking again would give, or neither.
+// known returns the chain of sn, or the error that another download would give, or neither.
 func (t *trust) known(sn string) ([]*x509.Certificate, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -125,12 +129,14 @@ func (t *trust) known(sn string) ([]*x509.Certificate, error) {
 		return nil, copyOf(r.err)
 	}
 	if len(t.refused) >= maxRefused {
-		return nil, untrusted("too many unknown certificates of late")
+		e := untrusted("too many responses named unknown certificates, so no more are downloaded for now")
+		e.missingCert = true
+		return nil, e
 	}
 	return nil, nil
 }
 
-func (t *trust) remember(sn string, chain []*x509.Certificate, err error) {
+func (t *trust) store(sn string, chain []*x509.Certificate, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	switch {
@@ -143,7 +149,7 @@ func (t *trust) remember(sn string, chain []*x509.Certificate, err error) {
 	}
 }
 
-// copyOf returns an error of one's own: every attempt adds its trace id and what it heard.
+// copyOf returns a copy of err, because every attempt adds its own trace id and details to its error.
 func copyOf(err error) error {
 	e := *asError(err)
 	return &e

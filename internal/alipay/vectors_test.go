@@ -14,9 +14,11 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"koubei-landing/internal/pemfile"
 )
 
-// testNow lies within the validity of all certificates of the vectors but the expired ones.
+// testNow is within the validity of all certificates of the vectors except the expired ones.
 var testNow = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 
 const testCode = "4b203fe6c11548bcabd8da5bb087aX42"
@@ -28,6 +30,12 @@ func vectorFile(t testing.TB, name string) []byte {
 		t.Fatal(err)
 	}
 	return b
+}
+
+// vectorPEM returns the named vector as a file of keys or certificates.
+func vectorPEM(t testing.TB, name string) pemfile.File {
+	t.Helper()
+	return pemfile.File{Name: name, Data: vectorFile(t, name)}
 }
 
 func loadVectors[T any](t testing.TB, name string) T {
@@ -59,14 +67,14 @@ func publicKey(t testing.TB, name string) *rsa.PublicKey {
 
 func vectorCertificates(t testing.TB, alipay string) *Certificates {
 	t.Helper()
-	certs, err := ParseCertificates(vectorFile(t, "certs/app_cert.crt"), vectorFile(t, alipay), vectorFile(t, "certs/alipay_root_bundle.crt"))
+	certs, err := ParseCertificates(vectorPEM(t, "certs/app_cert.crt"), vectorPEM(t, alipay), vectorPEM(t, "certs/alipay_root_bundle.crt"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	return certs
 }
 
-// testConfig is key mode, RSA2, utf-8, as in most vectors.
+// testConfig returns key mode with RSA2 and utf-8, which most vectors use.
 func testConfig(t testing.TB) Config {
 	t.Helper()
 	return Config{
@@ -78,7 +86,7 @@ func testConfig(t testing.TB) Config {
 	}
 }
 
-// certificateMode turns cfg to certificate mode.
+// certificateMode returns cfg in certificate mode.
 func certificateMode(t testing.TB, cfg Config) Config {
 	t.Helper()
 	cfg.PublicKey, cfg.Certificates = nil, vectorCertificates(t, "certs/alipay_cert_chain.crt")
@@ -94,7 +102,7 @@ func newTestClient(t testing.TB, cfg Config) *Client {
 	return c
 }
 
-// roundTripper answers in the transport's place.
+// roundTripper replaces the transport.
 type roundTripper func(*http.Request) (*http.Response, error)
 
 func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
@@ -112,8 +120,8 @@ func answering(body string) roundTripper {
 
 const successNode = `{"code":"10000","msg":"Success","operator_id":"2088000000000101","operator_type":"PROVIDER","operator_partner_id":"2088000000000202"}`
 
-// signedBy returns an answer around node, signed with key. It uses crypto/rsa directly: the package's own code can't be
-// its judge.
+// signedBy returns a response that holds node, signed with key. It uses crypto/rsa directly, so it does not depend on the
+// code under test.
 func signedBy(t testing.TB, key *rsa.PrivateKey, node string) string {
 	t.Helper()
 	h := crypto.SHA256.New()

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"koubei-landing/internal/alipay"
+	"koubei-landing/internal/setting"
 )
 
 // Finding is what one check found.
@@ -102,10 +103,9 @@ func describeCertificates(certs *alipay.Certificates, now time.Time) []Finding {
 func describeCertificate(cert alipay.Certificate, now time.Time) Finding {
 	days := int(cert.NotAfter.Sub(now).Hours() / 24)
 	f := Finding{cert.Name + " certificate", OK, fmt.Sprintf("until %s, %d days left; ", cert.NotAfter.UTC().Format(time.DateOnly), days), ""}
-	if w := cert.Warning(now); w != "" {
-		f.Level = Warning
-		f.Detail, f.Cure = splitCure(w)
-		f.Detail += fmt.Sprintf(", %d days left; ", max(0, days))
+	if w, ok := cert.Warning(now); ok {
+		f.Level, f.Cure = Warning, w.Fix
+		f.Detail = w.Problem + fmt.Sprintf(", %d days left; ", max(0, days))
 		if cert.Name == "app" && now.After(cert.NotAfter) {
 			f.Level = Failure
 		}
@@ -122,37 +122,30 @@ func keyProblems(c alipay.Config, client *alipay.Client, err error, now time.Tim
 	var said []string
 	if c.Certificates != nil {
 		for _, cert := range c.Certificates.List() {
-			said = append(said, cert.Warning(now))
+			if w, ok := cert.Warning(now); ok {
+				said = append(said, w.Error())
+			}
 		}
 	}
 	var found []Finding
-	add := func(level Level, text string) {
-		text = strings.TrimPrefix(text, "alipay: ")
-		if !slices.Contains(said, text) {
-			detail, cure := splitCure(text)
-			found = append(found, Finding{"keys", level, detail, cure})
+	add := func(level Level, p setting.Problem) {
+		if !slices.Contains(said, p.Error()) {
+			found = append(found, Finding{"keys", level, strings.Join(p.Settings, ", ") + " " + p.Problem, p.Fix})
 		}
 	}
-	if joined, ok := err.(interface{ Unwrap() []error }); ok {
-		for _, e := range joined.Unwrap() {
-			add(Failure, e.Error())
+	if problems, ok := errors.AsType[setting.Problems](err); ok {
+		for _, p := range problems {
+			add(Failure, p)
 		}
 		return found
 	}
 	if err != nil {
-		add(Failure, err.Error())
-		return found
+		return []Finding{{"keys", Failure, err.Error(), ""}}
 	}
 	for _, w := range client.Warnings() {
 		add(Warning, w)
 	}
 	return found
-}
-
-// splitCure takes a sentence of package alipay's apart: what is wrong, a colon, what to do.
-func splitCure(text string) (detail, cure string) {
-	detail, cure, _ = strings.Cut(text, ": ")
-	return detail, cure
 }
 
 // checkGateway asks about a code that can't exist. That the gateway says so proves keys, application and network.

@@ -3,7 +3,8 @@ package app
 import (
 	"fmt"
 	"net"
-	"net/netip"
+
+	"koubei-landing/internal/setting"
 )
 
 // checkProxies says when a proxy must stand in front whose word on its clients is not believed: then all visitors share one
@@ -19,7 +20,7 @@ func checkProxies(c Config) Finding {
 		f.Detail = "no limit counts clients, so X-Forwarded-For doesn't matter"
 	case c.Web.PublicURL.Scheme == "https":
 		f.Level, f.Detail = Warning, "PUBLIC_URL is https, which a proxy in front must speak"
-	case onLoopback(c.Operations.PublicListen) && !isLoopback(c.Web.PublicURL.Hostname()):
+	case onLoopback(c.Operations.PublicListen) && !setting.Loopback(c.Web.PublicURL.Hostname()):
 		f.Level, f.Detail = Warning, "only a proxy on this machine can reach PUBLIC_LISTEN"
 	default:
 		f.Detail = "no proxy is expected in front: X-Forwarded-For is believed from nobody"
@@ -33,10 +34,5 @@ func checkProxies(c Config) Finding {
 
 func onLoopback(listen string) bool {
 	host, _, err := net.SplitHostPort(listen)
-	return err == nil && isLoopback(host)
-}
-
-func isLoopback(host string) bool {
-	addr, err := netip.ParseAddr(host)
-	return host == "localhost" || err == nil && addr.IsLoopback()
+	return err == nil && setting.Loopback(host)
 }

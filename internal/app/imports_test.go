@@ -52,7 +52,7 @@ func TestImportsPointOneWay(t *testing.T) {
 		{"internal/handler", []string{app}, "imports point one way"},
 		{"internal/store", []string{module}, "the store is a leaf"},
 		{"internal/setting", []string{module}, "settings' problems are values that everybody may return"},
-		{"internal/pemfile", []string{module}, "the reader of PEM is a leaf"},
+		{"internal/pemfile", []string{koubeisim, alipay, session, assertion, landing, handler, app}, "the reader of PEM knows settings alone"},
 		{"internal/assertion", []string{alipay, session, landing, handler, app}, "an assertion knows operators alone"},
 		{"internal/metrics", []string{alipay, session, landing, handler, app}, "metrics are handed inward as hooks"},
 		{"web", []string{module}, "the pages are a leaf"},

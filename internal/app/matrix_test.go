@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"koubei-landing/internal/alipay"
+	"koubei-landing/internal/pemfile"
 	"koubei-landing/internal/operator"
 	"koubei-landing/koubeisim"
 )
@@ -147,7 +148,7 @@ func newMeeting(t *testing.T, key *rsa.PrivateKey, certificates bool, signType a
 	}}
 	if certificates {
 		c := k.Certificates()
-		m.config.Certificates, err = alipay.ParseCertificates(c.App, c.Alipay, c.Root)
+		m.config.Certificates, err = alipay.ParseCertificates(pemfile.File{Data: c.App}, pemfile.File{Data: c.Alipay}, pemfile.File{Data: c.Root})
 	} else {
 		m.config.PublicKey, err = alipay.ParsePublicKey(k.AlipayPublicKey())
 	}

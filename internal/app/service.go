@@ -83,7 +83,7 @@ func newGateway(c Config, m *metrics.Metrics) (*alipay.Client, error) {
 		return nil, err
 	}
 	for _, w := range gateway.Warnings() {
-		c.Log.Warn(w)
+		c.Log.Warn("questionable setting", slog.Any("settings", w.Settings), slog.String("problem", w.Problem), slog.String("fix", w.Fix))
 	}
 	return gateway, nil
 }

@@ -12,12 +12,16 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"os"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
 
 	"koubei-landing/internal/assertion"
+	"koubei-landing/internal/pemfile"
+	"koubei-landing/internal/setting"
 )
 
 func ecKey(t testing.TB, curve elliptic.Curve) *ecdsa.PrivateKey {
@@ -44,32 +48,75 @@ func pkcs8(t testing.TB, key any) []byte {
 	return pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})
 }
 
+func keyFile(data []byte) pemfile.File { return pemfile.File{Name: "keys.pem", Data: data} }
+
 func TestParseKeys(t *testing.T) {
-	ec := ecKey(t, elliptic.P256())
+	t.Parallel()
+	ec, ed := ecKey(t, elliptic.P256()), edKey(t)
 	sec1, err := x509.MarshalECPrivateKey(ec)
 	if err != nil {
 		t.Fatal(err)
 	}
-	file := append(pem.EncodeToMemory(&pem.Block{Type: "EC PARAMETERS", Bytes: []byte{6, 8}}), pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: sec1})...)
-	file = append(file, pkcs8(t, edKey(t))...)
-	if keys, err := assertion.ParseKeys(file); err != nil || len(keys) != 2 || !ec.Equal(keys[0]) {
-		t.Errorf("got %d keys, %v, want 2 in their order", len(keys), err)
+	parameters := pem.EncodeToMemory(&pem.Block{Type: "EC PARAMETERS", Bytes: []byte{6, 8, 42, 134, 72, 206, 61, 3, 1, 7}})
+	first, second := pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: sec1}), pkcs8(t, ed)
+	text := string(first) + string(second)
+	for name, data := range map[string]string{
+		"SEC 1 and PKCS #8":    text,
+		"with EC parameters":   string(parameters) + text,
+		"byte order mark":      "\ufeff" + text,
+		"CRLF":                 strings.ReplaceAll(text, "\n", "\r\n"),
+		"glued":                strings.TrimSuffix(string(first), "\n") + string(second),
+		"one of them twice":    text + string(first),
+		"comments":             "# signs\n" + string(first) + "# retired\n" + string(second),
+		"wrong label":          strings.ReplaceAll(text, "EC PRIVATE KEY", "PRIVATE KEY"),
+		"no line break at end": strings.TrimSpace(text),
+	} {
+		keys, err := assertion.ParseKeys(keyFile([]byte(data)))
+		if err != nil || len(keys) != 2 || !ec.Equal(keys[0]) || !ed.Equal(keys[1]) {
+			t.Errorf("%s: got %d keys, %v, want the two in their order", name, len(keys), err)
+		}
 	}
+	file, err := os.ReadFile("testdata/assert.bom.pem")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if keys, err := assertion.ParseKeys(keyFile(file)); err != nil || len(keys) != 2 {
+		t.Errorf("assert.bom.pem: got %d keys, %v, want 2", len(keys), err)
+	}
+
 	big, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, bad := range map[string][]byte{"nothing": nil, "text": []byte("x"), "RSA": pkcs8(t, big), "P-384": pkcs8(t, ecKey(t, elliptic.P384())),
-		"junk": pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: []byte("junk")})} {
-		if _, err := assertion.ParseKeys(bad); err == nil {
-			t.Errorf("%s: got no error", name)
+	public, err := x509.MarshalPKIXPublicKey(ec.Public())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, bad := range map[string]string{
+		"nothing":               "",
+		"text":                  "x",
+		"RSA":                   string(first) + string(pkcs8(t, big)),
+		"P-384":                 string(first) + string(pkcs8(t, ecKey(t, elliptic.P384()))),
+		"junk":                  string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: []byte("junk")})),
+		"a public key":          string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: public})),
+		"parameters alone":      string(parameters),
+		"first damaged":         strings.Replace(text, "\nM", "\n*", 1),
+		"second without an end": string(first) + string(second[:len(second)-10]),
+		"first in lower case":   strings.ToLower(string(first)) + string(second),
+	} {
+		keys, err := assertion.ParseKeys(keyFile([]byte(bad)))
+		p, ok := errors.AsType[setting.Problem](err)
+		if keys != nil || !ok || !p.Concerns("ASSERTION_KEYS_FILE") || p.Fix == "" {
+			t.Errorf("%s: got %d keys, %v, want a problem of ASSERTION_KEYS_FILE", name, len(keys), err)
 		}
 	}
 }
 
 func TestAssertions(t *testing.T) {
+	t.Parallel()
 	for name, key := range map[string]crypto.Signer{"ES256": ecKey(t, elliptic.P256()), "EdDSA": edKey(t)} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			now := time.Date(2026, 11, 22, 3, 4, 5, 0, time.UTC)
 			issuer, err := assertion.New(assertion.Options{Issuer: "https://isv.example",
 				Config: assertion.Config{Keys: []crypto.Signer{key, edKey(t)}, Audiences: []string{"https://isv.example", "reports"}, TTL: time.Minute}, Now: func() time.Time { return now }})
@@ -86,14 +133,14 @@ func TestAssertions(t *testing.T) {
 			}
 			now = now.Add(29 * time.Second)
 			if issue(t, issuer, subject, "") != first {
-				t.Error("signed anew before half its life")
+				t.Error("got a new assertion before half of its TTL")
 			}
 			if issue(t, issuer, subject, "reports") == first {
-				t.Error("another audience got the same")
+				t.Error("got the same assertion for another audience")
 			}
 			now = now.Add(2 * time.Second)
 			if issue(t, issuer, subject, "") == first {
-				t.Error("not signed anew at half its life")
+				t.Error("got the same assertion after half of its TTL")
 			}
 			subject.Entry, subject.PartnerID = "2", ""
 			if got := verified(t, issuer, issue(t, issuer, subject, ""), name); got["partner_id"] != nil {
@@ -148,7 +195,8 @@ func verified(t *testing.T, i *assertion.Issuer, text, algorithm string) map[str
 	return claims
 }
 
-func TestTheCacheIsBoundedAndKeepsWhatIsUsed(t *testing.T) {
+func TestCacheIsBoundedAndKeepsWhatIsUsed(t *testing.T) {
+	t.Parallel()
 	issuer, err := assertion.New(assertion.Options{Issuer: "i", Config: assertion.Config{Keys: []crypto.Signer{edKey(t)}, Audiences: []string{"a"}, TTL: time.Hour}, Now: time.Now})
 	if err != nil {
 		t.Fatal(err)
@@ -158,7 +206,7 @@ func TestTheCacheIsBoundedAndKeepsWhatIsUsed(t *testing.T) {
 	for n := range 20000 {
 		issue(t, issuer, assertion.Subject{Session: fmt.Sprint(n), Ends: time.Now().Add(time.Hour)}, "")
 		if n%5000 == 0 && issue(t, issuer, used, "") != first {
-			t.Fatal("what is in use was forgotten")
+			t.Fatal("an assertion in use left the cache")
 		}
 	}
 }

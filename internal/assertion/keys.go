@@ -5,59 +5,55 @@ import (
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/elliptic"
-	"crypto/x509"
 	"encoding/base64"
-	"encoding/pem"
-	"errors"
-	"fmt"
 
 	"github.com/go-jose/go-jose/v4"
+
+	"koubei-landing/internal/pemfile"
 )
 
-// ParseKeys returns the private keys of a PEM file, in its order: EC P-256 or Ed25519, as PKCS#8 or, for EC, SEC 1. It
-// fails on any other key, and when there is none; the error never shows key material.
-func ParseKeys(file []byte) ([]crypto.Signer, error) {
+const (
+	keysSetting = "ASSERTION_KEYS_FILE"
+	keysFix     = "give a PEM file of EC P-256 or Ed25519 private keys; make one with: openssl genpkey -algorithm ed25519"
+)
+
+// ParseKeys returns the private keys of a PEM file in their order: EC P-256 or Ed25519, as PKCS #8 or, for EC, SEC 1. It
+// fails with a setting.Problem if there is none, or if the file holds anything else.
+func ParseKeys(file pemfile.File) ([]crypto.Signer, error) {
+	blocks, err := file.KeyBlocks()
+	if err != nil {
+		return nil, pemfile.Setting(keysSetting, err, keysFix)
+	}
 	var keys []crypto.Signer
-	for block, rest := pem.Decode(file); block != nil; block, rest = pem.Decode(rest) {
-		if block.Type == "EC PARAMETERS" {
-			continue // openssl ecparam writes one before the key
-		}
+	for _, block := range pemfile.Distinct(blocks) {
 		key, err := parseKey(block)
 		if err != nil {
-			return nil, fmt.Errorf("key number %d: %w", len(keys)+1, err)
+			return nil, pemfile.Setting(keysSetting, err, keysFix)
 		}
 		keys = append(keys, key)
-	}
-	if len(keys) == 0 {
-		return nil, errors.New("no private key in PEM: make one by: openssl genpkey -algorithm ed25519")
 	}
 	return keys, nil
 }
 
-func parseKey(block *pem.Block) (crypto.Signer, error) {
-	var parsed any
-	var err error
-	if block.Type == "EC PRIVATE KEY" {
-		parsed, err = x509.ParseECPrivateKey(block.Bytes)
-	} else {
-		parsed, err = x509.ParsePKCS8PrivateKey(block.Bytes)
-	}
+func parseKey(block pemfile.Block) (crypto.Signer, error) {
+	signer, err := block.PrivateKey()
 	if err != nil {
-		return nil, errors.New("not a private key in PKCS#8 or SEC 1")
+		return nil, err
 	}
-	switch key := parsed.(type) {
+	switch key := signer.(type) {
 	case ed25519.PrivateKey:
 		return key, nil
 	case *ecdsa.PrivateKey:
 		if key.Curve == elliptic.P256() {
 			return key, nil
 		}
+		return nil, block.Refuse("it is an EC key on another curve than P-256")
 	}
-	return nil, errors.New("neither EC P-256 nor Ed25519")
+	return nil, block.Refuse("it is " + pemfile.KeyName(signer) + ", which cannot sign assertions")
 }
 
-// jwk returns the public half of a key as it is published: its kid is the thumbprint of RFC 7638, so every replica
-// names it alike, and its algorithm is fixed, so that nobody verifies it by another.
+// jwk returns the public half of a key as it is published. Its kid is the thumbprint of RFC 7638, so every replica uses the
+// same one. Its algorithm is fixed, so nobody verifies an assertion with another one.
 func jwk(key crypto.Signer) (jose.JSONWebKey, error) {
 	public := jose.JSONWebKey{Key: key.Public(), Use: "sig", Algorithm: string(algorithm(key))}
 	print, err := public.Thumbprint(crypto.SHA256)

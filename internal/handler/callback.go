@@ -10,12 +10,6 @@ import (
 	"koubei-landing/web"
 )
 
-// maxCode is the longest code that Koubei documents.
-const maxCode = 32
-
-// authType is what Koubei's redirects say, and the gateway wants to hear.
-const authType = "pay_member"
-
 // arriving is a landing as its address tells it.
 type arriving struct {
 	code     string
@@ -72,7 +66,7 @@ func (h *Handler) parseArriving(r *http.Request) (arriving, error) {
 	if err != nil {
 		return arriving{}, err
 	}
-	if !only(q, "app_id", h.AppID) || !only(q, "auth_type", authType) {
+	if !only(q, "app_id", h.AppID) || !only(q, "auth_type", operator.AuthType) {
 		return arriving{}, errWrongApp
 	}
 	returnTo, err := h.returnTo(q["return_to"])
@@ -88,16 +82,10 @@ func codeOf(q url.Values) (string, error) {
 	if len(codes) == 0 || len(q["code"]) > 1 || len(q["auth_code"]) > 1 || codes[0] != codes[len(codes)-1] {
 		return "", errInvalidCode
 	}
-	code := codes[0]
-	if code == "" || len(code) > maxCode {
+	if !operator.IsCode(codes[0]) {
 		return "", errInvalidCode
 	}
-	for i := range len(code) {
-		if code[i] <= ' ' || code[i] >= 0x7f {
-			return "", errInvalidCode
-		}
-	}
-	return code, nil
+	return codes[0], nil
 }
 
 // only reports whether a parameter is absent, or there once with this value.

@@ -55,7 +55,7 @@ func (f File) KeyBlocks() ([]Block, error) {
 		}
 	}
 	if len(keys) == 0 {
-		return nil, f.refuse(0, "it holds EC parameters but no key", copyAgain)
+		return nil, f.refuse(0, "it holds EC parameters but no key")
 	}
 	return keys, nil
 }
@@ -75,7 +75,7 @@ func (f File) KeyBlock() (Block, error) {
 		return Block{}, err
 	}
 	if len(blocks) > 1 {
-		return Block{}, f.refuse(blocks[1].Number, fmt.Sprintf("more than one PEM block: there are %d, and which is the key cannot be told", len(blocks)), "keep the one that is the key")
+		return Block{}, f.refuse(blocks[1].Number, fmt.Sprintf("more than one PEM block: there are %d, and which is the key cannot be told", len(blocks)))
 	}
 	return blocks[0], nil
 }
@@ -83,7 +83,7 @@ func (f File) KeyBlock() (Block, error) {
 func (f File) bareBase64(text string) (Block, error) {
 	der, err := base64.RawStdEncoding.DecodeString(strings.TrimRight(stripSpace(text, ""), "="))
 	if err != nil || len(der) == 0 || der[0] != 0x30 { // every key is an ASN.1 sequence
-		return Block{}, f.refuse(0, "it is neither PEM nor the base64 of a key", "copy the whole key again (its base64 begins with MI)")
+		return Block{}, f.refuse(0, "it is neither PEM nor the base64 of a key, which begins with MI")
 	}
 	return Block{DER: der, file: f.Name}, nil
 }
@@ -141,7 +141,7 @@ func KeyPair(certFile, keyFile File) (tls.Certificate, error) {
 			return tls.Certificate{Certificate: chainFrom(cert, append(certs[:i:i], certs[i+1:]...)), PrivateKey: key, Leaf: cert}, nil
 		}
 	}
-	return tls.Certificate{}, certFile.refuse(0, "none of its certificates belongs to the private key", "give the certificate and the key that belong together")
+	return tls.Certificate{}, certFile.refuse(0, "none of its certificates belongs to the private key")
 }
 
 // chainFrom returns the certificate, then the one that issued it, and so on, as far as the others lead.

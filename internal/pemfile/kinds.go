@@ -10,23 +10,58 @@ import (
 	"crypto/x509/pkix"
 	"encoding/asn1"
 	"errors"
-	"fmt"
 )
 
 // ErrSM2 is wrapped by Block.Certificate's error for a certificate with a key of the Chinese standard SM2, which Go
 // cannot read. Alipay's root bundle holds one.
-var ErrSM2 = errors.New("it is an SM2 certificate, which this service cannot use")
+var ErrSM2 = errors.New("SM2 certificate")
 
-// kind says what the content of a block is, judged by the content and not by the label, which people mix up.
-type kind struct {
-	name string // with its article: "a certificate"
-	fix  string // how to make use of it; may be empty
+// Found says what the content of a block is, with its article, so that it can stand in a sentence.
+type Found string
+
+// What a block may be found to be. The content decides, not the label, which people mix up.
+const (
+	Certificate        Found = "a certificate"
+	PrivateKey         Found = "a private key"
+	PublicKey          Found = "a public key"
+	EncryptedKey       Found = "a private key encrypted with a password"
+	SM2Certificate     Found = "an SM2 certificate"
+	CertificateRequest Found = "a certificate request"
+	RevocationList     Found = "a certificate revocation list"
+	PKCS7              Found = "a PKCS #7 bundle"
+	TrustedCertificate Found = "a certificate with OpenSSL's trust settings"
+	Parameters         Found = "key parameters"
+	OpenSSHKey         Found = "a key in OpenSSH's own format"
+	DER                Found = "binary (DER)"
+)
+
+// fixes says how to make use of what was found.
+var fixes = map[Found]string{
+	EncryptedKey:       "decrypt it: openssl pkey -in FILE -out NEWFILE",
+	PKCS7:              "convert it: openssl pkcs7 -print_certs -in FILE -out NEWFILE",
+	TrustedCertificate: "convert it: openssl x509 -in FILE -out NEWFILE",
+	CertificateRequest: "use the certificate that was issued for this request",
 }
 
-var encryptedKey = kind{"a private key encrypted with a password", "decrypt it: openssl pkey -in FILE -out NEWFILE"}
+// byLabel names the blocks that are not recognized by their content.
+var byLabel = map[string]Found{
+	"EC PARAMETERS":       Parameters,
+	"DSA PARAMETERS":      Parameters,
+	"DH PARAMETERS":       Parameters,
+	"OPENSSH PRIVATE KEY": OpenSSHKey,
+	"TRUSTED CERTIFICATE": TrustedCertificate,
+	"PKCS7":               PKCS7,
+	"CMS":                 PKCS7,
+}
 
-func (b Block) encrypted() *Error {
-	return b.refuse("it is "+encryptedKey.name, encryptedKey.fix)
+// not returns the error for a block that is something else than was wanted.
+func (b Block) not(found Found, wanted string) *Error {
+	e := b.Refuse("it is " + string(found))
+	if wanted != "" {
+		e.Reason += ", not " + wanted
+	}
+	e.Found, e.Fix = found, fixes[found]
+	return e
 }
 
 // Certificate returns the certificate in the block. It fails with an *Error that says what the block is instead, or that
@@ -37,11 +72,11 @@ func (b Block) Certificate() (*x509.Certificate, error) {
 		return cert, nil
 	}
 	if isSM2(b.DER) {
-		e := b.refuse(ErrSM2.Error(), "")
+		e := b.not(SM2Certificate, "one with an RSA or EC key")
 		e.cause = ErrSM2
 		return nil, e
 	}
-	return nil, b.notA("a certificate")
+	return nil, b.isNot(Certificate)
 }
 
 // PrivateKey returns the private key in the block: PKCS #1, PKCS #8 or SEC 1. It fails with an *Error that says what the
@@ -50,7 +85,7 @@ func (b Block) PrivateKey() (crypto.Signer, error) {
 	if key := privateKey(b.DER); key != nil {
 		return key, nil
 	}
-	return nil, b.notA("a private key")
+	return nil, b.isNot(PrivateKey)
 }
 
 // PublicKey returns the public key in the block: SubjectPublicKeyInfo or PKCS #1. It fails with an *Error that says what
@@ -59,7 +94,7 @@ func (b Block) PublicKey() (crypto.PublicKey, error) {
 	if key := publicKey(b.DER); key != nil {
 		return key, nil
 	}
-	return nil, b.notA("a public key")
+	return nil, b.isNot(PublicKey)
 }
 
 func privateKey(der []byte) crypto.Signer {
@@ -100,59 +135,40 @@ func KeyName(key any) string {
 	return "a key of another kind"
 }
 
-// notA is the error for a block that is not what was wanted.
-func (b Block) notA(wanted string) *Error {
-	k, ok := b.kind()
-	if !ok {
-		return b.refuse("its content is damaged or cut short", copyAgain)
+// isNot returns the error for a block that is not what was wanted.
+func (b Block) isNot(wanted Found) *Error {
+	if found := b.found(); found != "" {
+		return b.not(found, string(wanted))
 	}
-	return b.refuse(fmt.Sprintf("it is %s, not %s", k.name, wanted), k.fix)
+	return b.Refuse("its content is damaged or cut short")
 }
 
-// labels names blocks that are not told by their content.
-var labels = map[string]kind{
-	"EC PARAMETERS":       {"EC parameters", ""},
-	"DSA PARAMETERS":      {"DSA parameters", ""},
-	"DH PARAMETERS":       {"DH parameters", ""},
-	"OPENSSH PRIVATE KEY": {"a key in OpenSSH's format", "make one with: openssl genpkey"},
-	"OPENSSH PUBLIC KEY":  {"a key in OpenSSH's format", ""},
-	"TRUSTED CERTIFICATE": {"a certificate with OpenSSL's trust settings", "convert it: openssl x509 -in FILE -out NEWFILE"},
-	"DSA PRIVATE KEY":     {"a DSA key", ""},
-	"X509 CRL":            {"a revocation list", ""},
-	"PKCS7":               {"a PKCS #7 bundle", pkcs7Fix},
-	"CMS":                 {"a PKCS #7 bundle", pkcs7Fix},
-}
-
-const pkcs7Fix = "convert it: openssl pkcs7 -print_certs -in FILE -out NEWFILE"
-
-// kind tells what the block is; false if that is unknown.
-func (b Block) kind() (kind, bool) {
-	if key := privateKey(b.DER); key != nil {
-		return kind{name: "a private key"}, true
+// found returns what the block is, empty if that is unknown.
+func (b Block) found() Found {
+	if privateKey(b.DER) != nil {
+		return PrivateKey
 	}
-	if key := publicKey(b.DER); key != nil {
-		return kind{name: "a public key"}, true
+	if publicKey(b.DER) != nil {
+		return PublicKey
 	}
 	if _, err := x509.ParseCertificate(b.DER); err == nil {
-		return kind{name: "a certificate"}, true
+		return Certificate
 	}
 	if _, err := x509.ParseCertificateRequest(b.DER); err == nil {
-		return kind{name: "a certificate request", fix: "use the certificate that was issued for it"}, true
+		return CertificateRequest
 	}
 	if _, err := x509.ParseRevocationList(b.DER); err == nil {
-		return labels["X509 CRL"], true
+		return RevocationList
 	}
-	if isSM2(b.DER) {
-		return kind{name: "an SM2 certificate"}, true
+	switch {
+	case isSM2(b.DER):
+		return SM2Certificate
+	case isEncryptedKey(b.DER):
+		return EncryptedKey
+	case isPKCS7(b.DER):
+		return PKCS7
 	}
-	if isEncryptedKey(b.DER) {
-		return encryptedKey, true
-	}
-	if isPKCS7(b.DER) {
-		return labels["PKCS7"], true
-	}
-	k, ok := labels[b.Label]
-	return k, ok
+	return byLabel[b.Label]
 }
 
 // encryptedPrivateKeyInfo is PKCS #8's (RFC 5958).

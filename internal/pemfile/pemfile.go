@@ -2,10 +2,13 @@ package pemfile
 
 import (
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"regexp"
 	"strings"
 	"unicode"
+
+	"koubei-landing/internal/setting"
 )
 
 // File is a file that holds PEM.
@@ -25,25 +28,18 @@ type Block struct {
 
 // Error says why a file was refused. None of its texts quotes the file.
 type Error struct {
-	File    string // File.Name
-	Block   int    // the number of the block, from 1; 0 if the problem concerns the whole file
-	Problem string
-	Fix     string // what to do about it; may be empty
+	File   string // File.Name
+	Block  int    // the number of the block, from 1; 0 if the problem concerns the whole file
+	Reason string
+	Found  Found  // what the block is instead of what was wanted; empty if that is not the reason
+	Fix    string // how to make use of what was found; empty if only another copy of the file helps
 
 	cause error
 }
 
+// Error returns the file, the block and the reason, without the fix.
 func (e *Error) Error() string {
-	text := e.Where()
-	if e.Fix != "" {
-		text += ": " + e.Fix
-	}
-	return text
-}
-
-// Where returns the file, the block and the problem, without the fix.
-func (e *Error) Where() string {
-	text := e.Problem
+	text := e.Reason
 	if e.Block > 0 {
 		text = fmt.Sprintf("block %d: %s", e.Block, text)
 	}
@@ -56,7 +52,14 @@ func (e *Error) Where() string {
 // Unwrap returns ErrSM2 or nil.
 func (e *Error) Unwrap() error { return e.cause }
 
-const copyAgain = "copy the whole file again"
+// Setting returns err, which this package returned for the file that a setting names, as a problem of that setting. The
+// fix is the caller's unless the error brings one.
+func Setting(name string, err error, fix string) setting.Problem {
+	if e, ok := errors.AsType[*Error](err); ok && e.Fix != "" {
+		fix = e.Fix
+	}
+	return setting.Bad(name, "can't be used: "+err.Error(), fix)
+}
 
 // space is white space within a line.
 const space = `[\t\p{Zs}]`
@@ -92,7 +95,7 @@ func (f File) Blocks() ([]Block, error) {
 		pos, line = m[1], line+strings.Count(between, "\n")
 		switch {
 		case begins && open:
-			return nil, f.refuse(len(blocks), "it has no whole END line before the next BEGIN line", copyAgain)
+			return nil, f.refuse(len(blocks), "it has no whole END line before the next BEGIN line")
 		case begins:
 			if err := f.outside(between, first, len(blocks)); err != nil {
 				return nil, err
@@ -100,9 +103,9 @@ func (f File) Blocks() ([]Block, error) {
 			blocks = append(blocks, Block{Label: label, Number: len(blocks) + 1, file: f.Name})
 			open = true
 		case !open:
-			return nil, f.refuse(0, fmt.Sprintf("the END line in line %d has no whole BEGIN line", line), copyAgain)
+			return nil, f.refuse(0, fmt.Sprintf("the END line in line %d has no whole BEGIN line", line))
 		case label != blocks[len(blocks)-1].Label:
-			return nil, f.refuse(len(blocks), "its END line has another label than its BEGIN line", copyAgain)
+			return nil, f.refuse(len(blocks), "its END line has another label than its BEGIN line")
 		default:
 			b := &blocks[len(blocks)-1]
 			if b.DER, err = b.decode(between, first); err != nil {
@@ -112,13 +115,13 @@ func (f File) Blocks() ([]Block, error) {
 		}
 	}
 	if open {
-		return nil, f.refuse(len(blocks), "it has no whole END line", copyAgain)
+		return nil, f.refuse(len(blocks), "it has no whole END line")
 	}
 	if err := f.outside(text[pos:], line, len(blocks)); err != nil {
 		return nil, err
 	}
 	if len(blocks) == 0 {
-		return nil, f.refuse(0, "it holds no PEM block (-----BEGIN …-----)", "")
+		return nil, f.refuse(0, "it holds no PEM block (-----BEGIN …-----)")
 	}
 	return blocks, nil
 }
@@ -129,10 +132,10 @@ func (f File) outside(text string, line, number int) error {
 	for l := range strings.SplitSeq(text, "\n") {
 		l = stripSpace(l, " ")
 		if damagedBoundary.MatchString(l) {
-			return f.refuse(0, fmt.Sprintf("line %d looks like a BEGIN or END line but is damaged (it must be -----BEGIN …----- in capital letters), after block %d", line, number), copyAgain)
+			return f.refuse(0, fmt.Sprintf("line %d looks like a BEGIN or END line but is damaged (it must be -----BEGIN …----- in capital letters), after block %d", line, number))
 		}
 		if base64Line.MatchString(l) && !fingerprint.MatchString(l) {
-			return f.refuse(0, fmt.Sprintf("line %d is base64 outside of BEGIN and END lines, after block %d", line, number), copyAgain)
+			return f.refuse(0, fmt.Sprintf("line %d is base64 outside of BEGIN and END lines, after block %d", line, number))
 		}
 		line++
 	}
@@ -145,7 +148,7 @@ var headerLine = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9-]{0,30}:[^-]*$`)
 // decode returns the bytes in the block's body, which begins in the given line of the file.
 func (b Block) decode(body string, line int) ([]byte, error) {
 	if strings.Contains(b.Label, "ENCRYPTED") || strings.Contains(body, "Proc-Type:") && strings.Contains(body, "ENCRYPTED") {
-		return nil, b.encrypted()
+		return nil, b.not(EncryptedKey, "")
 	}
 	var base strings.Builder
 	header := true
@@ -154,18 +157,18 @@ func (b Block) decode(body string, line int) ([]byte, error) {
 		header = header && (l == "" || headerLine.MatchString(l))
 		if !header {
 			if strings.ContainsFunc(l, notBase64) {
-				return nil, b.refuse(fmt.Sprintf("line %d holds a character that is not base64", line), copyAgain)
+				return nil, b.Refuse(fmt.Sprintf("line %d holds a character that is not base64", line))
 			}
 			base.WriteString(l)
 		}
 		line++
 	}
 	if base.Len() == 0 {
-		return nil, b.refuse("there is nothing between its BEGIN and END lines", copyAgain)
+		return nil, b.Refuse("there is nothing between its BEGIN and END lines")
 	}
 	der, err := base64.RawStdEncoding.DecodeString(strings.TrimRight(base.String(), "="))
 	if err != nil {
-		return nil, b.refuse("its base64 is damaged or cut short", copyAgain)
+		return nil, b.Refuse("its base64 is damaged or cut short")
 	}
 	return der, nil
 }
@@ -179,10 +182,11 @@ func stripSpace(text, with string) string {
 	return strings.Join(strings.FieldsFunc(text, func(r rune) bool { return unicode.IsSpace(r) || unicode.Is(unicode.Cf, r) }), with)
 }
 
-func (f File) refuse(block int, problem, fix string) *Error {
-	return &Error{File: f.Name, Block: block, Problem: problem, Fix: fix}
+func (f File) refuse(block int, reason string) *Error {
+	return &Error{File: f.Name, Block: block, Reason: reason}
 }
 
-func (b Block) refuse(problem, fix string) *Error {
-	return &Error{File: b.file, Block: b.Number, Problem: problem, Fix: fix}
+// Refuse returns an *Error that names the block. The reason must not quote it.
+func (b Block) Refuse(reason string) *Error {
+	return &Error{File: b.file, Block: b.Number, Reason: reason}
 }

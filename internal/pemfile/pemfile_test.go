@@ -227,7 +227,7 @@ func checkRefusal(t *testing.T, err error, block int, data string) {
 	if !ok {
 		t.Fatalf("got %v, want a *pemfile.Error", err)
 	}
-	if e.File != "keys.pem" || e.Block != block || e.Problem == "" {
+	if e.File != "keys.pem" || e.Block != block || e.Reason == "" {
 		t.Errorf("got %+v, want block %d of keys.pem", e, block)
 	}
 	if quotes(err.Error(), data) {
@@ -286,29 +286,35 @@ func TestKinds(t *testing.T) {
 	}
 	encrypted := openssl("pkcs8", "-topk8", "-passout", "pass:x", "-in", keyFile)
 	encryptedDER, _ := pem.Decode([]byte(encrypted))
+	// What each accessor finds; empty: what it wants. damaged stands for an error that finds nothing.
+	const damaged = pemfile.Found("damaged")
+	all := func(found pemfile.Found) [3]pemfile.Found { return [3]pemfile.Found{found, found, found} }
+	isCertificate := [3]pemfile.Found{"", pemfile.Certificate, pemfile.Certificate}
+	isPrivate := [3]pemfile.Found{pemfile.PrivateKey, "", pemfile.PrivateKey}
+	isPublic := [3]pemfile.Found{pemfile.PublicKey, pemfile.PublicKey, ""}
 	for _, tt := range []struct {
-		name, text                  string
-		certificate, private, publi string // in the problem; empty: it is one
+		name, text string
+		want       [3]pemfile.Found // of Certificate, PrivateKey and PublicKey
 	}{
-		{"certificate", encode("CERTIFICATE", cert.Raw), "", "is a certificate", "is a certificate"},
-		{"certificate with a key's label", encode("PRIVATE KEY", cert.Raw), "", "is a certificate", "is a certificate"},
-		{"X509 CERTIFICATE", encode("X509 CERTIFICATE", cert.Raw), "", "is a certificate", "is a certificate"},
-		{"trusted certificate", openssl("x509", "-in", certFile, "-trustout", "-addtrust", "serverAuth"), "trust settings", "trust settings", "trust settings"},
-		{"PKCS #8", encode("PRIVATE KEY", pkcs8(t, key)), "is a private key", "", "is a private key"},
-		{"PKCS #8 with a certificate's label", encode("CERTIFICATE", pkcs8(t, key)), "is a private key", "", "is a private key"},
-		{"SEC 1", encode("EC PRIVATE KEY", sec1), "is a private key", "", "is a private key"},
-		{"PKCS #1", openssl("rsa", "-traditional", "-in", "testdata/app.key"), "is a private key", "", "is a private key"},
-		{"public key", encode("PUBLIC KEY", public), "is a public key", "is a public key", ""},
-		{"PKCS #1 public key", openssl("rsa", "-RSAPublicKey_out", "-in", "testdata/app.key"), "is a public key", "is a public key", ""},
-		{"certificate request", encode("NEW CERTIFICATE REQUEST", request), "certificate request", "certificate request", "certificate request"},
-		{"PKCS #7", openssl("crl2pkcs7", "-nocrl", "-certfile", certFile), "PKCS #7", "PKCS #7", "PKCS #7"},
-		{"EC parameters", openssl("ecparam", "-name", "prime256v1"), "EC parameters", "EC parameters", "EC parameters"},
-		{"encrypted with another label", encode("PRIVATE KEY", encryptedDER.Bytes), "encrypted", "encrypted", "encrypted"},
-		{"SM2 certificate", string(read(t, "sm2_root.crt")), "SM2", "SM2", "SM2"},
-		{"cut short", encode("CERTIFICATE", cert.Raw[:len(cert.Raw)-9]), "damaged", "damaged", "damaged"},
-		{"something behind it", encode("CERTIFICATE", append(cert.Raw[:len(cert.Raw):len(cert.Raw)], 1, 2, 3)), "damaged", "damaged", "damaged"},
-		{"OpenSSH", encode("OPENSSH PRIVATE KEY", []byte("openssh-key-v1\x00…")), "OpenSSH", "OpenSSH", "OpenSSH"},
-		{"junk", encode("CERTIFICATE", []byte("junk")), "damaged", "damaged", "damaged"},
+		{"certificate", encode("CERTIFICATE", cert.Raw), isCertificate},
+		{"certificate with a key's label", encode("PRIVATE KEY", cert.Raw), isCertificate},
+		{"X509 CERTIFICATE", encode("X509 CERTIFICATE", cert.Raw), isCertificate},
+		{"trusted certificate", openssl("x509", "-in", certFile, "-trustout", "-addtrust", "serverAuth"), all(pemfile.TrustedCertificate)},
+		{"PKCS #8", encode("PRIVATE KEY", pkcs8(t, key)), isPrivate},
+		{"PKCS #8 with a certificate's label", encode("CERTIFICATE", pkcs8(t, key)), isPrivate},
+		{"SEC 1", encode("EC PRIVATE KEY", sec1), isPrivate},
+		{"PKCS #1", openssl("rsa", "-traditional", "-in", "testdata/app.key"), isPrivate},
+		{"public key", encode("PUBLIC KEY", public), isPublic},
+		{"PKCS #1 public key", openssl("rsa", "-RSAPublicKey_out", "-in", "testdata/app.key"), isPublic},
+		{"certificate request", encode("NEW CERTIFICATE REQUEST", request), all(pemfile.CertificateRequest)},
+		{"PKCS #7", openssl("crl2pkcs7", "-nocrl", "-certfile", certFile), all(pemfile.PKCS7)},
+		{"EC parameters", openssl("ecparam", "-name", "prime256v1"), all(pemfile.Parameters)},
+		{"encrypted, with another label", encode("PRIVATE KEY", encryptedDER.Bytes), all(pemfile.EncryptedKey)},
+		{"SM2 certificate", string(read(t, "sm2_root.crt")), all(pemfile.SM2Certificate)},
+		{"OpenSSH", encode("OPENSSH PRIVATE KEY", []byte("openssh-key-v1\x00…")), all(pemfile.OpenSSHKey)},
+		{"cut short", encode("CERTIFICATE", cert.Raw[:len(cert.Raw)-9]), all(damaged)},
+		{"something behind it", encode("CERTIFICATE", append(cert.Raw[:len(cert.Raw):len(cert.Raw)], 1, 2, 3)), all(damaged)},
+		{"junk", encode("CERTIFICATE", []byte("junk")), all(damaged)},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -316,30 +322,44 @@ func TestKinds(t *testing.T) {
 			if err != nil || len(blocks) != 1 {
 				t.Fatalf("got %d blocks, %v", len(blocks), err)
 			}
-			_, err = blocks[0].Certificate()
-			checkKind(t, err, tt.certificate, tt.text)
-			if errors.Is(err, pemfile.ErrSM2) != (tt.certificate == "SM2") {
-				t.Errorf("got %v, which is ErrSM2 or not", err)
+			_, certErr := blocks[0].Certificate()
+			_, privateErr := blocks[0].PrivateKey()
+			_, publicErr := blocks[0].PublicKey()
+			for i, err := range []error{certErr, privateErr, publicErr} {
+				if tt.want[i] == "" {
+					if err != nil {
+						t.Errorf("accessor %d: got %v", i, err)
+					}
+					continue
+				}
+				checkRefusal(t, err, 1, tt.text)
+				found := damaged
+				if e, ok := errors.AsType[*pemfile.Error](err); ok && e.Found != "" {
+					found = e.Found
+				}
+				if found != tt.want[i] {
+					t.Errorf("accessor %d: got %q, want %q", i, found, tt.want[i])
+				}
 			}
-			_, err = blocks[0].PrivateKey()
-			checkKind(t, err, tt.private, tt.text)
-			_, err = blocks[0].PublicKey()
-			checkKind(t, err, tt.publi, tt.text)
+			if got, want := errors.Is(certErr, pemfile.ErrSM2), tt.want[0] == pemfile.SM2Certificate; got != want {
+				t.Errorf("ErrSM2: got %t, want %t", got, want)
+			}
 		})
 	}
 }
 
-func checkKind(t *testing.T, err error, want, text string) {
-	t.Helper()
-	if want == "" {
-		if err != nil {
-			t.Errorf("got %v, want none", err)
+// A file that holds something usable says how to convert it; otherwise the caller's fix stands.
+func TestSetting(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct{ label, fix string }{
+		{"PRIVATE KEY", "the caller's"},
+		{"ENCRYPTED PRIVATE KEY", "decrypt it: openssl pkey -in FILE -out NEWFILE"},
+	} {
+		_, err := file([]byte(encode(tt.label, []byte("junk")))).PrivateKeys()
+		got := pemfile.Setting("SOME_FILE", err, "the caller's")
+		if !got.Concerns("SOME_FILE") || got.Fix != tt.fix || !strings.Contains(got.Problem, err.Error()) {
+			t.Errorf("%s: got %+v", tt.label, got)
 		}
-		return
-	}
-	checkRefusal(t, err, 1, text)
-	if !strings.Contains(err.Error(), want) {
-		t.Errorf("got %v, want %q in it", err, want)
 	}
 }
 

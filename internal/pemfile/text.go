@@ -14,22 +14,24 @@ const maxSize = 1 << 20
 // text returns the file as UTF-8 without byte order marks and with "\n" as its only line ending.
 func (f File) text() (string, error) {
 	if len(f.Data) > maxSize {
-		return "", f.refuse(0, "it is too large for keys or certificates", "")
+		return "", f.refuse(0, "it is too large for keys or certificates")
 	}
 	data, err := f.utf8()
 	if err != nil {
 		return "", err
 	}
 	if isDER(data) {
-		return "", f.refuse(0, "it is binary (DER), not PEM", "convert it: openssl x509 -inform DER -in FILE for a certificate, openssl pkey -inform DER -in FILE for a key")
+		e := f.refuse(0, "it is binary (DER), not PEM")
+		e.Found, e.Fix = DER, "convert it: openssl x509 -inform DER -in FILE for a certificate, openssl pkey -inform DER -in FILE for a key"
+		return "", e
 	}
 	if bytes.IndexByte(data, 0) >= 0 {
-		return "", f.refuse(0, "it holds NUL bytes, so it is not a text file", "export it as PEM (base64 text)")
+		return "", f.refuse(0, "it holds NUL bytes, so it is not a text file")
 	}
 	// A mark may stand in the middle, where files were joined. In an environment file line breaks are written out.
 	text := strings.NewReplacer("\ufeff", "", "\r\n", "\n", "\r", "\n", `\r\n`, "\n", `\r`, "\n", `\n`, "\n").Replace(string(data))
 	if strings.TrimSpace(text) == "" {
-		return "", f.refuse(0, "it is empty", "")
+		return "", f.refuse(0, "it is empty")
 	}
 	return text, nil
 }
@@ -47,7 +49,7 @@ func (f File) utf8() ([]byte, error) {
 		return data, nil
 	}
 	if len(f.Data)%2 != 0 {
-		return nil, f.refuse(0, "it is UTF-16 with half a character at its end", copyAgain)
+		return nil, f.refuse(0, "it is UTF-16 with half a character at its end")
 	}
 	units := make([]uint16, len(f.Data)/2)
 	for i := range units {

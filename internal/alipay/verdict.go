@@ -11,7 +11,7 @@ const (
 	codeUnknown = "20000" // "Service Currently Unavailable": the gateway, or the system behind it
 	codeLimited = "40005" // too many calls of the application or the method
 
-	maxIdentifier = 64 // bytes; the documentation says 28 for ids and 16 for types
+	maxIdentifier = 64 // bytes; the documentation allows 28 for ids and 16 for types
 	maxShopIDs    = 16 << 10
 )
 
@@ -20,7 +20,7 @@ type verdict struct {
 	outcome Outcome
 }
 
-// verdicts are the business errors of koubei.member.data.oauth.query, as its documentation spells them.
+// verdicts are the business errors of koubei.member.data.oauth.query, spelled as in its documentation.
 var verdicts = map[string]verdict{
 	"INVALID_PARAMETER":   {ErrInvalidParameter, OutcomeInvalidParameter},
 	"AUTH_CODE_NOT_EXIST": {ErrCodeNotExist, OutcomeCodeNotExist},
@@ -29,7 +29,7 @@ var verdicts = map[string]verdict{
 	"SYSTEM_ERROR":        {ErrUnavailable, OutcomeBusy},
 }
 
-// subCodePrefixes are what other interfaces put before the same names; some spell theirs both ways.
+// subCodePrefixes are the prefixes that other interfaces use for the same sub_codes. Some use both spellings.
 var subCodePrefixes = []string{"isv.", "isp.", "aop.", "ACQ.", "KOUBEI."}
 
 // bareSubCode returns subCode without one leading prefix.
@@ -42,8 +42,8 @@ func bareSubCode(subCode string) string {
 	return subCode
 }
 
-// failure turns an answer that says no into an error. An unsigned answer may be anybody's: it can make us wait or give
-// up, but it never judges a code.
+// failure turns a response that reports an error into an error. An unsigned response may come from anybody: it can cause a
+// retry or end the attempts, but it is never a verdict on a code.
 func failure(m message, signed bool) *Error {
 	e := &Error{Code: m.code, Msg: m.msg, SubCode: m.subCode, SubMsg: m.subMsg, Signed: signed}
 	v := verdict{ErrRejected, OutcomeRejected}
@@ -56,7 +56,7 @@ func failure(m message, signed bool) *Error {
 	return e
 }
 
-// signedVerdict decides on the sub_code first: SYSTEM_ERROR has been seen with 20000 as well as with 40004.
+// signedVerdict looks at the sub_code first: SYSTEM_ERROR has been seen with 20000 as well as with 40004.
 func signedVerdict(m message) verdict {
 	if v, ok := verdicts[m.subCode]; ok {
 		return v
@@ -70,8 +70,8 @@ func signedVerdict(m message) verdict {
 	return verdict{ErrRejected, OutcomeRejected}
 }
 
-// identity returns the grant in a verified success, without application and time. It fails with ErrUntrusted where the
-// answer doesn't name an operator beyond doubt.
+// identity returns the grant of a verified success, without AppID and ExchangedAt. It fails with ErrUntrusted if the
+// response does not name an operator unambiguously.
 func identity(m message) (operator.Grant, error) {
 	switch {
 	case m.subCode != "":
@@ -92,14 +92,14 @@ func identity(m message) (operator.Grant, error) {
 	}, nil
 }
 
-// malformed is a signed answer that makes no sense.
+// malformed is the error for a signed response that does not match the documentation.
 func malformed(m message, format string, args ...any) *Error {
 	e := untrusted("signed, but malformed: "+format, args...)
 	e.Code, e.Msg, e.SubCode, e.SubMsg, e.Signed = m.code, m.msg, m.subCode, m.subMsg, true
 	return e
 }
 
-// identifier reports whether s may go into headers, keys and logs as it is.
+// identifier reports whether s can be used in headers, keys and logs without escaping.
 func identifier(s string) bool {
 	return s != "" && len(s) <= maxIdentifier && visibleASCII(s)
 }

@@ -2,13 +2,13 @@ package alipay
 
 import (
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/x509"
 	"crypto/x509/pkix"
-	"encoding/asn1"
 	"encoding/base64"
-	"encoding/json"
 	"encoding/pem"
 	"errors"
 	"io"
@@ -20,123 +20,9 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"koubei-landing/internal/pemfile"
 )
-
-type snVector struct {
-	File    string `json:"file"`
-	SN      string `json:"sn"`
-	Issuer  string `json:"issuer"`
-	Differs bool   `json:"differs"`
-	Escaped string `json:"sn_rfc2253_escaped"`
-}
-
-func TestSNVectors(t *testing.T) {
-	var vectors map[string]json.RawMessage
-	if err := json.Unmarshal(vectorFile(t, "certs/sns.json"), &vectors); err != nil {
-		t.Fatal(err)
-	}
-	var rows []snVector
-	if err := json.Unmarshal(vectors["issuer_name_forms"], &rows); err != nil {
-		t.Fatal(err)
-	}
-	for _, name := range []string{"app_cert_sn", "alipay_cert_sn", "alipay_next_cert_sn", "leading_zero"} {
-		var row snVector
-		if err := json.Unmarshal(vectors[name], &row); err != nil {
-			t.Fatal(err)
-		}
-		rows = append(rows, row)
-	}
-	for _, row := range rows {
-		ders, err := pemBlocks(vectorFile(t, "certs/"+row.File))
-		if err != nil {
-			t.Fatal(err)
-		}
-		want := row.SN
-		if row.Differs {
-			want = row.Escaped // Java's spelling: the gateway is Java
-		}
-		if got, err := certificateSN(ders[0]); err != nil || got != want {
-			t.Errorf("%s: got %s, %v, want %s", row.File, got, err, want)
-		}
-		parsed, err := parseTBS(ders[0])
-		if err != nil {
-			t.Fatal(err)
-		}
-		if got, err := distinguishedName(parsed.Issuer.FullBytes); err != nil || got != row.Issuer {
-			t.Errorf("%s: got issuer %s, %v, want %s", row.File, got, err, row.Issuer)
-		}
-	}
-	for _, name := range []string{"alipay_root_cert_sn", "alipay_root_bundle_crlf"} {
-		var row snVector
-		if err := json.Unmarshal(vectors[name], &row); err != nil {
-			t.Fatal(err)
-		}
-		ders, err := pemBlocks(vectorFile(t, "certs/"+row.File))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if got, err := rootSN(ders); err != nil || got != row.SN {
-			t.Errorf("%s: got %s, %v, want %s", row.File, got, err, row.SN)
-		}
-	}
-}
-
-func TestCertificatesTellAboutThemselves(t *testing.T) {
-	certs := vectorCertificates(t, "certs/alipay_cert_chain.crt")
-	if certs.AppSN() != "b894794efffbdedceea2d3e1dce6670a" || certs.AlipaySN() != "e99fb9d1935b9cafb4ede943f117c2ea" {
-		t.Errorf("SNs: got %s, %s", certs.AppSN(), certs.AlipaySN())
-	}
-	var names []string
-	for _, cert := range certs.List() {
-		names = append(names, cert.Name)
-		if cert.Subject == "" || !validSN(cert.SN) || !cert.NotAfter.After(cert.NotBefore) {
-			t.Errorf("got %+v", cert)
-		}
-	}
-	// The SM2 root is one that Go can't read.
-	if want := []string{"app", "alipay", "intermediate", "root", "root", "root"}; !slices.Equal(names, want) {
-		t.Errorf("got %v, want %v", names, want)
-	}
-	if first := certs.List()[0]; first.KeyBits != 2048 {
-		t.Errorf("key size: got %d", first.KeyBits)
-	}
-}
-
-func TestOrderInTheAlipayFileDoesNotMatter(t *testing.T) {
-	certs := vectorCertificates(t, "certs/alipay_next_chain_reversed.crt")
-	if got, want := certs.AlipaySN(), "8d84ef51979f048cf4bae6d5c931645d"; got != want {
-		t.Errorf("got %s, want %s", got, want)
-	}
-}
-
-func TestParseCertificatesRefuses(t *testing.T) {
-	app, alipay, root := vectorFile(t, "certs/app_cert.crt"), vectorFile(t, "certs/alipay_cert_chain.crt"), vectorFile(t, "certs/alipay_root_bundle.crt")
-	tests := []struct {
-		name              string
-		app, alipay, root []byte
-		want              []string
-	}{
-		{"nothing", nil, nil, nil, []string{"app certificate", "alipay certificate", "root certificates"}},
-		{"keys for certificates", vectorFile(t, "keys/app_public.pem"), alipay, root, []string{"app certificate: no certificate"}},
-		{"rogue chain", app, vectorFile(t, "certs/alipay_rogue_chain.crt"), root, []string{"does not lead to a root"}},
-		{"rogue chain that brings its root", app, vectorFile(t, "certs/alipay_rogue_chain_with_root.crt"), root, []string{"does not lead to a root"}},
-		{"leaf alone", app, vectorFile(t, "certs/alipay_cert_leaf_only.crt"), root, []string{"does not lead to a root"}},
-		{"damaged", []byte("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"), alipay, root, []string{"can't be read"}},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			certs, err := ParseCertificates(tt.app, tt.alipay, tt.root)
-			if err == nil || certs != nil {
-				t.Fatalf("got %v, %v", certs, err)
-			}
-			for _, want := range tt.want {
-				if !strings.Contains(err.Error(), want) {
-					t.Errorf("got %q, want %q in it", err, want)
-				}
-			}
-		})
-	}
-}
 
 type downloadVector struct {
 	Name     string    `json:"name"`
@@ -148,12 +34,13 @@ type downloadVector struct {
 }
 
 func TestDownloadVectors(t *testing.T) {
+	t.Parallel()
 	for _, v := range loadVectors[[]downloadVector](t, "certs/downloads.json") {
 		t.Run(v.Name, func(t *testing.T) {
 			cfg := certificateMode(t, testConfig(t))
 			cfg.Now = func() time.Time { return v.Now }
 			c := newTestClient(t, cfg)
-			chain, err := c.readCertificate(answer{status: 200, contentType: "text/html;charset=utf-8", body: []byte(v.Body)}, v.SN)
+			chain, err := c.readCertificate(response{status: 200, contentType: "text/html;charset=utf-8", body: []byte(v.Body)}, v.SN)
 			if v.Expected == "trusted" {
 				if err != nil || len(chain) != 2 || describe("", chain[0]).SN != v.SN {
 					t.Errorf("got %v, %v", chain, err)
@@ -167,12 +54,54 @@ func TestDownloadVectors(t *testing.T) {
 	}
 }
 
-// rollOver is a gateway that signs with a certificate we don't have, and hands it out.
+// A row is what the gateway responds to a download, and what becomes of the exchange that waits for it. Whatever it is,
+// the advice says where to get the certificate.
+func TestFailedDownloads(t *testing.T) {
+	t.Parallel()
+	node := func(fields string) string {
+		return `{"alipay_open_app_alipaycert_download_response":{` + fields + `}}`
+	}
+	for _, tt := range []struct {
+		name, body string
+		want       error
+		attempts   int // to download it
+	}{
+		{"busy", node(`"code":"20000","msg":"m","sub_code":"isp.unknow-error"`), ErrUnavailable, maxAttempts},
+		{"too many calls", node(`"code":"40005","msg":"m","sub_code":"isv.app-call-limited"`), ErrUnavailable, maxAttempts},
+		{"not the gateway", "<html>", ErrUnavailable, maxAttempts},
+		{"refused", node(`"code":"40006","msg":"m","sub_code":"isv.insufficient-isv-permissions"`), ErrUntrusted, 1},
+		{"unknown there", node(`"code":"40004","msg":"m","sub_code":"CERT_NOT_EXIST"`), ErrUntrusted, 1},
+		{"refused under error_response", `{"error_response":{"code":"40002","msg":"m"}}`, ErrUntrusted, 1},
+		{"no certificate", node(`"code":"10000","msg":"m","alipay_cert_content":null`), ErrUntrusted, 1},
+		{"not base64", node(`"code":"10000","msg":"m","alipay_cert_content":"*"`), ErrUntrusted, 1},
+		{"encrypted", `{"alipay_open_app_alipaycert_download_response":"AAAA"}`, ErrUntrusted, 1},
+		{"not as documented", node(`"code":10000`), ErrUntrusted, 1},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				g := newRollOver(t)
+				g.download = func(int) (*http.Response, error) { return answering(tt.body)(nil) }
+				c := newTestClient(t, certificateMode(t, testConfig(t)))
+				c.transport = g
+				_, err := c.Exchange(t.Context(), testCode)
+				if !errors.Is(err, tt.want) || g.exchanges != 1 || len(g.downloads) != tt.attempts {
+					t.Errorf("got %v after %d exchanges and %d downloads, want %v, 1 and %d", err, g.exchanges, len(g.downloads), tt.want, tt.attempts)
+				}
+				if advice := asError(err).Advice(); !strings.Contains(advice, "into ALIPAY_CERT_FILE") {
+					t.Errorf("advice: got %q", advice)
+				}
+			})
+		})
+	}
+}
+
+// rollOver is a gateway that signs with a certificate that the client does not have, and offers it for download.
 type rollOver struct {
 	mu        sync.Mutex
 	exchanges int
 	downloads []string // the biz_content of each
-	answer    string   // to an exchange
+	body      string   // of the response to an exchange
 	download  func(n int) (*http.Response, error)
 	slow      time.Duration // how long a download takes
 }
@@ -194,7 +123,7 @@ func (g *rollOver) RoundTrip(r *http.Request) (*http.Response, error) {
 	defer g.mu.Unlock()
 	if isExchange {
 		g.exchanges++
-		return answering(g.answer)(r)
+		return answering(g.body)(r)
 	}
 	g.downloads = append(g.downloads, string(body))
 	return g.download(len(g.downloads))
@@ -214,12 +143,13 @@ func newRollOver(t *testing.T) *rollOver {
 	unknown := vectorNamed(t, "responses.json", "cert_unknown_sn", func(v responseVector) string { return v.Name })
 	good := vectorNamed(t, "certs/downloads.json", "good_chain", func(v downloadVector) string { return v.Name })
 	return &rollOver{
-		answer:   unknown.Body,
+		body:     unknown.Body,
 		download: func(int) (*http.Response, error) { return answering(good.Body)(nil) },
 	}
 }
 
-func TestUnknownCertificateIsFetchedOnce(t *testing.T) {
+func TestUnknownCertificateIsDownloadedOnce(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		g := newRollOver(t)
 		g.slow = time.Second
@@ -243,8 +173,9 @@ func TestUnknownCertificateIsFetchedOnce(t *testing.T) {
 	})
 }
 
-// One who leaves doesn't spoil it for those who wait for the same certificate.
-func TestDownloadOutlivesTheOneWhoBeganIt(t *testing.T) {
+// One canceled caller does not stop the download for the others.
+func TestDownloadOutlivesItsFirstCaller(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		g := newRollOver(t)
 		g.slow = time.Second
@@ -254,13 +185,13 @@ func TestDownloadOutlivesTheOneWhoBeganIt(t *testing.T) {
 		var wg sync.WaitGroup
 		wg.Go(func() {
 			if _, err := c.Exchange(ctx, testCode); !errors.Is(err, ErrUnavailable) || !errors.Is(err, context.Canceled) {
-				t.Errorf("who left: got %v", err)
+				t.Errorf("canceled: got %v", err)
 			}
 		})
 		<-time.After(100 * time.Millisecond)
 		wg.Go(func() {
 			if _, err := c.Exchange(t.Context(), testCode); err != nil {
-				t.Errorf("who stayed: got %v", err)
+				t.Errorf("not canceled: got %v", err)
 			}
 		})
 		synctest.Wait()
@@ -272,7 +203,8 @@ func TestDownloadOutlivesTheOneWhoBeganIt(t *testing.T) {
 	})
 }
 
-func TestRefusedCertificateIsNotFetchedAgainForAWhile(t *testing.T) {
+func TestRefusedCertificateIsNotDownloadedAgainForAWhile(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		g := newRollOver(t)
 		cfg := certificateMode(t, testConfig(t))
@@ -300,8 +232,9 @@ func TestRefusedCertificateIsNotFetchedAgainForAWhile(t *testing.T) {
 	})
 }
 
-// A code that was exchanged must not be spent again because a certificate is missing.
-func TestLostDownloadIsTriedAgainButTheExchangeIsNot(t *testing.T) {
+// A code that was exchanged must not be sent again because a certificate is missing.
+func TestDownloadIsRetriedButNotTheExchange(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		g := newRollOver(t)
 		good := g.download
@@ -328,15 +261,16 @@ func TestLostDownloadIsTriedAgainButTheExchangeIsNot(t *testing.T) {
 	})
 }
 
-// SNs are not signed, so a forger can name a new one in every answer.
+// SNs are not signed, so a forger can name a new one in every response.
 func TestDownloadsOfInventedCertificatesAreBounded(t *testing.T) {
+	t.Parallel()
 	g := newRollOver(t)
-	original := g.answer
+	original := g.body
 	g.download = func(int) (*http.Response, error) { return answering(`{"error_response":{"code":"40004"}}`)(nil) }
 	c := newTestClient(t, certificateMode(t, testConfig(t)))
 	c.transport = g
 	for i := range 100 {
-		g.answer = strings.Replace(original, "8d84ef51979f048cf4bae6d5c931645d", strings.Repeat("0", 29)+big.NewInt(int64(100+i)).String(), 1)
+		g.body = strings.Replace(original, "8d84ef51979f048cf4bae6d5c931645d", strings.Repeat("0", 29)+big.NewInt(int64(100+i)).String(), 1)
 		if _, err := c.Exchange(t.Context(), testCode); !errors.Is(err, ErrUntrusted) {
 			t.Fatalf("got %v", err)
 		}
@@ -345,17 +279,18 @@ func TestDownloadsOfInventedCertificatesAreBounded(t *testing.T) {
 		t.Errorf("got %d downloads, want %d", len(g.downloads), maxRefused)
 	}
 	if len(c.trust.refused) > maxRefused {
-		t.Errorf("got %d remembered", len(c.trust.refused))
+		t.Errorf("got %d refused SNs in memory", len(c.trust.refused))
 	}
 }
 
-func TestMalformedSNsAreNotFetched(t *testing.T) {
+func TestMalformedSNsAreNotDownloaded(t *testing.T) {
+	t.Parallel()
 	g := newRollOver(t)
-	original := g.answer
+	original := g.body
 	c := newTestClient(t, certificateMode(t, testConfig(t)))
 	c.transport = g
 	for _, sn := range []string{"", "x", strings.Repeat("A", 32), strings.Repeat("0", 33), `00000000000000000000000000000\n`} {
-		g.answer = strings.Replace(original, "8d84ef51979f048cf4bae6d5c931645d", sn, 1)
+		g.body = strings.Replace(original, "8d84ef51979f048cf4bae6d5c931645d", sn, 1)
 		if _, err := c.Exchange(t.Context(), testCode); !errors.Is(err, ErrUntrusted) {
 			t.Errorf("%q: got %v", sn, err)
 		}
@@ -365,14 +300,34 @@ func TestMalformedSNsAreNotFetched(t *testing.T) {
 	}
 }
 
-// ca makes certificates without CA flags, as the sandbox's intermediate is.
-type ca struct {
+// authority issues certificates without CA flags, like the intermediate of the sandbox. It has one key for all of them, so
+// only names tell them apart.
+type authority struct {
 	t      *testing.T
 	key    *rsa.PrivateKey
 	serial int64
 }
 
-func (a *ca) issue(subject, issuer string) *x509.Certificate {
+func newAuthority(t *testing.T) *authority {
+	return &authority{t: t, key: privateKey(t, "keys/other_private_pkcs1.pem")}
+}
+
+func (a *authority) issue(subject, issuer string) *x509.Certificate {
+	a.t.Helper()
+	return a.issueFor(a.key.Public(), subject, issuer)
+}
+
+// issueEC issues a certificate for an EC key.
+func (a *authority) issueEC(subject, issuer string) *x509.Certificate {
+	a.t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	return a.issueFor(key.Public(), subject, issuer)
+}
+
+func (a *authority) issueFor(key any, subject, issuer string) *x509.Certificate {
 	a.t.Helper()
 	a.serial++
 	template := &x509.Certificate{
@@ -380,7 +335,7 @@ func (a *ca) issue(subject, issuer string) *x509.Certificate {
 		NotBefore: testNow.Add(-time.Hour), NotAfter: testNow.Add(time.Hour),
 	}
 	parent := &x509.Certificate{Subject: pkix.Name{CommonName: issuer}}
-	der, err := x509.CreateCertificate(rand.Reader, template, parent, a.key.Public(), a.key)
+	der, err := x509.CreateCertificate(rand.Reader, template, parent, key, a.key)
 	if err != nil {
 		a.t.Fatal(err)
 	}
@@ -399,16 +354,19 @@ func pemOf(certs ...*x509.Certificate) []byte {
 	return b
 }
 
-// Every ISV has a certificate under Alipay's root and the key to it. It must be good neither as Alipay's, nor to issue one.
-func TestAnApplicationCertificateIsNotAlipays(t *testing.T) {
-	a := &ca{t: t, key: privateKey(t, "keys/other_private_pkcs1.pem")} // one key for all: names and flags alone are tried
+// Every ISV has a certificate under Alipay's root with its key. The client must accept it neither as Alipay's certificate
+// nor as the issuer of one.
+func TestApplicationCertificateIsNotAlipays(t *testing.T) {
+	t.Parallel()
+	a := newAuthority(t)
 	root, middle := a.issue("root", "root"), a.issue("middle", "root")
 	alipay, isv := a.issue("alipay", "middle"), a.issue("isv", "middle")
-	certs, err := ParseCertificates(pemOf(isv), pemOf(alipay, middle), pemOf(root))
+	certs, err := ParseCertificates(pemfile.File{Data: pemOf(isv)}, pemfile.File{Data: pemOf(alipay, middle)}, pemfile.File{Data: pemOf(root)})
 	if err != nil {
 		t.Fatal(err)
 	}
 	forged := a.issue("alipay", "isv")
+	renewedEC := a.issueEC("alipay", "middle")
 	renewed := a.issue("alipay", "middle")
 	tests := []struct {
 		name string
@@ -417,6 +375,7 @@ func TestAnApplicationCertificateIsNotAlipays(t *testing.T) {
 		want bool
 	}{
 		{"renewed", renewed, pemOf(renewed, middle), true},
+		{"renewed with an EC key, which read refuses", renewedEC, pemOf(renewedEC, middle), true},
 		{"an ISV's own", isv, pemOf(isv, middle), false},
 		{"issued by an ISV's own", forged, pemOf(forged, isv, middle), false},
 		{"the intermediate", middle, pemOf(middle), false},
@@ -430,47 +389,5 @@ func TestAnApplicationCertificateIsNotAlipays(t *testing.T) {
 				t.Errorf("got %v, want trusted %t", err, tt.want)
 			}
 		})
-	}
-}
-
-func TestCertificateDates(t *testing.T) {
-	v := vectorNamed(t, "responses.json", "cert_success_sn_first", func(v responseVector) string { return v.Name })
-	after := time.Date(2100, 2, 1, 0, 0, 0, 0, time.UTC)
-	now := testNow
-	cfg := v.config(t)
-	cfg.Now = func() time.Time { return now }
-	c := newTestClient(t, cfg)
-	if len(c.Warnings()) != 0 {
-		t.Errorf("warnings: got %q", c.Warnings())
-	}
-	now = after
-	if _, err := c.read(t.Context(), v.answer(t)); !errors.Is(err, ErrUntrusted) {
-		t.Errorf("signed with an expired certificate: got %v", err)
-	}
-	if _, err := New(cfg); err == nil || !strings.Contains(err.Error(), "expired") {
-		t.Errorf("expired app certificate: got %v", err)
-	}
-	now = time.Date(2099, 12, 20, 0, 0, 0, 0, time.UTC)
-	if ws := newTestClient(t, cfg).Warnings(); len(ws) == 0 || !strings.Contains(ws[0], "expires on 2099-12-31") {
-		t.Errorf("warnings shortly before: got %q", ws)
-	}
-	cfg.Certificates, now = vectorCertificates(t, "certs/alipay_expired_chain.crt"), testNow
-	if ws := newTestClient(t, cfg).Warnings(); len(ws) != 1 || !strings.Contains(ws[0], "the alipay certificate expired") {
-		t.Errorf("warnings with an expired certificate of Alipay's: got %q", ws)
-	}
-}
-
-func TestDistinguishedNameOfOddParts(t *testing.T) {
-	name := pkix.RDNSequence{
-		{{Type: []int{0, 9, 2342, 19200300, 100, 1, 25}, Value: "example"}},
-		{{Type: []int{2, 5, 4, 10}, Value: " a=b#c "}, {Type: []int{2, 5, 4, 11}, Value: "x"}},
-	}
-	der, err := asn1.Marshal(name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	got, err := distinguishedName(der)
-	if want := `OU=x+O=\ a\=b\#c\ ,DC=example`; err != nil || got != want {
-		t.Errorf("got %s, %v, want %s", got, err, want)
 	}
 }
