@@ -1,17 +1,24 @@
-# Two images of programs alone: nothing else is in them but the certificate authorities.
+# Two images. Each contains one program and, for the service, the certificate authorities.
 #
-#   make image VERSION=0.1.0                                                       the service
-#   docker build -t koubeisim --target koubeisim .                                 the stand-in for Koubei, for tests
+#   make image VERSION=0.1.0                            the service
+#   docker build -t koubeisim --target koubeisim .      the simulator of Koubei and the gateway, for tests
 #
-# Run them with a read-only root file system and without capabilities: they write nowhere but to stdout and stderr.
+# In mainland China, name a module proxy and a mirror of the base image:
+#
+#   docker build --build-arg GOPROXY=https://goproxy.cn,direct --build-arg BASE=<your mirror>/library/golang .
+#
+# Run the images with a read-only root file system and without capabilities: they write only to stdout and stderr.
 
 ARG GO_VERSION=1.26
-FROM --platform=$BUILDPLATFORM golang:${GO_VERSION}-bookworm AS build
+ARG BASE=golang
+FROM --platform=$BUILDPLATFORM ${BASE}:${GO_VERSION}-bookworm AS build
+ARG GOPROXY
 WORKDIR /src
 COPY go.mod go.sum ./
 RUN go mod download && go mod verify
 COPY cmd ./cmd
 COPY internal ./internal
+COPY koubeisim ./koubeisim
 COPY web ./web
 ARG VERSION=dev
 ARG TARGETOS
@@ -24,9 +31,10 @@ FROM scratch AS koubeisim
 ARG VERSION=dev
 ARG REVISION=unknown
 LABEL org.opencontainers.image.title="koubeisim" \
-      org.opencontainers.image.description="Stands in for Koubei and the Alipay gateway, in tests" \
+      org.opencontainers.image.description="Simulates Koubei and the Alipay gateway, for tests" \
       org.opencontainers.image.version="$VERSION" \
       org.opencontainers.image.revision="$REVISION" \
+      org.opencontainers.image.licenses="Apache-2.0" \
       org.opencontainers.image.base.name="scratch"
 COPY --from=build /src/bin/koubeisim /koubeisim
 USER 65532:65532
@@ -41,6 +49,7 @@ LABEL org.opencontainers.image.title="koubei-landing" \
       org.opencontainers.image.description="Exchanges Koubei's authorization codes for sessions" \
       org.opencontainers.image.version="$VERSION" \
       org.opencontainers.image.revision="$REVISION" \
+      org.opencontainers.image.licenses="Apache-2.0" \
       org.opencontainers.image.base.name="scratch"
 COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
 COPY --from=build /src/bin/server /server

@@ -95,7 +95,7 @@ func TestDockerfileStepByStep(t *testing.T) {
 			_, own, _ := strings.Cut(slurp(t, "../Dockerfile"), " AS "+stage+"\n")
 			own, _, _ = strings.Cut(own, "\nFROM ")
 			config := slurp(t, filepath.Join(dir, stage+".config"))
-			for name, value := range map[string]string{"title": title, "version": "$VERSION", "revision": "$REVISION"} {
+			for name, value := range map[string]string{"title": title, "version": "$VERSION", "revision": "$REVISION", "licenses": "Apache-2.0"} {
 				if label := fmt.Sprintf("org.opencontainers.image.%s=%q", name, value); !strings.Contains(config, label) {
 					t.Errorf("%s: no %s in\n%s", stage, label, config)
 				}
