@@ -3,7 +3,7 @@
 GO ?= go
 FUZZTIME ?= 10s
 
-.PHONY: demo build test test-short tools lint fuzz screenshots interop chaos bench load soak licences image
+.PHONY: demo build test test-short tools lint fuzz proxies screenshots interop chaos bench load soak licences image
 
 demo: ## everything in one process; prints the address to open
 	$(GO) run ./cmd/demo
@@ -25,6 +25,10 @@ lint:
 
 fuzz: ## every fuzz target, FUZZTIME each
 	scripts/fuzz $(FUZZTIME)
+
+proxies: tools ## the matrix of proxies with Traefik, which is built first (four minutes); checks Envoy's configuration
+	scripts/check-envoy deploy/envoy/envoy.yaml
+	traefik=$$(scripts/build-traefik) && $(GO) test -count=1 -run 'TestProxyMatrix|TestMatrixInDocs' ./deploy -traefik=$$traefik
 
 screenshots: tools ## renews docs/screenshots
 	$(GO) test -count=1 -run '^TestScreenshots$$' ./e2e -screenshots=$(CURDIR)/docs/screenshots

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"reflect"
@@ -22,8 +23,9 @@ type (
 		APIVersion string `yaml:"apiVersion"`
 		Kind       string `yaml:"kind"`
 		Metadata   struct {
-			Name   string `yaml:"name"`
-			Labels labels `yaml:"labels"`
+			Name        string            `yaml:"name"`
+			Labels      labels            `yaml:"labels"`
+			Annotations map[string]string `yaml:"annotations"`
 		} `yaml:"metadata"`
 	}
 	selector struct {
@@ -78,6 +80,33 @@ type (
 			PolicyTypes []string     `yaml:"policyTypes"`
 			Ingress     []policyRule `yaml:"ingress"`
 			Egress      []policyRule `yaml:"egress"`
+		} `yaml:"spec"`
+	}
+	ingress struct {
+		head `yaml:",inline"`
+		Spec struct {
+			Class string `yaml:"ingressClassName"`
+			TLS   []struct {
+				Hosts  []string `yaml:"hosts"`
+				Secret string   `yaml:"secretName"`
+			} `yaml:"tls"`
+			Rules []struct {
+				Host string `yaml:"host"`
+				HTTP struct {
+					Paths []struct {
+						Path    string `yaml:"path"`
+						Type    string `yaml:"pathType"`
+						Backend struct {
+							Service struct {
+								Name string `yaml:"name"`
+								Port struct {
+									Name string `yaml:"name"`
+								} `yaml:"port"`
+							} `yaml:"service"`
+						} `yaml:"backend"`
+					} `yaml:"paths"`
+				} `yaml:"http"`
+			} `yaml:"rules"`
 		} `yaml:"spec"`
 	}
 	probe struct {
@@ -185,7 +214,7 @@ func strictly(t *testing.T, name string, raw []byte) (objects []any) {
 	kinds := map[string]reflect.Type{
 		"v1 ServiceAccount": reflect.TypeFor[serviceAccount](), "v1 ConfigMap": reflect.TypeFor[configMap](), "v1 Service": reflect.TypeFor[service](),
 		"apps/v1 Deployment": reflect.TypeFor[deployment](), "policy/v1 PodDisruptionBudget": reflect.TypeFor[disruptionBudget](),
-		"networking.k8s.io/v1 NetworkPolicy": reflect.TypeFor[networkPolicy](),
+		"networking.k8s.io/v1 NetworkPolicy": reflect.TypeFor[networkPolicy](), "networking.k8s.io/v1 Ingress": reflect.TypeFor[ingress](),
 	}
 	documents := yaml.NewDecoder(bytes.NewReader(raw))
 	for {
@@ -246,8 +275,8 @@ func TestKubernetesManifests(t *testing.T) {
 		t.Fatal(err)
 	}
 	files, err := filepath.Glob("kubernetes/*.yaml")
-	if err != nil || len(files) != len(list.Resources)+1 {
-		t.Errorf("the kustomization has %d of %d files, %v", len(list.Resources), len(files)-1, err)
+	if err != nil || len(files) != len(list.Resources)+2 { // itself, and ingress.yaml, which must be filled in first
+		t.Errorf("the kustomization has %d of %d files, %v", len(list.Resources), len(files)-2, err)
 	}
 	var objects []any
 	for _, file := range list.Resources {
@@ -341,17 +370,66 @@ func TestKubernetesManifests(t *testing.T) {
 	}
 }
 
+// The Ingress uses annotations that ingress-nginx accepts by default, which excludes snippets, and passes every identity
+// header on.
+func TestIngress(t *testing.T) {
+	t.Parallel()
+	known := []string{"auth-url", "auth-method", "auth-signin", "auth-response-headers", "proxy-body-size", "proxy-buffer-size", "enable-cors", "cors-allow-origin", "enable-access-log"}
+	checked := 0
+	for _, object := range strictly(t, "ingress.yaml", []byte(slurp(t, "kubernetes/ingress.yaml"))) {
+		i, ok := object.(ingress)
+		if !ok {
+			t.Fatalf("got %T, want an Ingress", object)
+		}
+		for name := range i.Metadata.Annotations {
+			if short, ok := strings.CutPrefix(name, "nginx.ingress.kubernetes.io/"); !ok || !slices.Contains(known, short) {
+				t.Errorf("%s: unknown annotation %s", i.named(), name)
+			}
+		}
+		annotation := func(name string) string { return i.Metadata.Annotations["nginx.ingress.kubernetes.io/"+name] }
+		path := i.Spec.Rules[0].HTTP.Paths[0]
+		if path.Backend.Service.Name == "koubei-landing" {
+			if annotation("auth-url") != "" || path.Path != "/koubei" || path.Backend.Service.Port.Name != "http" {
+				t.Errorf("%s: got %+v with the check %q", i.named(), path, annotation("auth-url"))
+			}
+			continue
+		}
+		checked++
+		if !strings.HasPrefix(annotation("auth-url"), "http://koubei-landing-internal.default.svc.cluster.local:9090/auth/verify") || annotation("auth-method") != "GET" {
+			t.Errorf("%s: the check is %s %s", i.named(), annotation("auth-method"), annotation("auth-url"))
+		}
+		if got := strings.Split(annotation("auth-response-headers"), ", "); !slices.Equal(got, identity) {
+			t.Errorf("%s passes %q on, want %q", i.named(), got, identity)
+		}
+		if annotation("proxy-buffer-size") != "16k" {
+			t.Errorf("%s: the shops and the assertion don't fit into proxy-buffer-size %s", i.named(), annotation("proxy-buffer-size"))
+		}
+	}
+	if checked != 3 {
+		t.Errorf("got %d checked Ingresses, want 3", checked)
+	}
+}
+
 // kubectl's own kustomize puts them together.
 func TestKustomizeTakesTheManifests(t *testing.T) {
+	t.Parallel()
 	kubectl, err := exec.LookPath("kubectl")
 	if err != nil {
 		t.Fatal("kubectl is not installed: install Debian's package kubernetes-client")
 	}
-	out, err := exec.Command(kubectl, "kustomize", "kubernetes").Output()
-	if err != nil {
-		t.Fatalf("kubectl kustomize: %v\n%s", err, out)
+	overlay := t.TempDir()
+	if err := os.CopyFS(filepath.Join(overlay, "base"), os.DirFS("kubernetes")); err != nil {
+		t.Fatal(err)
 	}
-	if n := len(strictly(t, "kubectl kustomize", out)); n != 7 {
-		t.Errorf("got %d objects, want 7", n)
+	write(t, filepath.Join(overlay, "ingress.yaml"), slurp(t, "kubernetes/ingress.yaml"))
+	write(t, filepath.Join(overlay, "kustomization.yaml"), "resources: [base, ingress.yaml]\n")
+	for dir, want := range map[string]int{"kubernetes": 7, overlay: 11} {
+		out, err := exec.Command(kubectl, "kustomize", dir).Output()
+		if err != nil {
+			t.Fatalf("kubectl kustomize: %v\n%s", err, out)
+		}
+		if n := len(strictly(t, "kubectl kustomize", out)); n != want {
+			t.Errorf("%s: got %d objects, want %d", dir, n, want)
+		}
 	}
 }

@@ -237,13 +237,8 @@ func newComposed(t *testing.T, extra ...string) *composed {
 func startComposedNginx(t *testing.T, front string, conf map[string]string) *proxy {
 	t.Helper()
 	dir := t.TempDir()
-	fill(t, "compose/nginx.conf", dir, conf)
-	own := fmt.Sprintf("daemon off;\nmaster_process off;\npid %[1]s/pid;\nerror_log stderr info;\nevents {}\nhttp {\n", dir)
-	for _, of := range []string{"client_body", "proxy", "fastcgi", "uwsgi", "scgi"} {
-		own += fmt.Sprintf("%s_temp_path %s/%s;\n", of, dir, of)
-	}
-	write(t, filepath.Join(dir, "main.conf"), own+"include nginx.conf;\n}\n")
-	return start(t, front, dir, "nginx", "-e", "stderr", "-p", dir, "-c", filepath.Join(dir, "main.conf"))
+	write(t, filepath.Join(dir, "koubei.conf"), fill(t, slurp(t, "compose/nginx.conf"), conf))
+	return startNginxIn(t, front, dir, "error_log stderr info;", "include koubei.conf;")
 }
 
 // secrets are those among its settings.

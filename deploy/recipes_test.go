@@ -2,8 +2,10 @@ package deploy_test
 
 import (
 	"bytes"
+	"flag"
 	"fmt"
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -16,16 +18,31 @@ import (
 	"koubei-landing/internal/testworld"
 )
 
-// addresses are what a recipe's reader fills in.
+var traefik = flag.String("traefik", "", "Traefik's program, which scripts/build-traefik builds: the matrix runs it too")
+
+// addresses are what the reader of a recipe fills in: host:port, or for all but front the path of a Unix socket.
 type addresses struct{ front, public, internal, app string }
 
-// recipe is a proxy's shipped configuration, and how the proxy is started with it.
+// recipe is a proxy with its shipped configuration.
 type recipe struct {
 	name  string
 	start func(t *testing.T, at addresses) *proxy
+	lacks []string // rows of the matrix that it isn't for
 }
 
-var recipes = []recipe{{"nginx", startNginx}, {"caddy", startCaddy}, {"haproxy", startHAProxy}}
+// recipes returns the proxies that this run has.
+func recipes() []recipe {
+	all := []recipe{
+		{name: "nginx", start: startNginx},
+		{name: "Caddy", start: startCaddy},
+		{name: "HAProxy", start: startHAProxy},
+		{name: "README.md", start: startReadmeNginx, lacks: []string{rowTypes, rowPartners, rowOthersPartner}},
+	}
+	if *traefik != "" {
+		all = append(all, recipe{name: "Traefik", start: startTraefik, lacks: []string{rowSockets}})
+	}
+	return all
+}
 
 // proxy is a running proxy with all that it wrote.
 type proxy struct {
@@ -33,76 +50,135 @@ type proxy struct {
 	files   []string // logs that it writes itself
 }
 
-// log is everything that the proxy wrote: accesses, errors, notices.
+// log returns everything that the proxy wrote: accesses, errors, notices.
 func (p *proxy) log(t *testing.T) string {
 	t.Helper()
 	text := p.written.String()
 	for _, name := range p.files {
-		b, err := os.ReadFile(name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		text += string(b)
+		text += slurp(t, name)
 	}
 	return text
 }
 
-func startNginx(t *testing.T, at addresses) *proxy {
-	dir := t.TempDir()
-	access, errors := filepath.Join(dir, "access.log"), filepath.Join(dir, "error.log")
-	fill(t, "nginx/koubei.conf", dir, map[string]string{
-		"listen 80;": "listen " + at.front + ";", "127.0.0.1:8080": at.public, "127.0.0.1:9090": at.internal,
-		"127.0.0.1:3000": at.app, "/var/log/nginx/koubei.access.log": access,
-	})
-	// What Debian's nginx.conf gives: where to write, and a place for the shipped file.
-	own := fmt.Sprintf("daemon off;\nmaster_process off;\npid %[1]s/pid;\nerror_log %[2]s info;\nevents {}\nhttp {\n", dir, errors)
-	for _, of := range []string{"client_body", "proxy", "fastcgi", "uwsgi", "scgi"} {
-		own += fmt.Sprintf("%s_temp_path %s/%s;\n", of, dir, of)
+// upstream returns an address as a proxy's configuration spells it: prefix stands before the path of a Unix socket.
+func upstream(prefix, address string) string {
+	if strings.HasPrefix(address, "/") {
+		return prefix + address
 	}
-	own += "include koubei.conf;\n}\n"
-	write(t, filepath.Join(dir, "nginx.conf"), own)
-	p := start(t, at.front, dir, "nginx", "-e", errors, "-p", dir, "-c", filepath.Join(dir, "nginx.conf"))
-	p.files = []string{access, errors}
+	return address
+}
+
+func startNginx(t *testing.T, at addresses) *proxy {
+	return runNginx(t, at, fill(t, slurp(t, "nginx/koubei.conf"), map[string]string{
+		"listen 80;":               "listen " + at.front + ";",
+		"client_body_timeout 15s;": "client_body_timeout 500ms;", "proxy_read_timeout 5s;": "proxy_read_timeout 500ms;",
+	}))
+}
+
+// startReadmeNginx runs the block of README.md.
+func startReadmeNginx(t *testing.T, at addresses) *proxy {
+	t.Helper()
+	_, rest, _ := strings.Cut(slurp(t, "../README.md"), "```nginx\n")
+	block, _, ok := strings.Cut(rest, "```\n")
+	if !ok {
+		t.Fatal("README.md has no nginx block")
+	}
+	return runNginx(t, at, fill(t, block, map[string]string{
+		"listen 443 ssl;": "listen " + at.front + ";",
+		"    ssl_certificate     /etc/nginx/isv.example.crt;\n": "", "    ssl_certificate_key /etc/nginx/isv.example.key;\n": "",
+		"proxy_read_timeout 5s;": "proxy_read_timeout 500ms;",
+	}))
+}
+
+func runNginx(t *testing.T, at addresses, text string) *proxy {
+	t.Helper()
+	dir := t.TempDir()
+	access, errors, rest := filepath.Join(dir, "access.log"), filepath.Join(dir, "error.log"), filepath.Join(dir, "rest.log")
+	write(t, filepath.Join(dir, "koubei.conf"), fill(t, text, map[string]string{
+		"127.0.0.1:8080": upstream("unix:", at.public), "127.0.0.1:9090": upstream("unix:", at.internal),
+		"127.0.0.1:3000": upstream("unix:", at.app), "/var/log/nginx/koubei.access.log": access,
+	}))
+	p := startNginxIn(t, at.front, dir, "error_log "+errors+" info;", "access_log "+rest+";\ninclude koubei.conf;")
+	p.files = []string{access, errors, rest}
 	return p
+}
+
+// startNginxIn starts nginx in a directory with what Debian's nginx.conf would give it, and this in its http block.
+func startNginxIn(t *testing.T, front, dir, main, inside string) *proxy {
+	t.Helper()
+	text := fmt.Sprintf("daemon off;\nmaster_process off;\npid %s/pid;\n%s\nevents {}\nhttp {\n", dir, main)
+	for _, of := range []string{"client_body", "proxy", "fastcgi", "uwsgi", "scgi"} {
+		text += fmt.Sprintf("%s_temp_path %s/%s;\n", of, dir, of)
+	}
+	write(t, filepath.Join(dir, "nginx.conf"), text+inside+"\n}\n")
+	return start(t, front, dir, "nginx", "-e", "stderr", "-p", dir, "-c", filepath.Join(dir, "nginx.conf"))
 }
 
 func startCaddy(t *testing.T, at addresses) *proxy {
 	dir := t.TempDir()
-	fill(t, "caddy/Caddyfile", dir, map[string]string{
-		"localhost:2019": fmt.Sprintf("127.0.0.1:%d", testworld.FreePort(t)), "isv.example {": "http://" + at.front + " {",
-		"127.0.0.1:8080": at.public, "127.0.0.1:9090": at.internal, "127.0.0.1:3000": at.app,
-	})
+	write(t, filepath.Join(dir, "Caddyfile"), fill(t, slurp(t, "caddy/Caddyfile"), map[string]string{
+		"admin localhost:2019": fmt.Sprintf("admin 127.0.0.1:%d\n\tdefault_bind 127.0.0.1", testworld.FreePort(t)),
+		"\nisv.example {":      "\nhttp://" + at.front + " {", "\n:443 {": "\nhttp://:" + port(at.front) + " {",
+		"127.0.0.1:8080": upstream("unix/", at.public), "127.0.0.1:9090": upstream("unix/", at.internal), "127.0.0.1:3000": upstream("unix/", at.app),
+		"read_body 60s": "read_body 3s", "response_header_timeout 5s": "response_header_timeout 500ms",
+	}))
 	return start(t, at.front, dir, "caddy", "run", "--config", filepath.Join(dir, "Caddyfile"), "--adapter", "caddyfile")
 }
 
 func startHAProxy(t *testing.T, at addresses) *proxy {
 	dir := t.TempDir()
 	check := fmt.Sprintf("127.0.0.1:%d", testworld.FreePort(t))
-	fill(t, "haproxy/haproxy.cfg", dir, map[string]string{
+	write(t, filepath.Join(dir, "haproxy.cfg"), fill(t, slurp(t, "haproxy/haproxy.cfg"), map[string]string{
 		"bind :80 ": "bind " + at.front + " ", "/etc/haproxy/koubei.lua": filepath.Join(dir, "koubei.lua"),
 		"lua.koubei 127.0.0.1:9091": "lua.koubei " + check, "bind 127.0.0.1:9091": "bind " + check,
-		"127.0.0.1:8080": at.public, "127.0.0.1:9090": at.internal, "127.0.0.1:3000": at.app,
-	})
-	fill(t, "haproxy/koubei.lua", dir, nil)
+		"127.0.0.1:8080": upstream("unix@", at.public), "127.0.0.1:9090": upstream("unix@", at.internal), "127.0.0.1:3000": upstream("unix@", at.app),
+		"timeout server 5s": "timeout server 500ms", "time 5s if service": "time 500ms if service", "time 10s unless service": "time 500ms unless service",
+	}))
+	write(t, filepath.Join(dir, "koubei.lua"), slurp(t, "haproxy/koubei.lua"))
 	return start(t, at.front, dir, "haproxy", "-db", "-f", filepath.Join(dir, "haproxy.cfg"))
 }
 
-// fill copies a shipped file with other addresses in it, each of which it must hold exactly once, and nothing else
+func startTraefik(t *testing.T, at addresses) *proxy {
+	dir := t.TempDir()
+	access := filepath.Join(dir, "access.log")
+	write(t, filepath.Join(dir, "traefik.yaml"), fill(t, slurp(t, "traefik/traefik.yaml"), map[string]string{
+		`":80"`: `"` + at.front + `"`, "/etc/traefik/koubei.yaml": filepath.Join(dir, "koubei.yaml"),
+		"/var/log/traefik/access.log": access, "readTimeout: 60s": "readTimeout: 3s",
+	}))
+	write(t, filepath.Join(dir, "koubei.yaml"), fill(t, slurp(t, "traefik/koubei.yaml"), map[string]string{
+		"127.0.0.1:8080": at.public, "127.0.0.1:3000": at.app,
+		"127.0.0.1:9090/auth/verify?redirect=1\n": at.internal + "/auth/verify?redirect=1\n", "127.0.0.1:9090/auth/verify?redirect=1&": at.internal + "/auth/verify?redirect=1&",
+	}))
+	p := start(t, at.front, dir, *traefik, "--configFile="+filepath.Join(dir, "traefik.yaml"))
+	p.files = []string{access}
+	testworld.Eventually(t, 20*time.Second, "Traefik has read its routes", func() error {
+		a, err := http.Get("http://" + at.front + "/koubei/signin")
+		if err != nil {
+			return err
+		}
+		defer a.Body.Close()
+		if a.StatusCode != http.StatusOK {
+			return fmt.Errorf("got %s", a.Status)
+		}
+		return nil
+	})
+	return p
+}
+
+func port(address string) string { return address[strings.LastIndexByte(address, ':')+1:] }
+
+// fill returns a shipped configuration with other values in it. Each old value must be there exactly once; nothing else is
 // changed.
-func fill(t *testing.T, name, dir string, with map[string]string) {
+func fill(t *testing.T, text string, with map[string]string) string {
 	t.Helper()
-	b, err := os.ReadFile(name)
-	if err != nil {
-		t.Fatal(err)
-	}
 	var pairs []string
 	for old, value := range with {
-		if n := strings.Count(string(b), old); n != 1 {
-			t.Fatalf("%s: got %q %d times, want it once", name, old, n)
+		if n := strings.Count(text, old); n != 1 {
+			t.Fatalf("got %q %d times, want it once in\n%.300s", old, n, text)
 		}
 		pairs = append(pairs, old, value)
 	}
-	write(t, filepath.Join(dir, filepath.Base(name)), strings.NewReplacer(pairs...).Replace(string(b)))
+	return strings.NewReplacer(pairs...).Replace(text)
 }
 
 func write(t *testing.T, name, text string) {
@@ -112,7 +188,7 @@ func write(t *testing.T, name, text string) {
 	}
 }
 
-// start runs a proxy until the test ends and returns once it takes connections.
+// start runs a program until the test ends. It returns when the program accepts connections.
 func start(t *testing.T, front, dir, program string, args ...string) *proxy {
 	t.Helper()
 	out := &output{}
@@ -129,10 +205,10 @@ func start(t *testing.T, front, dir, program string, args ...string) *proxy {
 		_ = cmd.Process.Kill()
 		<-ended
 		if t.Failed() {
-			t.Logf("%s wrote:\n%s", program, out)
+			t.Logf("%s wrote:\n%.20000s", program, out)
 		}
 	})
-	testworld.Eventually(t, 20*time.Second, program+" takes connections", func() error {
+	testworld.Eventually(t, 20*time.Second, program+" accepts connections", func() error {
 		select {
 		case err := <-ended:
 			ended <- err
@@ -148,7 +224,7 @@ func start(t *testing.T, front, dir, program string, args ...string) *proxy {
 	return &proxy{written: out}
 }
 
-// find returns where a program is. Debian keeps servers out of an ordinary user's PATH.
+// find returns the path of a program. Debian keeps servers out of an ordinary user's PATH.
 func find(t *testing.T, program string) string {
 	t.Helper()
 	for _, name := range []string{program, "/usr/sbin/" + program} {

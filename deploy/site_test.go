@@ -1,6 +1,7 @@
 package deploy_test
 
 import (
+	"bufio"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -16,10 +17,14 @@ import (
 	"net/http/httputil"
 	"net/netip"
 	"net/url"
+	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"golang.org/x/net/websocket"
 
 	"koubei-landing/internal/app"
 	"koubei-landing/internal/assertion"
@@ -31,6 +36,8 @@ import (
 var identity = []string{"X-Koubei-App-Id", "X-Koubei-Operator-Id", "X-Koubei-Operator-Type", "X-Koubei-Partner-Id",
 	"X-Koubei-Shop-Ids", "X-Koubei-Session-Expires", "X-Koubei-Assertion", "X-Koubei-Auth-Code"}
 
+const sessionCookie = "koubei_session"
+
 // site is an ISV's site: a proxy, an application behind it, and the service beside that.
 type site struct {
 	*testworld.World
@@ -38,19 +45,26 @@ type site struct {
 	front  string // the proxy's address, with the scheme
 	proxy  *proxy
 	app    *echo
-	checks *checks
+	checks *recorder // before the internal listener
+	pages  *recorder // before the public listener
+	goDown func()    // cuts the proxy off from the internal listener
 }
 
-// newSite starts a site. It says all that it can: assertions and codes, unless a change takes them away.
-func newSite(t *testing.T, r recipe, changes ...func(*app.Config)) *site {
+// settings are what a test changes about a site.
+type settings struct {
+	sockets bool // the proxy reaches everything by Unix sockets
+	quiet   bool // no assertions and no codes: headers that are usually there are empty
+}
+
+func newSite(t *testing.T, r recipe, with settings) *site {
 	t.Helper()
-	held, err := net.Listen("tcp", "127.0.0.1:0") // until the proxy takes it: the service has to know the address first
+	held, err := net.Listen("tcp", "127.0.0.1:0") // until the proxy takes it: the service must know the address first
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer held.Close()
 	front := held.Addr().String()
-	settings := func(c *app.Config) {
+	w := testworld.New(t, func(c *app.Config) {
 		here, err := url.Parse("http://" + front + "/koubei")
 		if err != nil {
 			t.Fatal(err)
@@ -59,23 +73,60 @@ func newSite(t *testing.T, r recipe, changes ...func(*app.Config)) *site {
 		if c.Web.Home, err = c.Web.ParseHome("/shop?partner_id={partner_id}"); err != nil {
 			t.Fatal(err)
 		}
+		c.Web.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
+		if with.quiet {
+			return
+		}
 		key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 		if err != nil {
 			t.Fatal(err)
 		}
 		c.Assertions = assertion.Config{Keys: []crypto.Signer{key}, Audiences: []string{here.String()}, TTL: time.Minute}
 		c.Web.ForwardCode = true
-		c.Web.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
-	}
-	w := testworld.New(t, append([]func(*app.Config){settings}, changes...)...)
+	})
 	if err := w.Koubei.SetLandingURL("http://" + front + w.Config.Web.CallbackPath); err != nil {
 		t.Fatal(err)
 	}
-	s := &site{World: w, t: t, front: "http://" + front, app: newEcho(t), checks: newChecks(t, w.Internal)}
+	s := &site{World: w, t: t, front: "http://" + front, app: &echo{}, checks: newRecorder(t, w.Internal), pages: newRecorder(t, w.Public)}
+	at := addresses{front: front}
+	at.app, _ = serve(t, s.app, with)
+	at.public, _ = serve(t, s.pages, with)
+	at.internal, s.goDown = serve(t, s.checks, with)
 	held.Close()
-	s.proxy = r.start(t, addresses{front: front, public: host(w.Public), internal: host(s.checks.server.URL), app: host(s.app.server.URL)})
+	s.proxy = r.start(t, at)
 	t.Cleanup(func() { testworld.CheckLog(t, s.proxy.log(t), append(w.Koubei.Issued(), w.Log.Secrets()...)...) })
 	return s
+}
+
+// in returns the site for a subtest.
+func (s *site) in(t *testing.T) *site {
+	w := *s.World
+	w.T = t
+	site := *s
+	site.World, site.t = &w, t
+	return &site
+}
+
+// serve starts a server. It returns its address, which is host:port or the path of a Unix socket, and how to stop it.
+func serve(t *testing.T, h http.Handler, with settings) (address string, stop func()) {
+	t.Helper()
+	server := httptest.NewUnstartedServer(h)
+	if with.sockets {
+		l, err := net.Listen("unix", filepath.Join(t.TempDir(), "s"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		server.Listener.Close()
+		server.Listener = l
+	}
+	server.Config.ErrorLog = log.New(io.Discard, "", 0)
+	server.Start()
+	stop = func() {
+		server.CloseClientConnections()
+		server.Close()
+	}
+	t.Cleanup(stop)
+	return server.Listener.Addr().String(), stop
 }
 
 func host(address string) string { return strings.TrimPrefix(address, "http://") }
@@ -92,7 +143,14 @@ func (s *site) signedIn(people ...koubeisim.Person) *testworld.Browser {
 	return b
 }
 
-// passes asks for a path and returns what the application saw of it.
+// program returns a client that is no browser, with a browser's session.
+func (s *site) program(b *testworld.Browser) *testworld.Browser {
+	p := s.Program()
+	p.SetCookie(s.front, &http.Cookie{Name: sessionCookie, Value: b.Cookie(s.front, sessionCookie), Path: "/"})
+	return p
+}
+
+// passes sends a request that the application must answer, and returns what the application saw.
 func (s *site) passes(b *testworld.Browser, r *http.Request) seen {
 	s.t.Helper()
 	a := b.Do(r)
@@ -101,12 +159,12 @@ func (s *site) passes(b *testworld.Browser, r *http.Request) seen {
 	}
 	var got seen
 	if err := json.Unmarshal([]byte(a.Body), &got); err != nil {
-		s.t.Fatalf("%s: not the application's answer: %.500s", r.URL.RequestURI(), a.Body)
+		s.t.Fatalf("%s: not the application's response: %.500s", r.URL.RequestURI(), a.Body)
 	}
 	return got
 }
 
-// stops asks for a path that the application must not see, and returns the answer.
+// stops sends a request that must not reach the application, and returns the response.
 func (s *site) stops(b *testworld.Browser, r *http.Request, status int) testworld.Answer {
 	s.t.Helper()
 	before := s.app.count()
@@ -120,7 +178,7 @@ func (s *site) stops(b *testworld.Browser, r *http.Request, status int) testworl
 	return a
 }
 
-// get is a request for a path of the site, as it stands there.
+// get returns a request for a path of the site, unchanged.
 func (s *site) get(path string) *http.Request { return s.request(http.MethodGet, path, nil) }
 
 func (s *site) request(method, path string, body io.Reader) *http.Request {
@@ -136,26 +194,81 @@ func (s *site) request(method, path string, body io.Reader) *http.Request {
 	return r
 }
 
-// raw sends a request byte by byte, as no client library would, and returns the status.
-func (s *site) raw(text string) string {
+// raw sends a request byte by byte, as no client library would. It returns the status, 0 if there was no response, and the
+// body.
+func (s *site) raw(request string) (status int, body string) {
 	s.t.Helper()
 	c, err := net.Dial("tcp", host(s.front))
 	if err != nil {
-		s.t.Fatal(err)
+		s.t.Error(err)
+		return 0, ""
 	}
 	defer c.Close()
-	if err := c.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
-		s.t.Fatal(err)
+	if err := send(c, request); err != nil {
+		s.t.Error(err)
 	}
-	if _, err := io.WriteString(c, text); err != nil {
-		s.t.Fatal(err)
+	a, err := http.ReadResponse(bufio.NewReader(c), nil)
+	if err != nil {
+		return 0, "" // a proxy may close a connection without a response
 	}
-	answer, _ := io.ReadAll(c) // a proxy may reset what it refuses
-	line, _, _ := strings.Cut(string(answer), "\r\n")
-	return line
+	defer a.Body.Close()
+	b, _ := io.ReadAll(a.Body) // likewise in the middle of one
+	return a.StatusCode, string(b)
 }
 
-// seen is a request as the application saw it.
+func send(c net.Conn, text string) error {
+	if err := c.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
+		return err
+	}
+	_, err := io.WriteString(c, text)
+	return err
+}
+
+// cookie returns the line of a request that carries a browser's session.
+func (s *site) cookie(b *testworld.Browser) string {
+	return "Cookie: " + sessionCookie + "=" + b.Cookie(s.front, sessionCookie) + "\r\n"
+}
+
+// identityOf returns the identity headers of a person. Those that are not in it have some value.
+func (s *site) identityOf(p koubeisim.Person) map[string]string {
+	return map[string]string{"X-Koubei-App-Id": s.Koubei.AppID(), "X-Koubei-Operator-Id": p.OperatorID,
+		"X-Koubei-Operator-Type": p.OperatorType, "X-Koubei-Partner-Id": p.PartnerID, "X-Koubei-Shop-Ids": p.ShopIDs}
+}
+
+// wantIdentity fails unless the application got exactly these identity headers: each once, those without a value once or
+// not at all, and no header that an application may take for one of them.
+func wantIdentity(t *testing.T, got seen, want map[string]string) {
+	t.Helper()
+	found := got.identity()
+	for _, name := range identity {
+		values := found[name]
+		delete(found, name)
+		value, fixed := want[name]
+		switch {
+		case !fixed && (len(values) != 1 || values[0] == ""):
+			t.Errorf("%s: got %q, want one value", name, values)
+		case fixed && value == "" && strings.Join(values, "") != "":
+			t.Errorf("%s: got %q, want nothing", name, values)
+		case fixed && value != "" && !slices.Equal(values, []string{value}):
+			t.Errorf("%s: got %q, want %q once", name, values, value)
+		}
+	}
+	if len(found) > 0 {
+		t.Errorf("the application also got %v", found)
+	}
+}
+
+// wantNobody fails if the application got an identity.
+func wantNobody(t *testing.T, got seen) {
+	t.Helper()
+	for name, values := range got.identity() {
+		if strings.Join(values, "") != "" {
+			t.Errorf("%s: got %q, want nothing", name, values)
+		}
+	}
+}
+
+// seen is a request as a server got it.
 type seen struct {
 	Method, Host, URI string
 	Header            http.Header
@@ -163,7 +276,7 @@ type seen struct {
 	Digest            string
 }
 
-// identity returns every header that could be taken for an identity, in whatever spelling.
+// identity returns every header that an application may take for an identity, in whatever spelling.
 func (s seen) identity() http.Header {
 	found := http.Header{}
 	for name, values := range s.Header {
@@ -174,87 +287,99 @@ func (s seen) identity() http.Header {
 	return found
 }
 
-// echo is a tiny application that answers with what it saw.
-type echo struct {
-	server *httptest.Server
-	mu     sync.Mutex
-	all    []seen
+// requests are those that a server got, recorded when their header arrived.
+type requests struct {
+	mu  sync.Mutex
+	all []seen
 }
 
-func newEcho(t *testing.T) *echo {
-	e := &echo{}
-	e.server = httptest.NewServer(e)
-	t.Cleanup(e.server.Close)
-	return e
+func (r *requests) add(q *http.Request) seen {
+	s := seen{Method: q.Method, Host: q.Host, URI: q.RequestURI, Header: q.Header.Clone(), Length: q.ContentLength}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.all = append(r.all, s)
+	return s
 }
+
+func (r *requests) count() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.all)
+}
+
+// since returns the requests after the first n.
+func (r *requests) since(n int) []seen {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.all[n:])
+}
+
+// echo is a tiny application that responds with what it got.
+type echo struct{ requests }
 
 func (e *echo) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	sum := sha256.New()
+	switch r.URL.Path {
+	case "/broken":
+		e.add(r)
+		http.Error(w, "the application's own words", http.StatusInternalServerError)
+	case "/socket":
+		websocket.Handler(e.socket).ServeHTTP(w, r)
+	default:
+		e.respond(w, r)
+	}
+}
+
+// socket sends what it got as the first message, and then every message back.
+func (e *echo) socket(c *websocket.Conn) {
+	err := websocket.JSON.Send(c, e.add(c.Request()))
+	for err == nil {
+		var message string
+		if err = websocket.Message.Receive(c, &message); err == nil {
+			err = websocket.Message.Send(c, message)
+		}
+	}
+}
+
+func (e *echo) respond(w http.ResponseWriter, r *http.Request) {
+	s, sum := e.add(r), sha256.New()
 	n, err := io.Copy(sum, r.Body)
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}
-	s := seen{r.Method, r.Host, r.RequestURI, r.Header, n, hex.EncodeToString(sum.Sum(nil))}
-	e.mu.Lock()
-	e.all = append(e.all, s)
-	e.mu.Unlock()
-	if r.URL.Path == "/broken" {
-		http.Error(w, "the application's own words", http.StatusInternalServerError)
-		return
-	}
+	s.Length, s.Digest = n, hex.EncodeToString(sum.Sum(nil))
 	_ = json.NewEncoder(w).Encode(s)
 }
 
-func (e *echo) count() int {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	return len(e.all)
+// recorder stands before one of the service's listeners and records the proxy's requests.
+type recorder struct {
+	requests
+	forward http.Handler
+	hang    chan struct{} // closed: no request gets a response any more
 }
 
-// since returns what was seen after the first n.
-func (e *echo) since(n int) []seen {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	return append([]seen(nil), e.all[n:]...)
-}
-
-// checks stands before the internal listener and sees what a proxy asks there.
-type checks struct {
-	server *httptest.Server
-	silent chan struct{} // closed: nothing is answered any more
-	mu     sync.Mutex
-	all    []seen
-}
-
-func newChecks(t *testing.T, internal string) *checks {
-	target, err := url.Parse(internal)
+func newRecorder(t *testing.T, listener string) *recorder {
+	target, err := url.Parse(listener)
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &checks{silent: make(chan struct{})}
-	forward := &httputil.ReverseProxy{ErrorLog: log.New(io.Discard, "", 0), Rewrite: func(r *httputil.ProxyRequest) {
-		r.SetURL(target)
-		r.Out.URL.RawQuery = r.In.URL.RawQuery // what can't be read, too
+	return &recorder{hang: make(chan struct{}), forward: &httputil.ReverseProxy{
+		ErrorLog: log.New(io.Discard, "", 0),
+		Rewrite: func(r *httputil.ProxyRequest) {
+			r.SetURL(target)
+			r.Out.Host = r.In.Host
+			r.Out.Header["X-Forwarded-For"] = r.In.Header["X-Forwarded-For"]
+			r.Out.URL.RawQuery = r.In.URL.RawQuery // also one that can't be parsed
+		},
 	}}
-	c.server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		c.mu.Lock()
-		c.all = append(c.all, seen{r.Method, r.Host, r.RequestURI, r.Header.Clone(), r.ContentLength, ""})
-		c.mu.Unlock()
-		select {
-		case <-c.silent:
-			<-r.Context().Done()
-		default:
-			forward.ServeHTTP(w, r)
-		}
-	}))
-	t.Cleanup(c.server.Close)
-	return c
 }
 
-// since returns what was asked after the first n.
-func (c *checks) since(n int) []seen {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return append([]seen(nil), c.all[n:]...)
+func (c *recorder) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	c.add(r)
+	select {
+	case <-c.hang:
+		<-r.Context().Done()
+	default:
+		c.forward.ServeHTTP(w, r)
+	}
 }

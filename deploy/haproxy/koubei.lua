@@ -1,12 +1,12 @@
--- Asks the landing service's internal listener who a request is from: HAProxy has no forward auth of its own.
+-- Asks the landing service's internal listener who sent a request: HAProxy has no forward auth of its own.
 --
 --   http-request lua.koubei 127.0.0.1:9091
 --
--- That address is a "listen" section of HAProxy's own, which knows the way to the service: the client in here would try an
--- address four times, a second apart, and knows no time-outs worth having. txn.koubei_types names the operator types
--- that are let in, separated by commas; unset means all. The answer's status is left in txn.koubei_status, 0 where there
--- was none. On 200 the request carries the answer's identity headers; on anything else it carries none, and must
--- not be passed on.
+-- The address is the "listen" section koubei_check of haproxy.cfg, which has the timeouts and keeps connections to the
+-- service. (The HTTP client used here would retry the service four times, one second apart.)
+-- txn.koubei_types is a comma-separated list of the operator types that are allowed; unset means all. The status of the
+-- check is left in txn.koubei_status, 0 if there was none. On 200 the request carries the identity headers of the check.
+-- On anything else it carries none, and must not be passed on.
 
 local names = {
   "x-koubei-app-id", "x-koubei-operator-id", "x-koubei-operator-type", "x-koubei-partner-id",
@@ -17,8 +17,9 @@ local function unescape(s)
   return (s:gsub("%+", " "):gsub("%%(%x%x)", function(hex) return string.char(tonumber(hex, 16)) end))
 end
 
--- The partners that a page's address names, as they stand there: the service refuses those that disagree, and takes an
--- empty one for the entry without a partner. Nothing else of the query may reach the check: it would steer it.
+-- selectors returns the partners that the page's address names, for the check's query. The service refuses partners that
+-- disagree; an empty one selects the entry without a partner. The rest of the page's query stays out of the check, because
+-- it would change what the check asks for.
 local function selectors(query)
   local found = ""
   for pair in (query or ""):gmatch("[^&]+") do
