@@ -2,7 +2,6 @@ package handler_test
 
 import (
 	"errors"
-	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -323,38 +322,6 @@ func TestTossedCookies(t *testing.T) {
 			t.Errorf("%s: got %d, want %d", tt.name, a.StatusCode, tt.status)
 		}
 	}
-	var flood []string
-	for i := range 500 {
-		flood = append(flood, fmt.Sprintf("koubei_session=%043d", i))
-	}
-	before := w.Redis.Client.Info(t.Context(), "stats").Val()
-	if a := ask("/session", flood...); a.StatusCode != http.StatusUnauthorized {
-		t.Errorf("500 cookies: got %d, want 401", a.StatusCode)
-	}
-	if n := commands(t, w.Redis.Client.Info(t.Context(), "stats").Val()) - commands(t, before); n > 40 {
-		t.Errorf("500 cookies: %d questions to Redis, want a bound", n)
-	}
-	// At a landing, tossed arrivals and pending grants of every odd shape are no obstacle.
-	link := w.Landing(w.Koubei.Issue(testworld.Provider))
-	var junk []string
-	for i := range 200 {
-		junk = append(junk, fmt.Sprintf("koubei_session_arrival_%08d=1.%022d", i, i), fmt.Sprintf("koubei_session_pending_%08d=x", i))
-	}
-	a := ask(strings.TrimPrefix(link, w.Public), junk...)
-	if a.StatusCode != http.StatusSeeOther || len(a.Cookies()) > 300 {
-		t.Errorf("got %d with %d cookies", a.StatusCode, len(a.Cookies()))
-	}
-}
-
-// commands is how many commands a Redis has carried out.
-func commands(t *testing.T, stats string) int {
-	t.Helper()
-	_, rest, _ := strings.Cut(stats, "total_commands_processed:")
-	var n int
-	if _, err := fmt.Sscanf(rest, "%d", &n); err != nil {
-		t.Fatal(err)
-	}
-	return n
 }
 
 func TestOversizeEverything(t *testing.T) {

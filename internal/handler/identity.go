@@ -106,13 +106,10 @@ func (h *Handler) signedOut(w http.ResponseWriter, r *http.Request) error {
 // logout ends every session whose cookie came along. The cookies go only once that is done: while Redis is out of
 // reach, a browser without its cookie would look signed out and not be.
 func (h *Handler) logout(w http.ResponseWriter, r *http.Request) error {
-	for _, token := range h.Cookies.Tokens(r) {
-		_, err := h.Sessions.End(r.Context(), token)
-		if err == nil {
-			h.Metrics.SessionsEnded(metrics.SignedOut, 1)
-		} else if !errors.Is(err, session.ErrNone) {
-			return err
-		}
+	ended, err := h.Sessions.EndAll(r.Context(), h.Cookies.Tokens(r))
+	h.Metrics.SessionsEnded(metrics.SignedOut, ended)
+	if err != nil {
+		return err
 	}
 	for _, c := range append(h.Cookies.EndSession(), h.Cookies.EndPendingOf(r)...) {
 		http.SetCookie(w, c)

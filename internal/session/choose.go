@@ -17,6 +17,12 @@ type Held struct {
 
 // Live returns the sessions that the tokens open. It fails with store.ErrUnavailable, and never because there are none.
 func (m *Manager) Live(ctx context.Context, tokens []Token) ([]Held, error) {
+	if len(tokens) > 1 {
+		var err error
+		if tokens, err = m.known(ctx, tokens); err != nil {
+			return nil, err
+		}
+	}
 	var live []Held
 	for _, token := range tokens {
 		s, err := m.Find(ctx, token)
@@ -29,6 +35,27 @@ func (m *Manager) Live(ctx context.Context, tokens []Token) ([]Held, error) {
 		live = append(live, Held{token, s})
 	}
 	return live, nil
+}
+
+// known returns the tokens of which Redis holds a session, in one round trip: a browser has one session, or two where a
+// setting has changed, but a neighbor on the domain may have set hundreds of cookies of that name. It fails with
+// store.ErrUnavailable.
+func (m *Manager) known(ctx context.Context, tokens []Token) ([]Token, error) {
+	keys := make([]string, len(tokens))
+	for i, token := range tokens {
+		keys[i] = m.records.key(token.Hash())
+	}
+	values, err := m.records.store.GetAll(ctx, keys)
+	if err != nil {
+		return nil, err
+	}
+	var known []Token
+	for i, token := range tokens {
+		if values[i] != nil {
+			known = append(known, token)
+		}
+	}
+	return known, nil
 }
 
 // Choose returns the one session that a request speaks for: of several of the same operator, the one that landed last.

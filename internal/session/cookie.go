@@ -12,9 +12,8 @@ import (
 	"github.com/alexedwards/scs/v2"
 )
 
-// maxTokens is how many cookies of the session's name are looked at: a browser has one, or two where a setting has
-// changed; more were tossed in.
-const maxTokens = 16
+// maxDropped bounds the cookies that one response removes: each costs about 150 bytes of its headers.
+const maxDropped = 16
 
 // Cookies are the names and attributes of our cookies.
 type Cookies struct{ scs.SessionCookie }
@@ -75,14 +74,18 @@ func (c Cookies) end(name string) []*http.Cookie {
 	return []*http.Cookie{gone, &other}
 }
 
-// Tokens returns the well-formed tokens that came with a request, each once.
+// Tokens returns the well-formed tokens that came with a request, each once. There is no limit besides that of the
+// headers' size: behind a limit, cookies that a neighbor on the domain has set would hide the real one.
 func (c Cookies) Tokens(r *http.Request) []Token {
 	var tokens []Token
 	for _, cookie := range r.CookiesNamed(c.Name) {
-		token := Token(cookie.Value)
-		if token.WellFormed() && !slices.Contains(tokens, token) && len(tokens) < maxTokens {
+		if token := Token(cookie.Value); token.WellFormed() {
 			tokens = append(tokens, token)
 		}
+	}
+	if len(tokens) > 1 {
+		seen := map[Token]bool{}
+		tokens = slices.DeleteFunc(tokens, func(t Token) bool { again := seen[t]; seen[t] = true; return again })
 	}
 	return tokens
 }
@@ -119,13 +122,13 @@ func (c Cookies) EndPending(codeHash string) []*http.Cookie {
 	return host.end(c.pendingOf(codeHash))
 }
 
-// EndPendingOf returns the cookies that take all pending grants away that came with a request.
+// EndPendingOf returns the cookies that remove the pending grants that came with a request, of at most maxDropped codes.
 func (c Cookies) EndPendingOf(r *http.Request) []*http.Cookie {
 	var gone []*http.Cookie
 	seen := map[string]bool{}
 	for _, cookie := range r.Cookies() {
 		hash, ok := strings.CutPrefix(cookie.Name, c.Name+pendingInfix)
-		if ok && len(hash) == pendingName && !seen[hash] && len(seen) < maxTokens {
+		if ok && len(hash) == pendingName && !seen[hash] && len(seen) < maxDropped {
 			seen[hash] = true
 			gone = append(gone, c.EndPending(hash)...)
 		}
@@ -137,7 +140,7 @@ func (c Cookies) EndPendingOf(r *http.Request) []*http.Cookie {
 func (c Cookies) PendingOf(r *http.Request, codeHash string) []string {
 	var sealed []string
 	for _, cookie := range r.CookiesNamed(c.pendingOf(codeHash)) {
-		if cookie.Value != "" && len(cookie.Value) <= maxPending && len(sealed) < maxTokens {
+		if cookie.Value != "" && len(cookie.Value) <= maxPending {
 			sealed = append(sealed, cookie.Value)
 		}
 	}
@@ -197,8 +200,8 @@ func (c Cookies) parseMark(cookie *http.Cookie) (Mark, bool) {
 	return Mark{Name: cookie.Name, Value: cookie.Value, made: unix}, true
 }
 
-// Marks returns the arrivals that came with a request, the newest first: those to keep, at most MaxArrivals, and those
-// to take away.
+// Marks returns the arrivals that came with a request, the newest first: at most MaxArrivals to keep, and at most
+// maxDropped to remove. The next response removes what is left.
 func (c Cookies) Marks(r *http.Request) (keep, drop []Mark) {
 	for _, cookie := range r.Cookies() {
 		if m, ok := c.parseMark(cookie); ok {
@@ -207,7 +210,7 @@ func (c Cookies) Marks(r *http.Request) (keep, drop []Mark) {
 	}
 	slices.SortStableFunc(keep, func(a, b Mark) int { return int(min(max(b.made-a.made, -1), 1)) })
 	if len(keep) > MaxArrivals {
-		keep, drop = keep[:MaxArrivals], keep[MaxArrivals:]
+		keep, drop = keep[:MaxArrivals], keep[MaxArrivals:min(len(keep), MaxArrivals+maxDropped)]
 	}
 	return keep, drop
 }

@@ -228,6 +228,28 @@ func (m *Manager) End(ctx context.Context, token Token) (Session, error) {
 	return m.EndByHash(ctx, token.Hash())
 }
 
+// EndAll ends the sessions of all the tokens and returns how many there were. It fails with store.ErrUnavailable when it
+// could not end them all. To repeat it ends the others.
+func (m *Manager) EndAll(ctx context.Context, tokens []Token) (int, error) {
+	ctx, cancel := context.WithTimeout(ctx, 20*m.records.store.Timeout())
+	defer cancel()
+	known, err := m.known(ctx, tokens)
+	if err != nil {
+		return 0, err
+	}
+	ended := 0
+	for _, token := range known {
+		_, err := m.End(ctx, token)
+		switch {
+		case err == nil:
+			ended++
+		case !errors.Is(err, ErrNone):
+			return ended, err
+		}
+	}
+	return ended, nil
+}
+
 // EndByHash is End for a session that is known by its hash alone.
 func (m *Manager) EndByHash(ctx context.Context, hash string) (Session, error) {
 	raw, err := m.records.remove(ctx, hash)

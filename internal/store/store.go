@@ -82,6 +82,32 @@ func (s *Store) Get(ctx context.Context, key string) ([]byte, error) {
 	return Bytes(cmd)
 }
 
+// GetAll returns the values of keys in one round trip, nil for absent keys. The reads have no order, so the nodes of a
+// cluster are asked at once. It fails with ErrUnavailable.
+func (s *Store) GetAll(ctx context.Context, keys []string) ([][]byte, error) {
+	if len(keys) == 0 {
+		return nil, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, s.timeout)
+	defer cancel()
+	cmds := make([]redis.Cmder, len(keys))
+	for i, key := range keys {
+		cmds[i] = redis.NewStringCmd(ctx, "get", key)
+	}
+	if err := pipeline(ctx, s.rdb, cmds, nil); err != nil {
+		s.relocate(ctx)
+		return nil, err
+	}
+	values := make([][]byte, len(keys))
+	for i, cmd := range cmds {
+		var err error
+		if values[i], err = Bytes(cmd.(*redis.StringCmd)); err != nil {
+			return nil, err
+		}
+	}
+	return values, nil
+}
+
 // Bytes returns the reply to a GET that went through Do or Write: nil when the key is absent. It fails with
 // ErrUnavailable.
 func Bytes(cmd *redis.StringCmd) ([]byte, error) {
