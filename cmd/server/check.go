@@ -3,11 +3,8 @@ package main
 import (
 	"encoding/json"
 	"errors"
-	"fmt"
-	"io"
 	"slices"
 	"strings"
-	"unicode"
 
 	"github.com/redis/go-redis/v9/logging"
 
@@ -19,19 +16,19 @@ import (
 
 type checkCmd struct {
 	settings
-	JSON bool `name:"json" help:"Print the findings as a JSON array of check, level (ok, skipped, warning, failure), detail and cure."`
+	JSON bool `name:"json" help:"Print the findings as a JSON array of group, check, level (ok, skipped, warning, failure), settings, detail and fix."`
 }
 
-// errCheck says that something is wrong; what, is printed already.
+// errCheck means that a check failed. The findings are printed already.
 var errCheck = errors.New("check: something is wrong")
 
-// Run prints what is right and wrong, each problem with its cure. Wrong settings don't keep it from looking at what the
-// others describe.
+// Run prints what is wrong, each problem with its fix, then what is right and every setting in effect. Settings that have
+// a problem don't keep it from checking the others.
 func (c *checkCmd) Run(w *world) error {
-	logging.Disable() // go-redis's own words on stderr would say again what the findings say
+	logging.Disable() // go-redis would repeat on stderr what the findings say
 	r := c.parse(w)
 	findings := slices.Concat(settingsFindings(r), app.Check(w.ctx, usable(r.config, r.problems)))
-	if err := c.print(w.stdout, findings); err != nil {
+	if err := c.print(w, findings, r.inForce); err != nil {
 		return err
 	}
 	if slices.ContainsFunc(findings, func(f app.Finding) bool { return f.Level == app.Failure }) {
@@ -40,11 +37,11 @@ func (c *checkCmd) Run(w *world) error {
 	return nil
 }
 
-func (c *checkCmd) print(w io.Writer, findings []app.Finding) error {
+func (c *checkCmd) print(w *world, findings []app.Finding, inForce []setting.InForce) error {
 	if !c.JSON {
-		return printFindings(w, findings)
+		return newFindingsPrinter(w).print(findings, inForce)
 	}
-	e := json.NewEncoder(w)
+	e := json.NewEncoder(w.stdout)
 	e.SetEscapeHTML(false)
 	e.SetIndent("", "  ")
 	return e.Encode(findings)
@@ -78,43 +75,16 @@ func concerns(wrong setting.Problems, prefixes ...string) bool {
 func settingsFindings(r parsed) []app.Finding {
 	var findings []app.Finding
 	add := func(level app.Level, p setting.Problem) {
-		findings = append(findings, app.Finding{Check: "settings", Level: level, Detail: strings.Join(p.Settings, ", ") + " " + p.Problem, Cure: p.Fix})
+		findings = append(findings, app.Finding{Group: "settings", Check: "settings", Level: level, Settings: p.Settings, Detail: p.Problem, Fix: p.Fix})
 	}
 	for _, p := range r.problems {
 		add(app.Failure, p)
 	}
 	if len(findings) == 0 {
-		findings = append(findings, app.Finding{Check: "settings", Level: app.OK, Detail: "each can be read"})
+		findings = append(findings, app.Finding{Group: "settings", Check: "settings", Level: app.OK, Detail: "each can be read"})
 	}
 	for _, p := range r.warnings {
 		add(app.Warning, p)
 	}
 	return findings
-}
-
-// printFindings writes a line for each finding, and one for its cure below.
-func printFindings(w io.Writer, findings []app.Finding) error {
-	width := 0
-	for _, f := range findings {
-		width = max(width, len(f.Check))
-	}
-	var b strings.Builder
-	for _, f := range findings {
-		fmt.Fprintf(&b, "%-8s %-*s  %s\n", f.Level, width, f.Check, oneLine(f.Detail))
-		if f.Cure != "" {
-			fmt.Fprintf(&b, "%-8s %-*s  → %s\n", "", width, "", oneLine(f.Cure))
-		}
-	}
-	_, err := io.WriteString(w, b.String())
-	return err
-}
-
-// oneLine keeps what a gateway or a file said from breaking lines, or from moving the terminal's cursor.
-func oneLine(text string) string {
-	return strings.Map(func(r rune) rune {
-		if !unicode.IsPrint(r) {
-			return ' '
-		}
-		return r
-	}, text)
 }

@@ -271,7 +271,7 @@ func TestCheck(t *testing.T) {
 		t.Errorf("all well: got %d\n%s%s", got.code, got.stdout, got.stderr)
 	}
 	k.Next(koubeisim.InvalidAppID)
-	if got := runWith(t.Context(), env, "check"); got.code != 1 || !strings.Contains(got.stdout, "failure  gateway") || !strings.Contains(got.stdout, "→") {
+	if got := runWith(t.Context(), env, "check"); got.code != 1 || !strings.Contains(got.stdout, "failure  gateway") || !strings.Contains(got.stdout, "fix: ") {
 		t.Errorf("an unknown application: got %d\n%s", got.code, got.stdout)
 	}
 	env["ALIPAY_APP_ID"] = ""

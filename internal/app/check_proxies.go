@@ -3,31 +3,35 @@ package app
 import (
 	"fmt"
 	"net"
+	"strings"
 
 	"koubei-landing/internal/setting"
 )
 
-// checkProxies says when a proxy must stand in front whose word on its clients is not believed: then all visitors share one
-// limit on landings. That a request has come through one can't be seen from here; the running service says so in its log.
+// checkProxies warns if there must be a proxy in front whose X-Forwarded-For is not trusted: then all visitors share one
+// rate limit. Whether requests really come through a proxy is not visible here; the running service logs it.
 func checkProxies(c Config) Finding {
-	f := Finding{"proxies", OK, "", ""}
+	f := Finding{Group: groupProxies, Check: "proxies", Level: OK}
+	warn := func(name, problem string) Finding {
+		return problemFinding(groupProxies, "proxies", Warning, setting.Problem{
+			Settings: []string{name},
+			Problem:  fmt.Sprintf("%s, but TRUSTED_PROXIES is empty: all visitors share one limit of %d landings a minute", problem, c.Landing.Rate),
+			Fix:      "set TRUSTED_PROXIES to the networks of the proxies in front, or CALLBACK_RATE to 0",
+		})
+	}
 	switch {
 	case c.Web.PublicURL == nil:
-		return Finding{f.Check, Skipped, "the settings come first", ""}
+		f.Level, f.Detail = Skipped, "its settings have problems"
 	case len(c.Web.TrustedProxies) > 0:
-		f.Detail = fmt.Sprintf("X-Forwarded-For is believed from %d networks", len(c.Web.TrustedProxies))
+		f.Detail = fmt.Sprintf("X-Forwarded-For is trusted from %d networks", len(c.Web.TrustedProxies))
 	case c.Landing.Rate == 0:
 		f.Detail = "no limit counts clients, so X-Forwarded-For doesn't matter"
 	case c.Web.PublicURL.Scheme == "https":
-		f.Level, f.Detail = Warning, "PUBLIC_URL is https, which a proxy in front must speak"
-	case onLoopback(c.Operations.PublicListen) && !setting.Loopback(c.Web.PublicURL.Hostname()):
-		f.Level, f.Detail = Warning, "only a proxy on this machine can reach PUBLIC_LISTEN"
+		return warn("PUBLIC_URL", "is https, which a proxy in front must speak")
+	case strings.HasPrefix(c.Operations.PublicListen, "unix:"), onLoopback(c.Operations.PublicListen) && !setting.Loopback(c.Web.PublicURL.Hostname()):
+		return warn("PUBLIC_LISTEN", "can be reached by a proxy on this machine only")
 	default:
-		f.Detail = "no proxy is expected in front: X-Forwarded-For is believed from nobody"
-	}
-	if f.Level == Warning {
-		f.Detail += fmt.Sprintf(", but TRUSTED_PROXIES is empty: all visitors share one limit of %d landings a minute", c.Landing.Rate)
-		f.Cure = "Set TRUSTED_PROXIES to the networks of the proxies in front, or CALLBACK_RATE to 0."
+		f.Detail = "no proxy is expected in front: X-Forwarded-For is trusted from nobody"
 	}
 	return f
 }

@@ -23,6 +23,7 @@ func TestCheckOfProxies(t *testing.T) {
 		{"https without a limit", "https://isv.example", ":8080", 0, false, app.OK, "no limit"},
 		{"a listener that only this machine reaches", "http://isv.example", "127.0.0.1:8080", 60, false, app.Warning, "PUBLIC_LISTEN"},
 		{"the same by name", "http://isv.example", "localhost:8080", 60, false, app.Warning, "PUBLIC_LISTEN"},
+		{"a socket that only this machine reaches", "http://localhost:8080", "unix:/run/koubei.sock", 60, false, app.Warning, "PUBLIC_LISTEN"},
 		{"everything on one machine", "http://localhost:8080", "127.0.0.1:8080", 60, false, app.OK, "no proxy"},
 		{"nothing in front", "http://isv.example:8080", ":8080", 60, false, app.OK, "no proxy"},
 	} {
@@ -34,7 +35,7 @@ func TestCheckOfProxies(t *testing.T) {
 			c.Web.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}
 		}
 		f := find(app.Check(t.Context(), c), "proxies")
-		if f.Level != row.want || !strings.Contains(f.Detail, row.detail) || (f.Cure == "") != (row.want == app.OK) {
+		if f.Level != row.want || !strings.Contains(strings.Join(f.Settings, " ")+" "+f.Detail, row.detail) || (f.Fix == "") != (row.want == app.OK) {
 			t.Errorf("%s: got %+v, want %s and %q", row.name, f, row.want, row.detail)
 		}
 	}

@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -10,113 +11,143 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"koubei-landing/internal/setting"
 )
 
-// minRedis is the oldest Redis that has what we use.
+// minRedis is the oldest Redis that has every command in use.
 const minRedis = "6.2"
 
-// node is one Redis that we would write to, and what it says of itself.
+// node is one Redis that the service would write to, and its INFO.
 type node struct {
-	addr string
-	info map[string]map[string]string
-	err  error
+	name   string // of its findings: redis, or redis and its address on a Cluster
+	client *redis.Client
+	info   map[string]map[string]string
+	err    error // of INFO
 }
 
-func checkRedis(ctx context.Context, c Redis) []Finding {
-	if c.URL == "" {
-		return []Finding{{"redis", Skipped, "its settings come first", ""}}
+// redisBudget is how long all questions to Redis together may take.
+func redisBudget(c Redis) time.Duration { return max(20*c.Timeout, time.Second) }
+
+func checkRedis(ctx context.Context, c Config, now func() time.Time) []Finding {
+	if c.Redis.URL == "" {
+		return []Finding{{Group: groupRedis, Check: "redis", Level: Skipped, Detail: "its settings have problems"}}
 	}
-	rdb, err := OpenRedis(c)
+	rdb, err := OpenRedis(c.Redis)
 	if err != nil {
-		return []Finding{{"redis", Failure, err.Error(), "Correct REDIS_URL and REDIS_MODE."}}
+		problem, _ := errors.AsType[setting.Problem](err)
+		return []Finding{problemFinding(groupRedis, "redis", Failure, problem)}
 	}
 	defer rdb.Close()
-	ctx, cancel := context.WithTimeout(ctx, max(10*c.Timeout, time.Second))
+	ctx, cancel := context.WithTimeout(ctx, redisBudget(c.Redis))
 	defer cancel()
+	if c.Redis.Mode == Sentinel {
+		if found, ok := checkSentinels(ctx, c.Redis); !ok {
+			return found
+		}
+	}
 	nodes, err := askNodes(ctx, rdb)
 	if err != nil {
-		nodes = []node{{err: err}}
+		return []Finding{failure("redis", explain(err, c.Redis))}
 	}
 	var found []Finding
+	whole := true
 	for _, n := range nodes {
-		found = append(found, n.check(c)...)
+		state, usable := n.check(c.Redis)
+		found = append(found, state...)
+		if usable {
+			found = append(found, checkCommands(ctx, rdb, n, c.Redis, now)...)
+		}
+		whole = whole && usable
+	}
+	if whole {
+		found = append(found, checkChannel(ctx, rdb, c))
 	}
 	return found
 }
 
-// askNodes asks every master of a cluster, or the one Redis there is.
+func failure(check string, p setting.Problem) Finding {
+	return problemFinding(groupRedis, check, Failure, p)
+}
+
+// askNodes asks every master of a Cluster, or the one Redis that there is, for its INFO.
 func askNodes(ctx context.Context, rdb redis.UniversalClient) ([]node, error) {
-	cluster, ok := rdb.(*redis.ClusterClient)
-	if !ok {
-		info, err := infoOf(ctx, rdb)
-		return []node{{info: info, err: err}}, nil
+	if client, ok := rdb.(*redis.Client); ok {
+		return []node{infoOf(ctx, "redis", client)}, nil
 	}
 	var mu sync.Mutex
 	var nodes []node
-	err := cluster.ForEachMaster(ctx, func(ctx context.Context, master *redis.Client) error {
-		info, err := infoOf(ctx, master)
+	err := rdb.(*redis.ClusterClient).ForEachMaster(ctx, func(ctx context.Context, master *redis.Client) error {
+		n := infoOf(ctx, "redis "+master.Options().Addr, master)
 		mu.Lock()
 		defer mu.Unlock()
-		nodes = append(nodes, node{" " + master.Options().Addr, info, err})
+		nodes = append(nodes, n)
 		return nil
 	})
-	slices.SortFunc(nodes, func(a, b node) int { return strings.Compare(a.addr, b.addr) })
+	slices.SortFunc(nodes, func(a, b node) int { return strings.Compare(a.name, b.name) })
 	return nodes, err
 }
 
-func infoOf(ctx context.Context, rdb redis.UniversalClient) (map[string]map[string]string, error) {
-	return rdb.InfoMap(ctx, "server", "memory", "replication").Result()
+func infoOf(ctx context.Context, name string, client *redis.Client) node {
+	info, err := client.InfoMap(ctx, "server", "memory", "replication").Result()
+	return node{name, client, info, err}
 }
 
-func (n node) check(c Redis) []Finding {
-	name := "redis" + n.addr
+// check judges what a node says about itself, and reports whether commands can be tried on it.
+func (n node) check(c Redis) (found []Finding, usable bool) {
 	switch {
 	case redis.HasErrorPrefix(n.err, "NOPERM"):
-		return []Finding{{name, Warning, "answers, but may not be asked about itself: " + n.err.Error(), "Allow the command INFO, or see to version, role and maxmemory-policy by other means."}}
-	case redis.HasErrorPrefix(n.err, "WRONGPASS"), redis.HasErrorPrefix(n.err, "NOAUTH"):
-		return []Finding{{name, Failure, n.err.Error(), "Put the right user and password into REDIS_URL."}}
+		return []Finding{{Group: groupRedis, Check: n.name, Level: Warning, Settings: []string{"REDIS_URL"},
+			Detail: "has a user who may not run INFO: version, role and maxmemory-policy stay unchecked", Fix: grant("+info")}}, true
 	case n.err != nil:
-		return []Finding{{name, Failure, "out of reach: " + n.err.Error(), "Check REDIS_URL and REDIS_MODE, and that Redis runs and can be reached from here."}}
+		return []Finding{failure(n.name, explain(n.err, c))}, false
 	}
-	return []Finding{n.checkVersion(name), n.checkRole(name, c.Replicas), n.checkMemory(name)}
+	if mode := n.info["Server"]["redis_mode"]; c.Mode != Cluster && mode == "cluster" {
+		return []Finding{failure(n.name, setting.Bad("REDIS_MODE", "is "+string(c.Mode)+", but this is a node of a Cluster, which has some of the keys only", "set REDIS_MODE=cluster"))}, false
+	} else if mode == "sentinel" {
+		return []Finding{failure(n.name, setting.Bad("REDIS_MODE", "is "+string(c.Mode)+", but this is a Sentinel, which has no keys", "set REDIS_MODE=sentinel, and add ?master_name= to REDIS_URL"))}, false
+	}
+	role := n.checkRole(c)
+	return []Finding{n.checkVersion(), role, n.checkMemory()}, role.Level != Failure || n.info["Replication"]["role"] != "slave"
 }
 
-func (n node) checkVersion(name string) Finding {
+func (n node) checkVersion() Finding {
 	version := n.info["Server"]["redis_version"]
+	f := Finding{Group: groupRedis, Check: n.name, Level: OK, Detail: "version " + version}
 	if older(version, minRedis) {
-		return Finding{name, Failure, "version " + version, "Use Redis " + minRedis + " or newer."}
+		f.Level, f.Settings, f.Fix = Failure, []string{"REDIS_URL"}, "use Redis "+minRedis+" or newer"
 	}
-	return Finding{name, OK, "version " + version, ""}
+	return f
 }
 
-// checkRole sees that writes can be made, and kept as often as they must be.
-func (n node) checkRole(name string, replicas int) Finding {
+// checkRole checks that the node takes writes, and has as many replicas as each write must reach.
+func (n node) checkRole(c Redis) Finding {
 	role, connected := n.info["Replication"]["role"], n.info["Replication"]["connected_slaves"]
-	f := Finding{name + " role", OK, fmt.Sprintf("%s, replicas connected: %s", role, connected), ""}
+	f := Finding{Group: groupRedis, Check: n.name + " role", Level: OK, Detail: fmt.Sprintf("%s, replicas connected: %s", role, connected)}
 	if role == "slave" {
-		return Finding{f.Check, Failure, "a replica, which takes no writes", "Point REDIS_URL at the master, or set REDIS_MODE to sentinel."}
+		return failure(f.Check, explain(replyError("READONLY"), c))
 	}
-	if n, err := strconv.Atoi(connected); replicas > 0 && (err != nil || n < replicas) {
-		f.Level = Failure
-		f.Cure = fmt.Sprintf("Connect replicas: REDIS_WAIT_REPLICAS is %d, and no landing counts before as many have it.", replicas)
+	if n, err := strconv.Atoi(connected); c.Replicas > 0 && (err != nil || n < c.Replicas) {
+		return failure(f.Check, setting.Bad("REDIS_WAIT_REPLICAS", fmt.Sprintf("is %d, but %s replicas are connected: no landing succeeds", c.Replicas, connected),
+			"connect more replicas, or lower REDIS_WAIT_REPLICAS"))
 	}
 	return f
 }
 
-// evictionCure is said by the check, and once by the running service.
-const evictionCure = "Set maxmemory-policy to noeviction: an evicted session is a person signed out, an evicted code could be claimed twice."
+// evictionFix is printed by the check, and logged once by the running service.
+const evictionFix = "set maxmemory-policy to noeviction: an evicted session is a person signed out, an evicted code could be claimed twice"
 
-func (n node) checkMemory(name string) Finding {
+func (n node) checkMemory() Finding {
 	policy := n.info["Memory"]["maxmemory_policy"]
-	f := Finding{name + " memory", OK, "maxmemory-policy " + policy, ""}
+	f := Finding{Group: groupRedis, Check: n.name + " memory", Level: OK, Detail: "maxmemory-policy " + policy}
 	if policy != "noeviction" {
-		f.Level = Warning
-		f.Cure = evictionCure
+		f.Level, f.Settings, f.Fix = Warning, []string{"REDIS_URL"}, evictionFix
 	}
 	return f
 }
 
-// older reports whether a version is below another, by their first two numbers. What is no version is older than any.
+// older reports whether a version is below another, by their first two numbers. A text that is not a version is older than
+// every version.
 func older(version, than string) bool {
 	var major, minor, wantMajor, wantMinor int
 	if _, err := fmt.Sscanf(version, "%d.%d", &major, &minor); err != nil {

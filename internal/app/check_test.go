@@ -46,7 +46,7 @@ func TestCheckOfRedisVersions(t *testing.T) {
 	} {
 		got := app.Check(t.Context(), app.Config{Redis: app.Redis{URL: claimant(t, row.version), Timeout: time.Second}})
 		f := find(got, "redis")
-		if f.Level != row.want || !strings.Contains(f.Detail, row.version) || (f.Cure == "") != (row.want == app.OK) {
+		if f.Level != row.want || !strings.Contains(f.Detail, row.version) || (f.Fix == "") != (row.want == app.OK) {
 			t.Errorf("%s: got %+v, want %s", row.version, f, row.want)
 		}
 		if f := find(got, "gateway"); f.Level != app.Skipped {
@@ -57,7 +57,7 @@ func TestCheckOfRedisVersions(t *testing.T) {
 
 func TestCheckOfAClusterOutOfReach(t *testing.T) {
 	got := app.Check(t.Context(), app.Config{Redis: app.Redis{URL: "redis://127.0.0.1:1", Mode: app.Cluster, Timeout: 100 * time.Millisecond}})
-	if f := find(got, "redis"); f.Level != app.Failure || f.Cure == "" {
+	if f := find(got, "redis"); f.Level != app.Failure || f.Fix == "" {
 		t.Errorf("no node: got %+v", got)
 	}
 }
@@ -81,7 +81,7 @@ func TestCheckWarns(t *testing.T) {
 	for _, f := range got {
 		if f.Level == app.Warning {
 			warnings++
-			if f.Check != "keys" || f.Cure == "" {
+			if f.Check != "keys" || f.Fix == "" {
 				t.Errorf("got %+v", f)
 			}
 		}
@@ -116,7 +116,7 @@ func TestCheckOfTheClock(t *testing.T) {
 		config := keyMode(t, k)
 		now := func() time.Time { return noon.Truncate(time.Second).Add(time.Second/2 + row.ours) }
 		f := find(app.Check(t.Context(), app.Config{Alipay: config, Now: now}), "clock")
-		if f.Level != row.want || !strings.Contains(f.Detail, row.text) || (f.Cure == "") != (row.want == app.OK) {
+		if f.Level != row.want || !strings.Contains(f.Detail, row.text) || (f.Fix == "") != (row.want == app.OK) {
 			t.Errorf("%s: got %+v, want %s and %q", row.name, f, row.want, row.text)
 		}
 	}

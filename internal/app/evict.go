@@ -27,7 +27,7 @@ func (s *service) warnOfEviction(ctx context.Context, c Config) {
 		}
 		for _, n := range nodes {
 			if policy := n.info["Memory"]["maxmemory_policy"]; policy != "" && policy != "noeviction" {
-				c.Log.Warn("Redis throws keys away when it is full", "node", n.addr, "maxmemory_policy", policy, "cure", evictionCure)
+				c.Log.Warn("Redis throws keys away when it is full", "node", n.client.Options().Addr, "maxmemory_policy", policy, "fix", evictionFix)
 			}
 		}
 		return

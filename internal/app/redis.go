@@ -2,7 +2,6 @@ package app
 
 import (
 	"cmp"
-	"crypto/tls"
 	"fmt"
 	"net/url"
 	"regexp"
@@ -126,25 +125,4 @@ const poolSize = 64
 func errOptions(mode RedisMode) error {
 	return badURL(fmt.Sprintf("has an option that go-redis does not know in REDIS_MODE=%s", mode),
 		"use the options of go-redis's URL syntax; "+urlFix)
-}
-
-// secure gives the authorities and the client's certificate to a connection over TLS. It fails without TLS, which the
-// scheme rediss:// turns on.
-func (c Redis) secure(t *tls.Config) error {
-	if c.Authorities == nil && c.Certificate == nil {
-		return nil
-	}
-	if t == nil {
-		return setting.Problem{
-			Settings: []string{"REDIS_URL", "REDIS_CA_FILE", "REDIS_CERT_FILE", "REDIS_KEY_FILE"},
-			Problem:  "don't go together: certificates need TLS", Fix: "write rediss:// in REDIS_URL, or remove the files",
-		}
-	}
-	if c.Authorities != nil {
-		t.RootCAs = c.Authorities
-	}
-	if c.Certificate != nil {
-		t.Certificates = []tls.Certificate{*c.Certificate}
-	}
-	return nil
 }

@@ -3,7 +3,6 @@ package app
 import (
 	"bufio"
 	"context"
-	"crypto/tls"
 	"fmt"
 	"net"
 	"strconv"
@@ -22,15 +21,6 @@ const (
 	// warmConnections is how many connections a slow link keeps open: enough for a burst of checks on one node.
 	warmConnections = 48
 )
-
-// dial returns a function that connects, and that negotiates TLS where there is a configuration of it.
-func dial(c Redis, config *tls.Config) func(ctx context.Context, network, address string) (net.Conn, error) {
-	d := &net.Dialer{Timeout: dialRoundTrips * c.Timeout, KeepAliveConfig: keepAlive}
-	if config == nil {
-		return d.DialContext
-	}
-	return (&tls.Dialer{NetDialer: d, Config: config}).DialContext
-}
 
 // keepAlive is go-redis's own policy. It also keeps firewalls from dropping idle connections.
 var keepAlive = net.KeepAliveConfig{Enable: true, Idle: 30 * time.Second, Interval: 5 * time.Second, Count: 3}

@@ -109,8 +109,8 @@ func startPrivate(t *testing.T, args ...string) *testworld.Redis {
 	return r
 }
 
-// startSentinelProcess starts one Sentinel that watches a master, and returns its address.
-func startSentinelProcess(t *testing.T, master string) string {
+// startSentinelProcess starts one Sentinel that watches a master, and returns its address. The options are added to its own.
+func startSentinelProcess(t *testing.T, master string, options ...string) string {
 	t.Helper()
 	host, port, err := net.SplitHostPort(master)
 	must(t, err)
@@ -118,14 +118,22 @@ func startSentinelProcess(t *testing.T, master string) string {
 	config := filepath.Join(dir, "sentinel.conf")
 	must(t, os.WriteFile(config, fmt.Appendf(nil, "port %d\nbind 127.0.0.1\ndir %s\nlogfile %s\nsentinel monitor koubei %s %s 1\nsentinel down-after-milliseconds koubei 60000\n",
 		listen, dir, filepath.Join(dir, "sentinel.log"), host, port), 0o600))
-	cmd := exec.Command("redis-server", config, "--sentinel")
+	cmd := exec.Command("redis-server", append([]string{config, "--sentinel"}, options...)...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	must(t, cmd.Start())
 	t.Cleanup(func() {
 		_ = cmd.Process.Kill()
 		_ = cmd.Wait()
 	})
-	return "127.0.0.1:" + strconv.Itoa(listen)
+	address := "127.0.0.1:" + strconv.Itoa(listen)
+	testworld.Eventually(t, 10*time.Second, "the Sentinel listens", func() error {
+		conn, err := net.Dial("tcp", address)
+		if err == nil {
+			conn.Close()
+		}
+		return err
+	})
+	return address
 }
 
 // TestSlowLink holds a burst of checks to its answers where a round trip takes 0.8 of REDIS_TIMEOUT, so that a command

@@ -1,0 +1,221 @@
+package app
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"koubei-landing/internal/setting"
+)
+
+// The kinds of keys under the prefix. Landings work without arrivals; two tabs that land at once may then lose a partner.
+var (
+	neededKinds = []string{"session", "code", "operator", "revoked", "clock"}
+	usefulKinds = []string{"arrival"}
+)
+
+// trial is one harmless command of a kind that the service needs.
+type trial struct {
+	name string // of the command
+	kind string // of the key, empty for none
+	cmd  redis.Cmder
+}
+
+// trials are commands on keys that nobody else uses and that are gone at the end, or ten seconds later if it does not come
+// to that. key returns a key of a kind.
+func trials(ctx context.Context, key func(kind string) string, replicas int) []trial {
+	do := func(kind string, args ...any) trial { return trial{args[0].(string), kind, redis.NewCmd(ctx, args...)} }
+	code, index := key("code"), key("operator")
+	all := []trial{
+		do("", "ping"), do("", "time"),
+		do("code", "eval", "return 1", 1, code),
+		do("code", "set", code, "check", "px", 10000),
+		do("code", "get", code),
+		do("code", "getdel", code),
+		do("code", "del", code),
+		do("operator", "zadd", index, 1, "check"),
+		do("operator", "pexpire", index, 10000),
+		do("operator", "pttl", index),
+		do("operator", "zrange", index, 0, -1),
+		do("operator", "zremrangebyscore", index, "-inf", 0),
+		do("operator", "zrem", index, "check"),
+	}
+	for _, kind := range slices.Concat(neededKinds, usefulKinds) {
+		all = append(all, do(kind, "get", key(kind)))
+	}
+	if replicas > 0 {
+		all = append(all, do("", "wait", 0, 1))
+	}
+	return all
+}
+
+// checkCommands tries every command that the service needs on one node, under the prefix.
+func checkCommands(ctx context.Context, rdb redis.UniversalClient, n node, c Redis, now func() time.Time) []Finding {
+	key, err := keysOn(ctx, rdb, n, c.Prefix)
+	if err != nil {
+		return []Finding{failure(n.name+" commands", explain(err, c))}
+	}
+	all := trials(ctx, key, c.Replicas)
+	begun := now()
+	_, _ = n.client.Pipelined(ctx, func(p redis.Pipeliner) error {
+		for _, t := range all {
+			_ = p.Process(ctx, t.cmd)
+		}
+		return nil
+	})
+	half := now().Add(-now().Sub(begun) / 2)
+	found := judge(n.name, all, c)
+	if len(found) == 0 {
+		found = append(found, Finding{Group: groupRedis, Check: n.name + " commands", Level: OK, Detail: "all that the service needs are allowed under " + c.Prefix})
+	}
+	if theirs, err := timeOf(all); err == nil {
+		found = append(found, clockFinding(groupRedis, n.name+" clock", "Redis's", theirs.Sub(half)))
+	}
+	return found
+}
+
+// timeOf returns what Redis said to TIME: seconds and microseconds.
+func timeOf(all []trial) (time.Time, error) {
+	i := slices.IndexFunc(all, func(t trial) bool { return t.name == "time" })
+	parts, err := all[i].cmd.(*redis.Cmd).Int64Slice()
+	if err != nil || len(parts) != 2 {
+		return time.Time{}, errors.Join(err, errors.New("not a time"))
+	}
+	return time.UnixMicro(parts[0]*1e6 + parts[1]), nil
+}
+
+// keysOn returns a function that names a key of each kind that belongs to a node.
+func keysOn(ctx context.Context, rdb redis.UniversalClient, n node, prefix string) (func(kind string) string, error) {
+	cluster, ok := rdb.(*redis.ClusterClient)
+	suffix := ":check-" + rand.Text()
+	if !ok {
+		return func(kind string) string { return prefix + kind + suffix }, nil
+	}
+	keys := map[string]string{}
+	for _, kind := range slices.Concat(neededKinds, usefulKinds) {
+		for i := 0; keys[kind] == ""; i++ {
+			key := prefix + kind + suffix + "-" + strconv.Itoa(i)
+			master, err := cluster.MasterForKey(ctx, key)
+			if err != nil {
+				return nil, err
+			}
+			if master == n.client {
+				keys[kind] = key
+			}
+			if i == 10000 {
+				return nil, errors.New("no key belongs to the node")
+			}
+		}
+	}
+	return func(kind string) string { return keys[kind] }, nil
+}
+
+// judge returns what the trials found: one finding for everything that the user's rules refuse in the same way, and one
+// for each other refusal.
+func judge(name string, all []trial, c Redis) []Finding {
+	var commands, needed, useful []string
+	var others []Finding
+	add := func(names *[]string, name string) {
+		if !slices.Contains(*names, name) {
+			*names = append(*names, name)
+		}
+	}
+	for _, t := range all {
+		err := t.cmd.Err()
+		switch {
+		case err == nil, errors.Is(err, redis.Nil):
+		case refusal(err) == refusedCommand:
+			add(&commands, t.name)
+		case refusal(err) == refusedKey && slices.Contains(usefulKinds, t.kind):
+			add(&useful, t.kind)
+		case refusal(err) == refusedKey:
+			add(&needed, t.kind)
+		default:
+			f := failure(name+" commands", explain(err, c))
+			if !slices.ContainsFunc(others, func(g Finding) bool { return g.Detail == f.Detail }) {
+				others = append(others, f)
+			}
+		}
+	}
+	var found []Finding
+	if len(commands) > 0 {
+		found = append(found, failure(name+" commands", setting.Bad("REDIS_URL", "has a user who may not run "+strings.ToUpper(strings.Join(commands, ", ")), grant("+"+strings.Join(commands, " +")))))
+	}
+	for _, refused := range []struct {
+		kinds []string
+		level Level
+	}{{needed, Failure}, {useful, Warning}} {
+		if len(refused.kinds) > 0 {
+			found = append(found, problemFinding(groupRedis, name+" keys", refused.level, keysProblem(c.Prefix, refused.kinds)))
+		}
+	}
+	return append(found, others...)
+}
+
+func keysProblem(prefix string, kinds []string) setting.Problem {
+	patterns := []string{prefix + "*"}
+	if len(kinds) < len(neededKinds) {
+		patterns = nil
+		for _, kind := range kinds {
+			patterns = append(patterns, prefix+kind+":*")
+		}
+	}
+	return setting.Problem{
+		Settings: []string{"REDIS_URL", "REDIS_KEY_PREFIX"},
+		Problem:  "don't go together: the user may not access the keys " + strings.Join(patterns, ", "),
+		Fix:      grant("~"+prefix+"*") + "; or set REDIS_KEY_PREFIX to the prefix that the user may access",
+	}
+}
+
+// grant returns the command that grants rights. It names no user: what stands in its place in REDIS_URL may be a password
+// by mistake.
+func grant(rules string) string { return "run ACL SETUSER <user> " + rules }
+
+// checkChannel tries to publish on the channel of invalidations, and to subscribe to it. Only the session cache uses it.
+func checkChannel(ctx context.Context, rdb redis.UniversalClient, c Config) Finding {
+	channel := c.Redis.Prefix + "changes:sessions"
+	level := Failure
+	if c.Session.CacheTTL == 0 {
+		level = Warning
+	}
+	published := rdb.Publish(ctx, channel, "check").Err() // no session has this name
+	subscribed := subscribe(ctx, rdb, channel, c.Redis.Timeout)
+	var rules []string
+	for _, try := range []struct {
+		command string
+		err     error
+	}{{"publish", published}, {"subscribe", subscribed}} {
+		switch {
+		case try.err == nil:
+		case refusal(try.err) == refusedCommand:
+			rules = append(rules, "+"+try.command)
+		case refusal(try.err) == refusedChannel:
+			rules = append(rules, "&"+c.Redis.Prefix+"*")
+		default:
+			return failure("redis channel", explain(try.err, c.Redis))
+		}
+	}
+	if len(rules) == 0 {
+		return Finding{Group: groupRedis, Check: "redis channel", Level: OK, Detail: "publishing and subscribing are allowed"}
+	}
+	p := setting.Problem{Settings: []string{"REDIS_URL", "SESSION_CACHE_TTL"}, Fix: grant(strings.Join(slices.Compact(rules), " "))}
+	p.Problem = "don't go together: the user may not publish or subscribe on " + c.Redis.Prefix + "*, so the session cache serves nothing"
+	if level == Warning {
+		p.Settings = p.Settings[:1]
+		p.Problem = "has a user who may not publish or subscribe on " + c.Redis.Prefix + "*: SESSION_CACHE_TTL would have no effect"
+	}
+	return problemFinding(groupRedis, "redis channel", level, p)
+}
+
+func subscribe(ctx context.Context, rdb redis.UniversalClient, channel string, timeout time.Duration) error {
+	subscription := rdb.Subscribe(ctx, channel)
+	defer subscription.Close()
+	_, err := subscription.ReceiveTimeout(ctx, dialRoundTrips*timeout)
+	return err
+}

@@ -1,0 +1,281 @@
+package app_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"koubei-landing/internal/app"
+	"koubei-landing/internal/testworld"
+)
+
+// signedInAs returns settings of a user with these rules on a Redis of its own.
+func signedInAs(t *testing.T, rules ...any) (app.Config, *testworld.Redis) {
+	t.Helper()
+	r := testworld.StartRedis(t)
+	setUser(t, r, append([]any{"reset", "on", ">hush"}, rules...)...)
+	return app.Config{Redis: app.Redis{URL: "redis://app:hush@" + r.Addr(), Mode: app.Single, Timeout: 500 * time.Millisecond, Prefix: "koubei:1:"}}, r
+}
+
+func setUser(t *testing.T, r *testworld.Redis, rules ...any) {
+	t.Helper()
+	must(t, r.Client.Do(t.Context(), append([]any{"ACL", "SETUSER", "app"}, rules...)...).Err())
+}
+
+// rulesIn returns the rules in a fix that says which to grant.
+func rulesIn(fix string) []any {
+	_, after, _ := strings.Cut(fix, "ACL SETUSER <user> ")
+	after, _, _ = strings.Cut(after, ";")
+	var rules []any
+	for _, rule := range strings.Fields(after) {
+		rules = append(rules, rule)
+	}
+	return rules
+}
+
+// TestCheckNamesTheRuleThatIsMissing takes one right after another from the user. The check names the rule that grants it,
+// and nothing is wrong any more once exactly that rule is granted.
+func TestCheckNamesTheRuleThatIsMissing(t *testing.T) {
+	everything := []any{"~koubei:1:*", "&koubei:1:*", "+@all"}
+	for _, row := range []struct {
+		name    string
+		without []any
+		check   string
+		rule    string
+		level   app.Level
+	}{
+		{"scripts", []any{"-eval"}, "redis commands", "+eval", app.Failure},
+		{"writes", []any{"-set"}, "redis commands", "+set", app.Failure},
+		{"reads", []any{"-get"}, "redis commands", "+get", app.Failure},
+		{"deletions", []any{"-getdel", "-del"}, "redis commands", "+getdel +del", app.Failure},
+		{"the index", []any{"-@sortedset"}, "redis commands", "+zadd +zrange +zremrangebyscore +zrem", app.Failure},
+		{"expiry", []any{"-pexpire", "-pttl"}, "redis commands", "+pexpire +pttl", app.Failure},
+		{"the clock", []any{"-time"}, "redis commands", "+time", app.Failure},
+		{"pings", []any{"-ping"}, "redis commands", "+ping", app.Failure},
+		{"all commands", []any{"-@all", "+info"}, "redis channel", "+publish +subscribe", app.Failure},
+		{"publishing", []any{"-publish"}, "redis channel", "+publish", app.Failure},
+		{"subscribing", []any{"-subscribe"}, "redis channel", "+subscribe", app.Failure},
+		{"channels", []any{"resetchannels"}, "redis channel", "&koubei:1:*", app.Failure},
+		{"another channel", []any{"resetchannels", "&other:*"}, "redis channel", "&koubei:1:*", app.Failure},
+		{"the prefix", []any{"resetkeys", "~other:*"}, "redis keys", "~koubei:1:*", app.Failure},
+		{"one kind of key", []any{"resetkeys", "~koubei:1:s*", "~koubei:1:o*", "~koubei:1:r*", "~koubei:1:a*", "~koubei:1:cl*"}, "redis keys", "~koubei:1:*", app.Failure},
+		{"arrivals", []any{"resetkeys", "~koubei:1:s*", "~koubei:1:o*", "~koubei:1:r*", "~koubei:1:c*"}, "redis keys", "~koubei:1:*", app.Warning},
+		{"INFO", []any{"-info"}, "redis", "+info", app.Warning},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
+			c, r := signedInAs(t, everything...)
+			c.Session.CacheTTL = time.Minute
+			if got := problemsOf(app.Check(t.Context(), c)); len(got) > 0 {
+				t.Fatalf("with all rights: got %+v, want no problem", got)
+			}
+			setUser(t, r, row.without...)
+			problems := problemsOf(app.Check(t.Context(), c))
+			i := slices.IndexFunc(problems, func(f app.Finding) bool { return f.Check == row.check })
+			if i < 0 || problems[i].Level != row.level || !strings.Contains(problems[i].Fix, row.rule) {
+				t.Errorf("got %+v, want a %s of %s with %s", problems, row.level, row.check, row.rule)
+			}
+			for _, f := range problems {
+				setUser(t, r, rulesIn(f.Fix)...)
+			}
+			if got := problemsOf(app.Check(t.Context(), c)); len(got) > 0 {
+				t.Errorf("after the fix: got %+v, want no problem", got)
+			}
+		})
+	}
+}
+
+// TestChannelsMatterToTheCacheAlone warns of them without a cache.
+func TestChannelsMatterToTheCacheAlone(t *testing.T) {
+	c, _ := signedInAs(t, "~koubei:1:*", "+@all") // the default of Redis 7: no channel
+	if f := find(app.Check(t.Context(), c), "redis channel"); f.Level != app.Warning {
+		t.Errorf("got %+v, want a warning", f)
+	}
+	c.Session.CacheTTL = time.Second
+	if f := find(app.Check(t.Context(), c), "redis channel"); f.Level != app.Failure || !slices.Contains(f.Settings, "SESSION_CACHE_TTL") {
+		t.Errorf("with a cache: got %+v, want a failure", f)
+	}
+}
+
+// TestCheckLeavesNothingBehind looks at the keys after a check.
+func TestCheckLeavesNothingBehind(t *testing.T) {
+	c, r := signedInAs(t, "allkeys", "allchannels", "+@all")
+	app.Check(t.Context(), c)
+	if keys := r.Client.Keys(t.Context(), "*").Val(); len(keys) > 0 {
+		t.Errorf("got %q, want no keys", keys)
+	}
+}
+
+// TestCheckOfABrokenRedis names, for each way in which a Redis is broken, the setting concerned and Redis's own word.
+func TestCheckOfABrokenRedis(t *testing.T) {
+	config := func(r *testworld.Redis, args ...any) {
+		must(t, r.Client.Do(t.Context(), append([]any{"CONFIG", "SET"}, args...)...).Err())
+	}
+	for _, row := range []struct {
+		name    string
+		start   func(t *testing.T) app.Redis
+		check   string
+		setting string
+		text    string // in the problem or its fix
+	}{
+		{"it could not save", func(t *testing.T) app.Redis {
+			dir := t.TempDir()
+			r := testworld.StartRedis(t, "--save", "3600 1000", "--dir", dir, "--dbfilename", "dump")
+			must(t, os.Mkdir(filepath.Join(dir, "dump"), 0o700)) // where the file should be
+			must(t, r.Client.Set(t.Context(), "key", "", 0).Err())
+			must(t, r.Client.BgSave(t.Context()).Err())
+			testworld.Eventually(t, 10*time.Second, "saving fails", func() error {
+				if info := r.Client.InfoMap(t.Context(), "persistence").Val(); info["Persistence"]["rdb_last_bgsave_status"] != "err" {
+					return errors.New("not yet")
+				}
+				return nil
+			})
+			return app.Redis{URL: r.URL()}
+		}, "redis commands", "REDIS_URL", "MISCONF"},
+		{"it is full", func(t *testing.T) app.Redis {
+			r := testworld.StartRedis(t)
+			config(r, "maxmemory", 1)
+			return app.Redis{URL: r.URL()}
+		}, "redis commands", "REDIS_URL", "OOM"},
+		{"its replicas are away", func(t *testing.T) app.Redis {
+			r := testworld.StartRedis(t)
+			config(r, "min-replicas-to-write", 1)
+			return app.Redis{URL: r.URL()}
+		}, "redis commands", "REDIS_URL", "NOREPLICAS"},
+		{"a replica", func(t *testing.T) app.Redis {
+			return app.Redis{URL: testworld.StartReplica(t, testworld.StartNode(t).Addr()).URL()}
+		}, "redis role", "REDIS_URL", "READONLY"},
+		{"a replica that may not be asked for INFO", func(t *testing.T) app.Redis {
+			r := testworld.StartReplica(t, testworld.StartNode(t).Addr())
+			setUser(t, r, "on", ">hush", "allkeys", "allchannels", "+@all", "-info")
+			return app.Redis{URL: "redis://app:hush@" + r.Addr()}
+		}, "redis commands", "REDIS_URL", "READONLY"},
+		{"a demoted master", func(t *testing.T) app.Redis {
+			r, next := testworld.StartNode(t), testworld.StartNode(t)
+			host, port, _ := strings.Cut(next.Addr(), ":")
+			must(t, r.Client.ReplicaOf(t.Context(), host, port).Err())
+			return app.Redis{URL: r.URL()}
+		}, "redis role", "REDIS_URL", "REDIS_MODE=sentinel"},
+		{"Sentinels that call a replica the master", func(t *testing.T) app.Redis {
+			r := testworld.StartReplica(t, testworld.StartNode(t).Addr())
+			return app.Redis{Mode: app.Sentinel, URL: "redis://" + startSentinelProcess(t, r.Addr()) + "?master_name=koubei"}
+		}, "redis role", "REDIS_URL", "READONLY"},
+		{"fewer replicas than are waited for", func(t *testing.T) app.Redis {
+			return app.Redis{URL: testworld.StartRedis(t).URL(), Replicas: 1}
+		}, "redis role", "REDIS_WAIT_REPLICAS", "replicas"},
+		{"a node of a Cluster", func(t *testing.T) app.Redis {
+			return app.Redis{URL: aCluster(t).URL()}
+		}, "redis", "REDIS_MODE", "REDIS_MODE=cluster"},
+		{"a node of a Cluster that may not be asked for INFO", func(t *testing.T) app.Redis {
+			r := aCluster(t)
+			setUser(t, r, "on", ">hush", "allkeys", "allchannels", "+@all", "-info")
+			return app.Redis{URL: "redis://app:hush@" + r.Addr()}
+		}, "redis commands", "REDIS_URL", "REDIS_MODE=cluster"},
+		{"no Cluster", func(t *testing.T) app.Redis {
+			return app.Redis{URL: testworld.StartRedis(t).URL(), Mode: app.Cluster}
+		}, "redis", "REDIS_URL", "REDIS_MODE=single"},
+		{"half a Cluster", func(t *testing.T) app.Redis {
+			return app.Redis{URL: "redis://" + halfACluster(t).Addr(), Mode: app.Cluster}
+		}, "redis commands", "REDIS_URL", "CLUSTERDOWN"},
+		{"no Sentinel", func(t *testing.T) app.Redis {
+			return app.Redis{URL: "redis://" + testworld.StartRedis(t).Addr() + "?master_name=koubei", Mode: app.Sentinel}
+		}, "sentinel", "REDIS_MODE", "REDIS_MODE=single"},
+		{"a Sentinel as if it were a Redis", func(t *testing.T) app.Redis {
+			return app.Redis{URL: "redis://" + startSentinelProcess(t, testworld.StartNode(t).Addr())}
+		}, "redis", "REDIS_MODE", "REDIS_MODE=sentinel"},
+		{"another master's name", func(t *testing.T) app.Redis {
+			return app.Redis{Mode: app.Sentinel, URL: "redis://" + startSentinelProcess(t, testworld.StartNode(t).Addr()) + "?master_name=other"}
+		}, "sentinel", "REDIS_URL", "master_name"},
+		{"the master's password in front of the Sentinel's host", func(t *testing.T) app.Redis {
+			r := startSecret(t)
+			return app.Redis{Mode: app.Sentinel, URL: "redis://app:hush@" + startSentinelProcess(t, r.Addr(), "--requirepass", "another") + "?master_name=koubei"}
+		}, "sentinel", "REDIS_URL", "&password="},
+		{"the same where the Sentinel takes every password", func(t *testing.T) app.Redis {
+			r := startSecret(t)
+			return app.Redis{Mode: app.Sentinel, URL: "redis://:hush@" + startSentinelProcess(t, r.Addr()) + "?master_name=koubei"}
+		}, "redis", "REDIS_URL", "&password="},
+		{"no password for the Sentinel", func(t *testing.T) app.Redis {
+			r := startSecret(t)
+			return app.Redis{Mode: app.Sentinel, URL: "redis://" + startSentinelProcess(t, r.Addr(), "--requirepass", "another") + "?master_name=koubei&username=app&password=hush"}
+		}, "sentinel", "REDIS_URL", "in front of the host"},
+		{"another password", func(t *testing.T) app.Redis {
+			return app.Redis{URL: "redis://app:wrongpassword@" + startPrivate(t).Addr()}
+		}, "redis", "REDIS_URL", "WRONGPASS"},
+		{"no password", func(t *testing.T) app.Redis {
+			return app.Redis{URL: "redis://" + startSecret(t).Addr()}
+		}, "redis", "REDIS_URL", "NOAUTH"},
+		{"a database that isn't there", func(t *testing.T) app.Redis {
+			return app.Redis{URL: strings.Replace(testworld.StartRedis(t).URL(), "/0", "/99", 1)}
+		}, "redis", "REDIS_URL", "number behind the host"},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
+			c := app.Config{Redis: row.start(t)}
+			if c.Redis.Mode == "" {
+				c.Redis.Mode = app.Single
+			}
+			c.Redis.Timeout, c.Redis.Prefix = 500*time.Millisecond, "koubei:1:"
+			problems := problemsOf(app.Check(t.Context(), c))
+			i := slices.IndexFunc(problems, func(f app.Finding) bool {
+				what, last, _ := strings.Cut(row.check, " ")
+				return strings.HasPrefix(f.Check, what) && strings.HasSuffix(f.Check, last) && slices.Contains(f.Settings, row.setting) && strings.Contains(f.Detail+" "+f.Fix, row.text)
+			})
+			if i < 0 || problems[i].Level != app.Failure || problems[i].Fix == "" {
+				t.Errorf("got %+v, want a failure of %s about %s with %q", problems, row.check, row.setting, row.text)
+			}
+			for _, f := range problems {
+				if strings.Contains(f.Detail+f.Fix, "hush") || strings.Contains(f.Detail+f.Fix, "wrongpassword") {
+					t.Errorf("the password is in %+v", f)
+				}
+			}
+		})
+	}
+}
+
+// startSecret starts a Redis that asks everybody for a password, and whose user app has the password hush.
+func startSecret(t *testing.T) *testworld.Redis {
+	t.Helper()
+	r := startPrivate(t)
+	must(t, r.Client.Do(t.Context(), "ACL", "SETUSER", "default", "resetpass").Err())
+	return r
+}
+
+// startSlots starts a node of a Cluster with some of the slots.
+func startSlots(t *testing.T, from, to int) (r *testworld.Redis, bus int) {
+	t.Helper()
+	bus = testworld.StablePort(t)
+	r = testworld.StartNode(t, "--cluster-enabled", "yes", "--cluster-port", strconv.Itoa(bus), "--cluster-announce-ip", "127.0.0.1", "--cluster-require-full-coverage", "no")
+	must(t, r.Client.ClusterAddSlotsRange(t.Context(), from, to).Err())
+	return r, bus
+}
+
+// halfACluster is a node with half of the slots, where nobody has the others.
+func halfACluster(t *testing.T) *testworld.Redis {
+	t.Helper()
+	r, _ := startSlots(t, 0, 8191)
+	testworld.Eventually(t, 10*time.Second, "the node answers", func() error { return r.Client.Set(context.Background(), "bar", "", 0).Err() })
+	return r
+}
+
+// aCluster is a node with a few of the slots, where another node has the others.
+func aCluster(t *testing.T) *testworld.Redis {
+	t.Helper()
+	r, _ := startSlots(t, 0, 99)
+	other, bus := startSlots(t, 100, 16383)
+	host, port, _ := strings.Cut(other.Addr(), ":")
+	must(t, r.Client.Do(t.Context(), "CLUSTER", "MEET", host, port, bus).Err())
+	testworld.Eventually(t, 20*time.Second, "the node knows the other", func() error {
+		if err := r.Client.Set(context.Background(), "foo", "", 0).Err(); err == nil || !strings.HasPrefix(err.Error(), "MOVED") {
+			return fmt.Errorf("got %v", err)
+		}
+		return nil
+	})
+	return r
+}

@@ -1,0 +1,97 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"net"
+	"sync"
+
+	"github.com/redis/go-redis/v9"
+
+	"koubei-landing/internal/setting"
+)
+
+// sentinelAnswer is what one Sentinel says about the master.
+type sentinelAnswer struct {
+	address string
+	master  string
+	err     error
+}
+
+// checkSentinels asks every Sentinel in REDIS_URL for the master, and reports whether one of them knows it. The client asks
+// them too, but joins their errors into one, in which nobody's password can be told from another's.
+func checkSentinels(ctx context.Context, c Redis) (found []Finding, ok bool) {
+	answers, err := askSentinels(ctx, c)
+	if err != nil {
+		return []Finding{failure("redis sentinel", explain(err, c))}, false
+	}
+	master := ""
+	for _, a := range answers {
+		f := Finding{Group: groupRedis, Check: "sentinel " + a.address, Level: OK, Detail: "the master is " + a.master}
+		switch {
+		case a.err != nil:
+			f = failure(f.Check, explainSentinel(a.err, c))
+		case master != "" && a.master != master:
+			f.Level, f.Settings, f.Fix = Warning, []string{"REDIS_URL"}, "wait until a failover is over; the Sentinels in REDIS_URL must watch the same Redis"
+			f.Detail += ", another one than another Sentinel says"
+		default:
+			master = a.master
+		}
+		found = append(found, f)
+	}
+	if master == "" {
+		return found, false
+	}
+	for i := range found {
+		if found[i].Level == Failure { // the others suffice
+			found[i].Level = Warning
+		}
+	}
+	return found, true
+}
+
+func askSentinels(ctx context.Context, c Redis) ([]sentinelAnswer, error) {
+	o, err := redis.ParseFailoverURL(c.URL)
+	if err != nil {
+		return nil, err
+	}
+	if err := c.secure(o.TLSConfig); err != nil {
+		return nil, err
+	}
+	answers := make([]sentinelAnswer, len(o.SentinelAddrs))
+	var all sync.WaitGroup
+	for i, address := range o.SentinelAddrs {
+		all.Go(func() {
+			client := redis.NewSentinelClient(&redis.Options{
+				Addr: address, Username: o.SentinelUsername, Password: o.SentinelPassword, Dialer: dial(c, o.TLSConfig),
+				DialTimeout: dialRoundTrips * c.Timeout, DialerRetries: 1, MaxRetries: -1, ReadTimeout: c.Timeout,
+				ContextTimeoutEnabled: true, DisableIdentity: true, Protocol: 2,
+			})
+			defer client.Close()
+			master, err := client.GetMasterAddrByName(ctx, o.MasterName).Result()
+			if err == nil && len(master) != 2 {
+				err = errors.New("not an address")
+			}
+			answers[i] = sentinelAnswer{address: address, err: err}
+			if err == nil {
+				answers[i].master = net.JoinHostPort(master[0], master[1])
+			}
+		})
+	}
+	all.Wait()
+	return answers, nil
+}
+
+func explainSentinel(err error, c Redis) setting.Problem {
+	switch {
+	case errors.Is(err, redis.Nil):
+		return setting.Bad("REDIS_URL", "has a master_name that the Sentinel does not know", "correct ?master_name=: redis-cli -p 26379 SENTINEL MASTERS lists the names")
+	case redis.HasErrorPrefix(err, "NOAUTH"):
+		return setting.Bad("REDIS_URL", "has no password in front of the host, and the Sentinel asks for one (NOAUTH)", "write the Sentinels' user and password there; the master's are the options username and password")
+	case redis.HasErrorPrefix(err, "WRONGPASS"), redis.HasErrorPrefix(err, "AUTH <password> called without any password"):
+		return setting.Bad("REDIS_URL", "has a user or password in front of the host that the Sentinel refuses (WRONGPASS)", "write the Sentinels' user and password there, or none; "+masterPassword)
+	case redis.HasErrorPrefix(err, "unknown command"):
+		return setting.Bad("REDIS_MODE", "is sentinel, but this is no Sentinel", "write the Sentinels' addresses into REDIS_URL (their port is 26379), or set REDIS_MODE=single")
+	}
+	return explain(err, Redis{Mode: Single, Certificate: c.Certificate})
+}

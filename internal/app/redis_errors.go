@@ -1,0 +1,167 @@
+package app
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"io"
+	"net"
+	"strings"
+	"syscall"
+
+	"github.com/redis/go-redis/v9"
+
+	"koubei-landing/internal/setting"
+)
+
+// answers are what Redis refuses commands with, by the first words of its error, and what helps.
+var answers = []struct {
+	prefix       string
+	problem, fix string
+}{
+	{"NOAUTH", "has no password, and Redis asks for one (NOAUTH)", "write the user and the password into REDIS_URL"},
+	{"WRONGPASS", "has a user or password that Redis refuses (WRONGPASS)", "correct the user and the password in REDIS_URL"},
+	{"READONLY", "leads to a replica, which takes no writes (READONLY)", "lead it to the master, or set REDIS_MODE=sentinel so that it is found"},
+	{"MASTERDOWN", "leads to a replica that has lost its master (MASTERDOWN)", "lead it to the master, or set REDIS_MODE=sentinel so that it is found"},
+	{"MISCONF", "leads to a Redis that takes no writes because it could not save to its disk (MISCONF)", "see Redis's log: free the disk, or correct its dir; then run BGSAVE"},
+	{"OOM", "leads to a Redis that is full (OOM)", "raise its maxmemory, or remove what others store there"},
+	{"NOREPLICAS", "leads to a master that takes no writes because too few of its replicas are up to date (NOREPLICAS)", "connect its replicas, or lower its min-replicas-to-write"},
+	{"LOADING", "leads to a Redis that is loading its data (LOADING)", "wait until it has finished"},
+	{"BUSY", "leads to a Redis that runs a script of somebody else's (BUSY)", "wait, or run SCRIPT KILL"},
+	{"CLUSTERDOWN", "leads to a Cluster that is down (CLUSTERDOWN)", "see CLUSTER NODES: every slot needs a master"},
+	{"MOVED", "leads to a node of a Cluster, which has some of the keys only (MOVED)", "set REDIS_MODE=cluster"},
+	{"CROSSSLOT", "leads to a node of a Cluster (CROSSSLOT)", "set REDIS_MODE=cluster"},
+	{"This instance has cluster support disabled", "leads to a Redis that is no Cluster", "set REDIS_MODE=single"},
+	{"unknown command 'cluster", "leads to a Redis that is no Cluster", "set REDIS_MODE=single"},
+	{"DB index is out of range", "names a database that Redis does not have", "correct the number behind the host in REDIS_URL"},
+	{"SELECT is not allowed in cluster mode", "leads to a node of a Cluster, which has one database only", "set REDIS_MODE=cluster, and remove the number behind the host in REDIS_URL"},
+	{"max number of clients", "leads to a Redis that takes no more clients", "raise its maxclients, or see who holds connections: CLIENT LIST"},
+	{"DENIED", "leads to a Redis in protected mode (DENIED)", "give it a password, and the address to listen on"},
+}
+
+// explain turns an error of a Redis client into a problem. It shows nothing of the error's own text but Redis's first word,
+// because the text may quote parts of REDIS_URL.
+func explain(err error, c Redis) setting.Problem {
+	p := setting.Bad("REDIS_URL", "leads to a Redis that is out of reach", "check the address, and that Redis runs and can be reached from here")
+	if problem, fix, ok := explainReply(err, c); ok {
+		p.Problem, p.Fix = problem, fix
+	} else if problem, fix, ok := explainTLS(err, c); ok {
+		return setting.Problem{Settings: []string{"REDIS_URL", "REDIS_CA_FILE", "REDIS_CERT_FILE", "REDIS_KEY_FILE"}, Problem: problem, Fix: fix}
+	} else if why := unreachable(err); why != "" {
+		p.Problem += ": " + why
+		switch s := scheme(c); {
+		case s == "redis" && closed(err):
+			p.Fix += "; write rediss:// if it speaks TLS"
+		case s == "rediss" && timedOut(err):
+			p.Fix += "; write redis:// if it does not speak TLS"
+		}
+	}
+	return p
+}
+
+// masterPassword is said where the Sentinels' password was given and the master's was not, or not the right one.
+const masterPassword = "with REDIS_MODE=sentinel, the user and password in front of the host are the Sentinels'; give the master's as options: ?master_name=…&username=…&password=…"
+
+func explainReply(err error, c Redis) (problem, fix string, ok bool) {
+	reply, ok := errors.AsType[redis.Error](err)
+	if !ok {
+		return "", "", false
+	}
+	for _, a := range answers {
+		if !redis.HasErrorPrefix(err, a.prefix) {
+			continue
+		}
+		switch {
+		case c.Mode == Sentinel && (a.prefix == "NOAUTH" || a.prefix == "WRONGPASS"):
+			return strings.Replace(a.problem, "Redis", "the master", 1), masterPassword, true
+		case c.Mode != Cluster && a.prefix == "CLUSTERDOWN":
+			return "leads to a node of a Cluster (CLUSTERDOWN)", "set REDIS_MODE=cluster", true
+		case c.Mode == Sentinel && a.prefix == "READONLY":
+			return "leads to Sentinels that call a replica the master (READONLY)", "wait until the failover is over, and compare SENTINEL GET-MASTER-ADDR-BY-NAME on each Sentinel", true
+		}
+		return a.problem, a.fix, true
+	}
+	word, _, _ := strings.Cut(strings.TrimPrefix(reply.Error(), "ERR "), " ")
+	return "leads to a Redis that refuses a command (" + word + ")", "see the page of this error in Redis's documentation", true
+}
+
+func explainTLS(err error, c Redis) (problem, fix string, ok bool) {
+	if _, ok := errors.AsType[x509.UnknownAuthorityError](err); ok {
+		return "don't go together: Redis's certificate leads to none of the authorities", "set REDIS_CA_FILE to the certificate of the authority that signed Redis's", true
+	}
+	if _, ok := errors.AsType[x509.HostnameError](err); ok {
+		return "don't go together: Redis's certificate is for other hosts", "write a host of the certificate into REDIS_URL, or add the host to the certificate", true
+	}
+	if _, ok := errors.AsType[x509.CertificateInvalidError](err); ok {
+		return "don't go together: Redis's certificate is not valid now, or not made for servers", "renew Redis's certificate", true
+	}
+	if _, ok := errors.AsType[tls.RecordHeaderError](err); ok {
+		return "don't go together: REDIS_URL asks for TLS, and the server does not speak it", "write redis:// in REDIS_URL, or the port on which Redis speaks TLS", true
+	}
+	e, alert := errors.AsType[*net.OpError](err)
+	if alert && e.Op == "remote error" || scheme(c) == "rediss" && closed(err) { // the alert may be lost with the connection
+		if c.Certificate == nil {
+			return "don't go together: Redis asks for a client certificate", "set REDIS_CERT_FILE and REDIS_KEY_FILE", true
+		}
+		return "don't go together: Redis refuses the client certificate", "set REDIS_CERT_FILE to a certificate that leads to an authority which Redis trusts", true
+	}
+	return "", "", false
+}
+
+// unreachable says why a server can't be reached, empty if that is not known.
+func unreachable(err error) string {
+	if _, ok := errors.AsType[*net.DNSError](err); ok {
+		return "its host is unknown"
+	}
+	if errno, ok := errors.AsType[syscall.Errno](err); ok {
+		return errno.Error()
+	}
+	if timedOut(err) {
+		return "it does not answer in time"
+	}
+	if errors.Is(err, io.EOF) {
+		return "it closes the connection"
+	}
+	return ""
+}
+
+func timedOut(err error) bool {
+	e, ok := errors.AsType[net.Error](err)
+	return ok && e.Timeout() || errors.Is(err, context.DeadlineExceeded)
+}
+
+func closed(err error) bool {
+	return errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
+}
+
+func scheme(c Redis) string {
+	before, _, _ := strings.Cut(c.URL, ":")
+	return before
+}
+
+// refused is what a user's rules do not allow.
+type refused int
+
+const (
+	notRefused refused = iota
+	refusedCommand
+	refusedKey
+	refusedChannel
+)
+
+// refusal says what Redis's NOPERM concerns. Redis has one word for all of it; the texts of 6.2 to 7.4 have these words in
+// common, in this order of precedence: the name of a user or of a command may be another's word.
+func refusal(err error) refused {
+	if !redis.HasErrorPrefix(err, "NOPERM") {
+		return notRefused
+	}
+	reply, _ := errors.AsType[redis.Error](err)
+	switch text := reply.Error(); {
+	case strings.Contains(text, "permissions to run"):
+		return refusedCommand
+	case strings.Contains(text, "channel"):
+		return refusedChannel
+	}
+	return refusedKey
+}

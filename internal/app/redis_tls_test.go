@@ -1,0 +1,187 @@
+package app_test
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"fmt"
+	"math/big"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"koubei-landing/internal/app"
+	"koubei-landing/internal/testworld"
+)
+
+// authority signs certificates.
+type authority struct {
+	cert *x509.Certificate
+	key  *ecdsa.PrivateKey
+}
+
+func newAuthority(t *testing.T) *authority {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	must(t, err)
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "Redis test authority"}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	must(t, err)
+	cert, err := x509.ParseCertificate(der)
+	must(t, err)
+	return &authority{cert, key}
+}
+
+func (a *authority) pool() *x509.CertPool {
+	pool := x509.NewCertPool()
+	pool.AddCert(a.cert)
+	return pool
+}
+
+// issue returns a certificate for hosts, which may be names and IP addresses.
+func (a *authority) issue(t *testing.T, hosts ...string) tls.Certificate {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	must(t, err)
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: "redis"}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
+	}
+	for _, host := range hosts {
+		if ip := net.ParseIP(host); ip != nil {
+			template.IPAddresses = append(template.IPAddresses, ip)
+		} else {
+			template.DNSNames = append(template.DNSNames, host)
+		}
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, a.cert, key.Public(), a.key)
+	must(t, err)
+	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
+}
+
+// options returns redis-server's options for TLS on a port, beside the plain one that the test uses.
+func (a *authority) options(t *testing.T, port int, hosts ...string) []string {
+	t.Helper()
+	cert := a.issue(t, hosts...)
+	key, err := x509.MarshalPKCS8PrivateKey(cert.PrivateKey)
+	must(t, err)
+	dir := t.TempDir()
+	write := func(name, kind string, der []byte) string {
+		path := filepath.Join(dir, name)
+		must(t, os.WriteFile(path, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}), 0o600))
+		return path
+	}
+	return []string{"--tls-port", strconv.Itoa(port), "--tls-ca-cert-file", write("ca.pem", "CERTIFICATE", a.cert.Raw),
+		"--tls-cert-file", write("cert.pem", "CERTIFICATE", cert.Certificate[0]), "--tls-key-file", write("key.pem", "PRIVATE KEY", key)}
+}
+
+// Redis over TLS in each mode. Its certificate is for localhost alone, and so is REDIS_URL; the node of the Cluster and the
+// Sentinel's master call themselves 127.0.0.1.
+
+func tlsSingle(t *testing.T, a *authority) (address string, mode app.RedisMode) {
+	port := testworld.StablePort(t)
+	testworld.StartNode(t, a.options(t, port, "localhost")...)
+	return fmt.Sprintf("rediss://localhost:%d/0", port), app.Single
+}
+
+func tlsCluster(t *testing.T, a *authority) (string, app.RedisMode) {
+	port := testworld.StablePort(t)
+	r := testworld.StartNode(t, append(a.options(t, port, "localhost"), "--cluster-enabled", "yes", "--cluster-port", strconv.Itoa(testworld.StablePort(t)),
+		"--cluster-announce-ip", "127.0.0.1", "--tls-cluster", "yes")...)
+	must(t, r.Client.ClusterAddSlotsRange(t.Context(), 0, 16383).Err())
+	testworld.Eventually(t, 10*time.Second, "the cluster works", func() error { return r.Client.Set(t.Context(), "key", "", 0).Err() })
+	return fmt.Sprintf("rediss://localhost:%d", port), app.Cluster
+}
+
+func tlsSentinel(t *testing.T, a *authority) (string, app.RedisMode) {
+	master, sentinel := testworld.StablePort(t), testworld.StablePort(t)
+	testworld.StartNode(t, a.options(t, master, "localhost")...)
+	options := append(a.options(t, sentinel, "localhost"), "--tls-replication", "yes")
+	startSentinelProcess(t, fmt.Sprint("127.0.0.1:", master), options...)
+	address := fmt.Sprintf("rediss://localhost:%d?master_name=koubei", sentinel)
+	return address, app.Sentinel
+}
+
+// TestRedisOverTLS lands and signs out over TLS with an own authority and a client certificate. Redis demands the latter.
+func TestRedisOverTLS(t *testing.T) {
+	for name, start := range map[string]func(*testing.T, *authority) (string, app.RedisMode){
+		"single": tlsSingle, "sentinel": tlsSentinel, "cluster": tlsCluster,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			a := newAuthority(t)
+			client := a.issue(t)
+			address, mode := start(t, a)
+			w := testworld.New(t, func(c *app.Config) {
+				c.Redis.URL, c.Redis.Mode, c.Redis.Authorities, c.Redis.Certificate = address, mode, a.pool(), &client
+				c.Session.CacheTTL = time.Minute
+			})
+			b := w.Browser()
+			testworld.Eventually(t, 20*time.Second, "a landing", func() error {
+				return want(b.Land(w.Landing(w.Koubei.Issue(testworld.Provider))), http.StatusSeeOther)
+			})
+			if err := want(b.Get(w.Internal+"/auth/verify"), http.StatusOK); err != nil {
+				t.Error(err)
+			}
+			if err := want(b.Post(w.Public+"/logout", nil), http.StatusSeeOther); err != nil {
+				t.Error(err)
+			}
+			if got := problemsOf(app.Check(t.Context(), w.Config)); len(got) > 0 {
+				t.Errorf("check: %+v", got)
+			}
+		})
+	}
+}
+
+// TestRedisTLSProblems names the settings that a broken TLS concerns.
+func TestRedisTLSProblems(t *testing.T) {
+	a, stranger := newAuthority(t), newAuthority(t)
+	client, strange := a.issue(t), stranger.issue(t)
+	address, _ := tlsSingle(t, a)
+	plain := testworld.StartRedis(t)
+	for _, row := range []struct {
+		name    string
+		c       app.Redis
+		setting string // in the fix
+	}{
+		{"no authority", app.Redis{URL: address, Certificate: &client}, "REDIS_CA_FILE"},
+		{"another authority", app.Redis{URL: address, Authorities: stranger.pool(), Certificate: &client}, "REDIS_CA_FILE"},
+		{"another host", app.Redis{URL: strings.Replace(address, "localhost", "127.0.0.1", 1), Authorities: a.pool(), Certificate: &client}, "REDIS_URL"},
+		{"no client certificate", app.Redis{URL: address, Authorities: a.pool()}, "REDIS_CERT_FILE and REDIS_KEY_FILE"},
+		{"another authority's client certificate", app.Redis{URL: address, Authorities: a.pool(), Certificate: &strange}, "REDIS_CERT_FILE"},
+		{"a plain client", app.Redis{URL: strings.Replace(address, "rediss:", "redis:", 1)}, "rediss://"},
+		{"a plain server", app.Redis{URL: strings.Replace(plain.URL(), "redis:", "rediss:", 1), Authorities: a.pool()}, "redis://"},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
+			row.c.Mode, row.c.Timeout, row.c.Prefix = app.Single, 200*time.Millisecond, "koubei:"
+			f := find(app.Check(t.Context(), app.Config{Redis: row.c}), "redis")
+			if f.Level != app.Failure || len(f.Settings) == 0 || !strings.Contains(f.Detail+" "+f.Fix, row.setting) {
+				t.Errorf("got %+v, want a failure with %s", f, row.setting)
+			}
+		})
+	}
+}
+
+// problemsOf returns the findings about Redis that are failures or warnings.
+func problemsOf(findings []app.Finding) []app.Finding {
+	var problems []app.Finding
+	for _, f := range findings {
+		if f.Group == "redis" && (f.Level == app.Failure || f.Level == app.Warning) {
+			problems = append(problems, f)
+		}
+	}
+	return problems
+}
