@@ -99,7 +99,7 @@ func (s webSettings) homes(p *parser, t *handler.Targets) {
 	if !p.fullWidth("HOME_URL", s.HomeURL) {
 		var err error
 		if t.Home, err = t.ParseHome(withASCIIOrigin(s.HomeURL)); err != nil {
-			p.add("HOME_URL", "is not valid: it "+err.Error(), homeFix)
+			p.add("HOME_URL", err.Error(), homeFix)
 		}
 	}
 	t.Homes = handler.TypedHomes{}
@@ -112,7 +112,7 @@ func (s webSettings) homes(p *parser, t *handler.Targets) {
 		}
 		home, err := t.ParseHome(withASCIIOrigin(clean(address)))
 		if err != nil {
-			p.add("HOME_URLS", fmt.Sprintf("is not valid for %s: the address %v", typ, err), homeFix)
+			p.add("HOME_URLS", fmt.Sprintf("is not valid: the address of %s %v", typ, err), homeFix)
 		}
 		t.Homes[typ] = home
 	}

@@ -147,8 +147,8 @@ type Home struct{ template string }
 // The placeholders of a home address.
 var placeholders = []string{"{partner_id}", "{operator_id}", "{operator_type}"}
 
-// ParseHome returns a home address. It fails where t would not allow the address, and where a placeholder could
-// decide more than the rest of a path or a query: what fills it comes from elsewhere.
+// ParseHome returns a home address. It fails if t would not allow the address, and if a placeholder could decide more
+// than the rest of a path or a query, because its value comes from elsewhere. The error does not show the address.
 func (t Targets) ParseHome(raw string) (Home, error) {
 	const filler = "0"
 	plain := raw
@@ -156,17 +156,17 @@ func (t Targets) ParseHome(raw string) (Home, error) {
 		plain = strings.ReplaceAll(plain, p, filler)
 	}
 	if strings.ContainsAny(plain, "{}") {
-		return Home{}, fmt.Errorf("%q has an unknown placeholder: there are %s", raw, strings.Join(placeholders, ", "))
+		return Home{}, fmt.Errorf("has an unknown placeholder; there are %s", strings.Join(placeholders, ", "))
 	}
 	clean, err := t.Parse(plain)
 	if err != nil {
-		return Home{}, fmt.Errorf("%q is neither a path nor an address of an allowed origin", raw)
+		return Home{}, errors.New("is neither a path nor an address of an allowed origin")
 	}
 	if clean != plain {
-		return Home{}, fmt.Errorf("%q has characters that must be escaped: write %q", raw, clean)
+		return Home{}, errors.New("has characters that must be percent-encoded")
 	}
 	if at := strings.IndexByte(raw, '{'); at >= 0 && !fixedBefore(raw[:at]) {
-		return Home{}, fmt.Errorf("%q has a placeholder before its first fixed segment ends", raw)
+		return Home{}, errors.New("has a placeholder before its first fixed segment ends")
 	}
 	return Home{raw}, nil
 }
