@@ -7,8 +7,6 @@ import (
 	"maps"
 	"net/http"
 	"net/http/httptest"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -219,27 +217,11 @@ type synced struct {
 
 func TestServeWithoutRedisIsAliveButNotReady(t *testing.T) {
 	env, _ := good(t)
-	dir := t.TempDir()
-	file := filepath.Join(dir, "key")
-	if err := os.WriteFile(file, []byte(env["ALIPAY_APP_PRIVATE_KEY"]+"\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	env["ALIPAY_APP_PRIVATE_KEY_FILE"] = writeFile(t, []byte(env["ALIPAY_APP_PRIVATE_KEY"]+"\n"))
 	delete(env, "ALIPAY_APP_PRIVATE_KEY")
-	env["ALIPAY_APP_PRIVATE_KEY_FILE"] = file
-	ctx, stop := context.WithCancel(t.Context())
-	var stderr synced
-	ended := make(chan int, 1)
-	go func() { ended <- run(ctx, nil, environ(env), &stderr, &stderr) }()
-	internal := ""
-	testworld.Eventually(t, 10*time.Second, "it serves", func() error {
-		_, after, ok := strings.Cut(stderr.String(), `"internal":"`)
-		if !ok {
-			return os.ErrNotExist
-		}
-		internal, _, _ = strings.Cut(after, `"`)
-		return nil
-	})
-	if got := runWith(ctx, map[string]string{"INTERNAL_LISTEN": internal}, "healthcheck"); got.code != 0 {
+	s := startServing(t, env)
+	internal := strings.TrimPrefix(s.address("internal"), "http://")
+	if got := runWith(t.Context(), map[string]string{"INTERNAL_LISTEN": internal}, "healthcheck"); got.code != 0 {
 		t.Errorf("healthcheck: got %d %s", got.code, got.stderr)
 	}
 	res, err := http.Get("http://" + internal + "/readyz")
@@ -250,9 +232,8 @@ func TestServeWithoutRedisIsAliveButNotReady(t *testing.T) {
 	if res.StatusCode != http.StatusServiceUnavailable {
 		t.Errorf("/readyz: got %d, want 503", res.StatusCode)
 	}
-	stop()
-	if code := <-ended; code != 0 {
-		t.Errorf("got exit code %d, want 0: %s", code, stderr.String())
+	if code := s.end(); code != 0 {
+		t.Errorf("got exit code %d, want 0: %s", code, s.log.String())
 	}
 	if got := runWith(t.Context(), map[string]string{"INTERNAL_LISTEN": internal}, "healthcheck"); got.code != 1 {
 		t.Errorf("healthcheck afterwards: got %d, want 1", got.code)

@@ -109,7 +109,6 @@ func places(t *testing.T) []place {
 
 // A secret in the wrong place is refused, and nothing of it is printed by any command.
 func TestSecretsInWrongPlacesAreNotPrinted(t *testing.T) {
-	t.Parallel()
 	c := settingsFor(t, koubeisim.Options{})
 	c.stop() // no command waits for the gateway
 	c.env["REDIS_URL"] = testworld.StartRedis(t).URL()

@@ -2,7 +2,6 @@ package main
 
 import (
 	"compress/gzip"
-	"context"
 	"encoding/json"
 	"io"
 	"net/http"
@@ -10,9 +9,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
-
-	"koubei-landing/internal/testworld"
 )
 
 // collector receives spans, as an OpenTelemetry collector does.
@@ -39,24 +35,6 @@ func (c *collector) got() (string, []string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return string(c.bodies), c.paths
-}
-
-// serving runs `server serve` until the test stops it, and returns where its internal listener is and its log.
-func serving(t *testing.T, env map[string]string) (internal string, log *synced, stop func() int) {
-	t.Helper()
-	ctx, cancel := context.WithCancel(t.Context())
-	log = &synced{}
-	ended := make(chan int, 1)
-	go func() { ended <- run(ctx, nil, environ(env), log, log) }()
-	testworld.Eventually(t, 10*time.Second, "it serves", func() error {
-		_, after, ok := strings.Cut(log.String(), `"internal":"`)
-		if !ok {
-			return io.ErrUnexpectedEOF
-		}
-		internal, _, _ = strings.Cut(after, `"`)
-		return nil
-	})
-	return "http://" + internal, log, func() int { cancel(); return <-ended }
 }
 
 func get(t *testing.T, address string) {
@@ -89,22 +67,22 @@ func TestTracesGoToTheCollector(t *testing.T) {
 		t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", at.URL)
 		env, _ := good(t)
 		env["OTEL_EXPORTER_OTLP_ENDPOINT"] = at.URL
-		internal, log, stop := serving(t, env)
-		get(t, internal+"/readyz")
-		if code := stop(); code != 0 {
+		s := startServing(t, env)
+		get(t, s.address("internal")+"/readyz")
+		if code := s.end(); code != 0 {
 			t.Errorf("%s: got exit code %d", name, code)
 		}
 		spans, paths := c.got()
 		if len(paths) == 0 || paths[0] != "/v1/traces" || !strings.Contains(spans, "GET /readyz") || strings.Contains(spans, "GET GET") || !strings.Contains(spans, "koubei-landing") {
 			t.Errorf("%s: the collector got %q at %q, want the span of /readyz at /v1/traces", name, spans, paths)
 		}
-		if said := strings.Contains(log.String(), `"msg":"tracing failed"`); said != (status != http.StatusOK) {
-			t.Errorf("%s: the log says %s", name, log)
+		if said := strings.Contains(s.log.String(), `"msg":"tracing failed"`); said != (status != http.StatusOK) {
+			t.Errorf("%s: the log says %s", name, &s.log)
 		}
-		if !strings.Contains(log.String(), "connection refused") {
+		if !strings.Contains(s.log.String(), "connection refused") {
 			t.Errorf("%s: the log says nothing of Redis", name)
 		}
-		allJSON(t, log.String())
+		allJSON(t, s.log.String())
 	}
 }
 

@@ -1,0 +1,423 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"net/http"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"unicode/utf16"
+
+	"github.com/go-chi/chi/v5"
+
+	"koubei-landing/internal/app"
+	"koubei-landing/internal/handler"
+	"koubei-landing/internal/setting"
+	"koubei-landing/koubeisim"
+)
+
+// utf16File returns a text as a Windows editor saves it, with a byte order mark.
+func utf16File(text string, mark ...byte) []byte {
+	raw := mark
+	for _, unit := range utf16.Encode([]rune(text)) {
+		if mark[0] == 0xff {
+			raw = append(raw, byte(unit), byte(unit>>8))
+		} else {
+			raw = append(raw, byte(unit>>8), byte(unit))
+		}
+	}
+	return raw
+}
+
+// validValues returns for each setting a value that is not its default, and its variable.
+func validValues(t *testing.T) map[string]string {
+	t.Helper()
+	env, _ := good(t)
+	certs := settingsFor(t, koubeisim.Options{Certificates: true}).env
+	cert, key := certificateFiles(t)
+	return map[string]string{
+		"PUBLIC_URL": "https://isv.example/k", "CALLBACK_PATH": "/arrive", "HOME_URL": "/shop", "HOME_URLS": "MER=/m", "RETURN_TO_ORIGINS": "https://a.example,https://b.example",
+		"ENTRY_URL": "https://koubei.example/app", "CORS_ORIGINS": "https://shop.isv.example", "FRAME_ANCESTORS": "https://koubei.example", "ARRIVAL_CHECK": "off",
+		"FORWARD_AUTH_CODE": "true", "ADMIN_TOKEN": strings.Repeat("a1", 16), "TRUSTED_PROXIES": "10.0.0.0/8", "MAX_REQUESTS": "7", "ACCESS_LOG": "all",
+		"CONFIRM_OPERATOR_SWITCH": "false", "OPERATOR_MEMORY": "1h", "CALLBACK_RATE": "7",
+		"ALIPAY_APP_ID": env["ALIPAY_APP_ID"], "ALIPAY_APP_PRIVATE_KEY": env["ALIPAY_APP_PRIVATE_KEY"], "ALIPAY_PUBLIC_KEY": env["ALIPAY_PUBLIC_KEY"],
+		"ALIPAY_APP_CERT_FILE": certs["ALIPAY_APP_CERT_FILE"], "ALIPAY_CERT_FILE": certs["ALIPAY_CERT_FILE"], "ALIPAY_ROOT_CERT_FILE": certs["ALIPAY_ROOT_CERT_FILE"],
+		"ALIPAY_ENCRYPT_KEY": "MDEyMzQ1Njc4OWFiY2RlZg==", "ALIPAY_APP_AUTH_TOKEN": "202601BB", "ALIPAY_GATEWAY_URL": env["ALIPAY_GATEWAY_URL"] + "/gateway.do",
+		"ALIPAY_ALLOW_HTTP": "true", "ALIPAY_SIGN_TYPE": "RSA", "ALIPAY_CHARSET": "gbk", "ALIPAY_TIMEOUT": "8s", "ALIPAY_ATTEMPT_TIMEOUT": "5s",
+		"REDIS_URL": "rediss://127.0.0.1:1/0", "REDIS_MODE": "single", "REDIS_TIMEOUT": "300ms", "REDIS_KEY_PREFIX": "k:", "REDIS_CA_FILE": cert, "REDIS_CERT_FILE": cert, "REDIS_KEY_FILE": key, "REDIS_WAIT_REPLICAS": "1",
+		"SEAL_KEYS": "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=", "SESSION_LIFETIME": "1h", "SESSION_IDLE_TIMEOUT": "1h", "SESSION_CACHE_TTL": "1s",
+		"SESSION_COOKIE_NAME": "who", "SESSION_COOKIE_SAMESITE": "none", "SESSION_COOKIE_DOMAIN": "isv.example",
+		"ASSERTION_KEYS_FILE": writeFile(t, []byte(assertionKey(t))), "ASSERTION_AUDIENCE": "a,b", "ASSERTION_TTL": "30s",
+		"PUBLIC_LISTEN": "127.0.0.1:1", "INTERNAL_LISTEN": "127.0.0.1:2", "SHUTDOWN_DELAY": "1s", "SHUTDOWN_TIMEOUT": "20s", "LOG_LEVEL": "debug", "LOG_FORMAT": "text",
+	}
+}
+
+// withSetting returns valid settings of which one has another value, with what it needs.
+func withSetting(values map[string]string, name, value string) map[string]string {
+	env := maps.Clone(values)
+	env[name] = value
+	if strings.HasSuffix(name, "_CERT_FILE") && strings.HasPrefix(name, "ALIPAY_") {
+		env["ALIPAY_PUBLIC_KEY"] = ""
+		return env
+	}
+	for _, file := range certificateSettings {
+		env[file] = ""
+	}
+	return env
+}
+
+// White space and a byte order mark around a value are dropped, quotes refused: in every setting, in its variable, its
+// flag and its file.
+func TestTextAroundValues(t *testing.T) {
+	t.Parallel()
+	values := validValues(t)
+	for _, f := range table {
+		value, ok := values[f.name]
+		if !ok {
+			t.Fatalf("%s has no valid value in this test", f.name)
+		}
+		if strings.HasPrefix(f.name, "ALIPAY_") && strings.HasSuffix(f.name, "_CERT_FILE") {
+			continue // TestTextAroundPaths; they belong to another key
+		}
+		plain := parseWith(t, withSetting(values, f.name, value))
+		if len(plain.problems) > 0 {
+			t.Errorf("%s: got %v", f.name, plain.problems)
+			continue
+		}
+		for _, row := range []struct {
+			before, after string
+			refused       bool
+		}{
+			{"\ufeff", " \r\n", false}, {"\t\u3000", "\u00a0", false}, {`"`, `"`, true}, {" '", "' ", true}, {"“", "”", true},
+		} {
+			text := row.before + value + row.after
+			name := fmt.Sprintf("%s %q", f.name, row.before+"…"+row.after)
+			ways := map[string]parsed{"variable": parseWith(t, withSetting(values, f.name, text))}
+			if f.secret {
+				ways["file"] = parseWith(t, withSetting(withFile(values, f.name, writeFile(t, []byte(text))), f.name, ""))
+			} else {
+				ways["flag"] = parseWith(t, withSetting(values, f.name, ""), "--"+f.flag+"="+text)
+			}
+			for way, got := range ways {
+				if n := concerning(got.problems, f.name); row.refused != (n == 1) || len(got.problems) != n {
+					t.Errorf("%s in a %s: got %v, want refused %v", name, way, got.problems, row.refused)
+				}
+				if !row.refused && valueOf(got, f.name).Value != valueOf(plain, f.name).Value {
+					t.Errorf("%s in a %s: got %q, want %q", name, way, valueOf(got, f.name).Value, valueOf(plain, f.name).Value)
+				}
+			}
+		}
+		if f.secret {
+			for _, mark := range [][]byte{{0xff, 0xfe}, {0xfe, 0xff}} {
+				env := withSetting(withFile(values, f.name, writeFile(t, utf16File(value+"\r\n", mark...))), f.name, "")
+				if got := parseWith(t, env); len(got.problems) > 0 {
+					t.Errorf("%s in a UTF-16 file: got %v", f.name, got.problems)
+				}
+			}
+		}
+	}
+}
+
+// The same for the path of a secret's file and for the paths of certificates.
+func TestTextAroundPaths(t *testing.T) {
+	t.Parallel()
+	certs := settingsFor(t, koubeisim.Options{Certificates: true}).env
+	token := writeFile(t, []byte(strings.Repeat("t", 32)))
+	for _, name := range slices.Concat(certificateSettings, []string{"ADMIN_TOKEN_FILE"}) {
+		for _, row := range []struct {
+			before, after string
+			refused       bool
+		}{{"", "", false}, {" ", "\n", false}, {"\ufeff", "", false}, {`"`, `"`, true}, {"'", "'", true}} {
+			env := maps.Clone(certs)
+			env["ADMIN_TOKEN_FILE"] = token
+			env[name] = row.before + env[name] + row.after
+			got := parseWith(t, env)
+			if n := concerning(got.problems, name); len(got.problems) != n || row.refused != (n == 1) {
+				t.Errorf("%q around %s: got %v, want refused %v", row.before+row.after, name, got.problems, row.refused)
+			}
+		}
+	}
+}
+
+func withFile(values map[string]string, name, path string) map[string]string {
+	env := maps.Clone(values)
+	env[name+"_FILE"] = path
+	return env
+}
+
+func valueOf(p parsed, name string) setting.InForce {
+	for _, s := range p.inForce {
+		if s.Name == name {
+			return s
+		}
+	}
+	return setting.InForce{}
+}
+
+// Full-width punctuation in lists and addresses is refused as such.
+func TestFullWidthPunctuation(t *testing.T) {
+	t.Parallel()
+	values := validValues(t)
+	for name, value := range map[string]string{
+		"ASSERTION_AUDIENCE": "a，b", "RETURN_TO_ORIGINS": "https://a.example、https://b.example", "CORS_ORIGINS": "https：//shop.isv.example", "FRAME_ANCESTORS": "https://koubei。example",
+		"TRUSTED_PROXIES": "10.0.0.0／8", "HOME_URLS": "MER＝/m", "HOME_URL": "/shop？partner_id={partner_id}", "ENTRY_URL": "https://koubei.example／app", "PUBLIC_URL": "https://isv.example／k",
+		"CALLBACK_PATH": "／arrive", "ALIPAY_GATEWAY_URL": "https：//openapi.alipay.com/gateway.do", "REDIS_URL": "rediss://127.0.0.1：1/0",
+		"SEAL_KEYS": "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=，MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=", "PUBLIC_LISTEN": "127.0.0.1：1", "INTERNAL_LISTEN": "：9090",
+		"SESSION_COOKIE_DOMAIN": "isv．example",
+	} {
+		got := parseWith(t, withSetting(values, name, value)).problems
+		if len(got) != 1 || got[0].Settings[0] != name || !strings.Contains(got[0].Problem, "full-width") {
+			t.Errorf("%s=%s: got %v, want one problem that names the punctuation", name, value, got)
+		}
+	}
+}
+
+// Host names in Unicode are used as browsers send them.
+func TestUnicodeHosts(t *testing.T) {
+	t.Parallel()
+	env, _ := good(t)
+	maps.Copy(env, map[string]string{
+		"PUBLIC_URL": "https://店.ISV.example", "SESSION_COOKIE_DOMAIN": "店.isv.example", "SESSION_COOKIE_SAMESITE": "none",
+		"CORS_ORIGINS": "https://Bücher.isv.example:8443, https://店.isv.example:443", "RETURN_TO_ORIGINS": "https://ｓｈｏｐ.isv.example", "FRAME_ANCESTORS": "https://口碑.example",
+		"ENTRY_URL": "https://口碑.example/应用?a=b", "HOME_URL": "https://店.isv.example/p/{partner_id}", "HOME_URLS": "MER=https://ｓｈｏｐ.isv.example/m",
+		"ALIPAY_GATEWAY_URL": "https://网关.example/gateway.do", "REDIS_URL": "redis://:p%40ss@缓存.example:6379/0", "PUBLIC_LISTEN": "店.isv.example:80",
+	})
+	got := parseWith(t, env)
+	if len(got.problems) > 0 {
+		t.Fatal(got.problems)
+	}
+	c := got.config
+	for _, row := range []struct{ name, got, want string }{
+		{"PUBLIC_URL", c.Web.PublicURL.String(), "https://xn--hxt.isv.example"},
+		{"SESSION_COOKIE_DOMAIN", c.Session.Cookie.Domain, "xn--hxt.isv.example"},
+		{"CORS_ORIGINS", strings.Join(c.Web.CORSOrigins, " "), "https://xn--bcher-kva.isv.example:8443 https://xn--hxt.isv.example"},
+		{"RETURN_TO_ORIGINS", strings.Join(c.Web.ReturnToOrigins, " "), "https://shop.isv.example"},
+		{"FRAME_ANCESTORS", strings.Join(c.Web.FrameAncestors, " "), "https://xn--6oro76f.example"},
+		{"ENTRY_URL", c.Web.EntryURL, "https://xn--6oro76f.example/%E5%BA%94%E7%94%A8?a=b"},
+		{"ASSERTION_AUDIENCE", strings.Join(c.Assertions.Audiences, " "), "https://xn--hxt.isv.example"},
+		{"ALIPAY_GATEWAY_URL", c.Alipay.GatewayURL.String(), "https://xn--d6q013i.example/gateway.do"},
+		{"REDIS_URL", c.Redis.URL, "redis://:p%40ss@xn--q8s744f.example:6379/0"},
+		{"PUBLIC_LISTEN", c.Operations.PublicListen, "xn--hxt.isv.example:80"},
+	} {
+		if row.got != row.want {
+			t.Errorf("%s: got %s, want %s", row.name, row.got, row.want)
+		}
+	}
+	for _, name := range []string{"PUBLIC_URL", "CORS_ORIGINS", "RETURN_TO_ORIGINS", "FRAME_ANCESTORS", "ENTRY_URL", "ALIPAY_GATEWAY_URL"} {
+		changed := maps.Clone(env)
+		changed[name] = "https://\u202eabc.example"
+		if concerning(parseWith(t, changed).problems, name) != 1 {
+			t.Errorf("%s: a host that no browser takes is not refused", name)
+		}
+	}
+}
+
+// A variable that is probably a misspelled setting is warned of at the start and by the check.
+func TestMisspelledVariables(t *testing.T) {
+	env, _ := good(t)
+	for name, hint := range map[string]string{ // empty: warned of without a hint; "-": not warned of
+		"SESION_LIFETIME": "SESSION_LIFETIME", "SESSION_LIFETMIE": "SESSION_LIFETIME", "session_lifetime": "SESSION_LIFETIME", "SESSION-LIFETIME": "SESSION_LIFETIME",
+		"REDIS_URI": "REDIS_URL", "REDISURL": "REDIS_URL", "ALIPAY_APPID": "ALIPAY_APP_ID", "ALIPAY_PUBLIC_KEY_FIEL": "ALIPAY_PUBLIC_KEY_FILE", "PUBLIC_LISTENER": "PUBLIC_LISTEN", "MAX_REQUEST": "MAX_REQUESTS",
+		"ALIPAY_NOTIFY_URL": "", "SESSION_STORE": "", "ASSERTION_ISSUER": "", "CALLBACK_URL": "", "ALIPAY_PORT": "",
+		"REDIS_PORT": "-", "REDIS_SERVICE_HOST": "-", "REDIS_SERVICE_PORT": "-", "REDIS_SERVICE_PORT_REDIS": "-", "REDIS_PORT_6379_TCP": "-", "REDIS_PORT_6379_TCP_ADDR": "-", "REDIS_HOST": "-",
+		"SESSION_SERVICE_HOST": "-", "SESSION_PORT_80_TCP_PROTO": "-", "SESSION_MANAGER": "-", "HOME": "-", "PATH": "-", "HOSTNAME": "-", "HTTPS_PROXY": "-", "GOMEMLIMIT": "-", "OTEL_SERVICE_NAME": "-",
+		"KUBERNETES_SERVICE_HOST": "-", "LOGNAME": "-", "ADMIN_TOKEN_FILE": "-",
+	} {
+		changed := maps.Clone(env)
+		changed[name] = writeFile(t, []byte(strings.Repeat("t", 32)))
+		got := parseWith(t, changed)
+		switch n := concerning(got.warnings, name); {
+		case len(got.problems) > 0 || len(got.warnings) != n:
+			t.Errorf("%s: got %v %v", name, got.problems, got.warnings)
+		case n != map[bool]int{true: 0, false: 1}[hint == "-"]:
+			t.Errorf("%s: got %d warnings, want %v", name, n, hint != "-")
+		case n == 1 && !strings.Contains(got.warnings[0].Fix, hint):
+			t.Errorf("%s: got the fix %q, want %s", name, got.warnings[0].Fix, hint)
+		}
+		changed[name] = ""
+		if n := len(parseWith(t, changed).warnings); n > 0 {
+			t.Errorf("%s is empty: got %d warnings", name, n)
+		}
+	}
+	// What Kubernetes and Docker set for a service that is named like one of our prefixes.
+	env["SESSION_PORT"], env["ALIPAY_PORT"] = "tcp://10.0.0.1:80", "udp://10.0.0.2:1"
+	if got := parseWith(t, env); len(got.warnings) > 0 {
+		t.Errorf("got %v", got.warnings)
+	}
+
+	env["SESION_LIFETIME"] = "1h"
+	s := startServing(t, env)
+	if n := strings.Count(s.log.String(), "SESION_LIFETIME"); n != 1 {
+		t.Errorf("the start names it %d times, want once: %s", n, s.log.String())
+	}
+	s.end()
+	checked := runWith(t.Context(), env, "check")
+	if !strings.Contains(checked.stdout, "SESION_LIFETIME") {
+		t.Errorf("the check does not name it: %s", checked.stdout)
+	}
+}
+
+// A shutdown that may cut a landing with a claimed code is warned of.
+func TestShortShutdownIsWarnedOf(t *testing.T) {
+	t.Parallel()
+	env, _ := good(t)
+	for _, row := range []struct {
+		shutdown, exchange, redis string
+		warned                    bool
+	}{
+		{"", "", "", false}, {"13s", "", "", true}, {"15s", "12s", "", true}, {"15s", "10s", "1s", true}, {"5s", "1s", "100ms", false},
+	} {
+		env["SHUTDOWN_TIMEOUT"], env["ALIPAY_TIMEOUT"], env["REDIS_TIMEOUT"] = row.shutdown, row.exchange, row.redis
+		got := parseWith(t, env)
+		if n := concerning(got.warnings, "SHUTDOWN_TIMEOUT"); len(got.problems) > 0 || (n == 1) != row.warned {
+			t.Errorf("%+v: got %v %v", row, got.problems, got.warnings)
+		}
+	}
+}
+
+// Every setting in force is known with its source; a secret and an invalid value are not shown.
+func TestSettingsInForce(t *testing.T) {
+	t.Parallel()
+	env, _ := good(t)
+	env["ADMIN_TOKEN_FILE"] = writeFile(t, []byte(strings.Repeat("t", 32)))
+	env["MAX_REQUESTS"], env["CALLBACK_RATE"], env["LOG_LEVEL"] = "5", "", " debug "
+	env["PUBLIC_URL"] = "ftp://isv.example"
+	got := parseWith(t, env, "--max-requests=7", "--session-lifetime", "1h")
+	want := map[string]setting.InForce{
+		"MAX_REQUESTS":       {Value: "7", Source: setting.Flag},
+		"SESSION_LIFETIME":   {Value: "1h", Source: setting.Flag},
+		"CALLBACK_RATE":      {Value: "60", Source: setting.Default},
+		"LOG_LEVEL":          {Value: "debug", Source: setting.Variable},
+		"ALIPAY_APP_ID":      {Value: env["ALIPAY_APP_ID"], Source: setting.Variable},
+		"REDIS_KEY_PREFIX":   {Value: "koubei:" + env["ALIPAY_APP_ID"] + ":", Source: setting.Default},
+		"REDIS_URL":          {Secret: true, Source: setting.Variable},
+		"ADMIN_TOKEN":        {Secret: true, Source: setting.File},
+		"SEAL_KEYS":          {Secret: true, Source: setting.Default},
+		"ALIPAY_ENCRYPT_KEY": {Secret: true, Source: setting.Unset},
+		"ENTRY_URL":          {Source: setting.Unset},
+		"PUBLIC_URL":         {Invalid: true, Source: setting.Variable},
+	}
+	if len(got.inForce) != len(table) {
+		t.Errorf("got %d settings, want %d", len(got.inForce), len(table))
+	}
+	for name, w := range want {
+		w.Name = name
+		if s := valueOf(got, name); s != w {
+			t.Errorf("got %+v, want %+v", s, w)
+		}
+	}
+	for _, s := range got.inForce {
+		if s.Secret && s.Value != "" {
+			t.Errorf("%s shows its value", s.Name)
+		}
+	}
+}
+
+// No own route of the service can be the callback's, nor anything below it.
+func TestCallbackCollidesWithNoRoute(t *testing.T) {
+	t.Parallel()
+	for _, base := range []string{"", "/koubei", "/a/b"} {
+		env, _ := good(t)
+		env["PUBLIC_URL"] = "https://isv.example" + base
+		config := parseWith(t, env).config
+		h, err := handler.New(handler.Options{Config: config.Web})
+		if err != nil {
+			t.Fatal(err)
+		}
+		paths := map[string]bool{}
+		err = chi.Walk(h.Public().(chi.Routes), func(_, route string, _ http.Handler, _ ...func(http.Handler) http.Handler) error {
+			if !strings.HasPrefix(route, config.Web.CallbackPath) {
+				paths[strings.TrimSuffix(route, "/*")] = true
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(paths) < 7 {
+			t.Fatalf("got only %v", paths)
+		}
+		for path := range paths {
+			for _, callback := range []string{path, path + "/x", strings.TrimSuffix(path, "/switch")} {
+				if strings.TrimSuffix(callback, "/") == base || callback == base+"/x" || callback == base+"//x" {
+					callback = path // the identity page
+				}
+				env["CALLBACK_PATH"] = callback
+				if concerning(parseWith(t, env).problems, "CALLBACK_PATH") != 1 {
+					t.Errorf("CALLBACK_PATH=%s is not refused beside the route %s", callback, path)
+				}
+			}
+		}
+	}
+}
+
+// Charsets that the gateway is not known to take are used, with a warning at the start and by the check.
+func TestDoubtfulCharsetsAreWarnedOf(t *testing.T) {
+	env, _ := good(t)
+	for charset, warned := range map[string]bool{"utf-8": false, "GBK": false, "gb2312": true, "GB18030": true} {
+		env["ALIPAY_CHARSET"] = charset
+		s := startServing(t, env)
+		if strings.Contains(s.log.String(), "prefer utf-8") != warned {
+			t.Errorf("%s: the start says %s", charset, s.log.String())
+		}
+		s.end()
+		got := runWith(t.Context(), env, "check", "--json")
+		var findings []app.Finding
+		if err := json.Unmarshal([]byte(got.stdout), &findings); err != nil {
+			t.Fatal(err)
+		}
+		if slices.ContainsFunc(findings, func(f app.Finding) bool { return strings.Contains(f.Cure+f.Detail, "prefer utf-8") }) != warned {
+			t.Errorf("%s: the check finds %v", charset, findings)
+		}
+	}
+}
+
+// The authorities and the client's certificate for Redis are read as a whole, or refused.
+func TestRedisCertificates(t *testing.T) {
+	t.Parallel()
+	env, _ := good(t)
+	cert, key := certificateFiles(t)
+	_, otherKey := certificateFiles(t)
+	empty := writeFile(t, nil)
+	none := filepath.Join(t.TempDir(), "none")
+	for _, row := range []struct {
+		name, url, ca, cert, key string
+		want                     string // the settings of the only problem
+	}{
+		{"nothing", "redis://h:1", "", "", "", ""},
+		{"authorities", "rediss://h:1", cert, "", "", ""},
+		{"authorities and a certificate", "rediss://h:1", cert, cert, key, ""},
+		{"a certificate", "rediss://h:1", "", cert, key, ""},
+		{"without TLS", "redis://h:1", cert, "", "", "REDIS_URL REDIS_CA_FILE REDIS_CERT_FILE REDIS_KEY_FILE"},
+		{"over a socket", "unix:///run/redis.sock", "", cert, key, "REDIS_URL REDIS_CA_FILE REDIS_CERT_FILE REDIS_KEY_FILE"},
+		{"a certificate alone", "rediss://h:1", "", cert, "", "REDIS_CERT_FILE REDIS_KEY_FILE"},
+		{"a key alone", "rediss://h:1", "", "", key, "REDIS_CERT_FILE REDIS_KEY_FILE"},
+		{"a key of another certificate", "rediss://h:1", "", cert, otherKey, "REDIS_CERT_FILE REDIS_KEY_FILE"},
+		{"a key among the authorities", "rediss://h:1", key, "", "", "REDIS_CA_FILE"},
+		{"an empty file", "rediss://h:1", empty, "", "", "REDIS_CA_FILE"},
+		{"no file", "rediss://h:1", none, "", "", "REDIS_CA_FILE"},
+	} {
+		for _, mode := range []string{"single", "sentinel", "cluster"} {
+			env["REDIS_MODE"], env["REDIS_URL"], env["REDIS_CA_FILE"], env["REDIS_CERT_FILE"], env["REDIS_KEY_FILE"] = mode, row.url, row.ca, row.cert, row.key
+			if mode == "sentinel" {
+				env["REDIS_URL"] += "?master_name=m"
+			}
+			if mode != "single" && strings.HasPrefix(row.url, "unix:") {
+				continue
+			}
+			got := parseWith(t, env)
+			if row.want == "" {
+				if r := got.config.Redis; len(got.problems) > 0 || (r.Authorities != nil) != (row.ca != "") || (r.Certificate != nil) != (row.cert != "") {
+					t.Errorf("%s, %s: got %v", row.name, mode, got.problems)
+				}
+				continue
+			}
+			if len(got.problems) != 1 || strings.Join(got.problems[0].Settings, " ") != row.want {
+				t.Errorf("%s, %s: got %v, want a problem of %s", row.name, mode, got.problems, row.want)
+			}
+		}
+	}
+}
