@@ -40,7 +40,7 @@ func (c *serveCmd) Run(w *world) error {
 	}
 	log.Info("starting", "version", config.Build.Version, "revision", config.Build.Revision, "go", config.Build.GoVersion)
 	for _, warning := range r.warnings {
-		log.Warn("setting", "settings", warning.Settings, "problem", warning.Problem, "fix", warning.Fix)
+		log.Warn("questionable setting", "settings", warning.Settings, "problem", warning.Problem, "fix", warning.Fix)
 	}
 	begun := time.Now()
 	if err := serve(w.ctx, config, provider); err != nil {
