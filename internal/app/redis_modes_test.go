@@ -71,8 +71,8 @@ var (
 	formField      = regexp.MustCompile(`name="(\w+)" value="([^"]*)"`)
 )
 
-func testOperations(t *testing.T, d deployment, replicas int) {
-	w := d.world(t, func(c *app.Config) { c.Redis.Replicas = replicas })
+func testOperations(t *testing.T, d deployment, replicas int, changes ...func(*app.Config)) {
+	w := d.world(t, append(changes, func(c *app.Config) { c.Redis.Replicas = replicas })...)
 	b := w.Browser()
 	first := w.Landing(w.Koubei.Issue(testworld.Provider))
 	var token string
