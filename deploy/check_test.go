@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"reflect"
 	"regexp"
 	"slices"
 	"strings"
@@ -90,18 +91,18 @@ func TestCheckInKubernetes(t *testing.T) {
 	}
 	got, want := job.Spec.Template.Spec, from.Spec.Template.Spec
 	if job.Kind != "Job" || got.RestartPolicy != "Never" || len(got.Containers) != 1 || !slices.Equal(got.Containers[0].Args, []string{"check"}) ||
-		got.Containers[0].LivenessProbe != nil || string(got.Volumes) != string(want.Volumes) ||
-		string(got.Containers[0].Env) != string(want.Containers[0].Env) || string(got.Containers[0].EnvFrom) != string(want.Containers[0].EnvFrom) {
+		got.Containers[0].LivenessProbe != nil || !reflect.DeepEqual(got.Volumes, want.Volumes) ||
+		!reflect.DeepEqual(got.Containers[0].Env, want.Containers[0].Env) || !reflect.DeepEqual(got.Containers[0].EnvFrom, want.Containers[0].EnvFrom) {
 		t.Errorf("got %+v, want the Deployment's container with check", job)
 	}
 }
 
 type podSpec struct {
 	RestartPolicy string
-	Volumes       json.RawMessage
+	Volumes       []any
 	Containers    []struct {
 		Args          []string
-		Env, EnvFrom  json.RawMessage
-		LivenessProbe *json.RawMessage
+		Env, EnvFrom  []any
+		LivenessProbe any
 	}
 }
