@@ -9,18 +9,18 @@ import (
 	"koubei-landing/internal/landing"
 )
 
-// rateLimit bounds the codes that one client claims in a minute, on this replica. httprate's middleware would count
-// every request; here only a claim counts: it is counted before it is tried, so that landings at once don't all slip
-// through, and given back where it came to nothing.
+// rateLimit bounds the codes that one client claims in a minute, on this replica. httprate's middleware would count every
+// request. A landing is counted before it waits for anything, so that landings at once cannot exceed the limit together,
+// and gives its count back when it claims nothing.
 func rateLimit(perMinute int) landing.Limit {
 	if perMinute == 0 {
 		return landing.Limit{Take: func(string) (func(), bool) { return func() {}, true }}
 	}
-	// A counter of our own aligns its windows to the full minute, which we can then name.
+	// With a counter of our own, a count can be given back: its windows are full minutes.
 	counter := httprate.NewLocalLimitCounter(time.Minute)
 	limiter := httprate.NewRateLimiter(perMinute, time.Minute, httprate.WithLimitCounter(counter))
-	var mu sync.Mutex
 	minute := func() time.Time { return time.Now().UTC().Truncate(time.Minute) }
+	var mu sync.Mutex
 	return landing.Limit{Take: func(client string) (func(), bool) {
 		mu.Lock()
 		defer mu.Unlock()
@@ -33,7 +33,7 @@ func rateLimit(perMinute int) landing.Limit {
 		return func() {
 			mu.Lock()
 			defer mu.Unlock()
-			if window.Equal(minute()) { // to the counter, an older window would be a new one
+			if window.Equal(minute()) { // the counter takes an older window for a new one, and forgets the current
 				_ = counter.IncrementBy(client, window, -1)
 			}
 		}, true

@@ -1,11 +1,14 @@
 package handler_test
 
 import (
+	"fmt"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"koubei-landing/internal/app"
 	"koubei-landing/internal/testworld"
@@ -156,5 +159,64 @@ func TestWhoIsLimited(t *testing.T) {
 				t.Errorf("from %s: got %d, want %d", strings.Join(tt.second, " and "), a.StatusCode, want)
 			}
 		})
+	}
+}
+
+// TestWaitingForAnotherLandingIsNotCounted: reloads of one link, while its landing is under way, claim nothing.
+func TestWaitingForAnotherLandingIsNotCounted(t *testing.T) {
+	t.Parallel()
+	w := testworld.New(t, limited(2))
+	b := w.Browser()
+	link := arrive(t, b, w.Landing(w.Koubei.Issue(testworld.Provider)))
+	w.Koubei.Next(koubeisim.Hold)
+	landings := []<-chan testworld.Answer{background(t, b, link)}
+	awaitHeld(t, w, 1)
+	for range 5 {
+		landings = append(landings, background(t, b, link))
+	}
+	testworld.Eventually(t, 5*time.Second, "the second claim of two", func() error {
+		// Refused while the reloads are about to claim, until they have found out that they need not.
+		if a := w.Program().Get(w.Landing(w.Koubei.Issue(testworld.Merchant))); a.StatusCode != http.StatusSeeOther {
+			return fmt.Errorf("got %d", a.StatusCode)
+		}
+		return nil
+	})
+	if a := w.Program().Get(w.Landing(w.Koubei.Issue(testworld.Merchant))); a.Problem() != "rate_limited" {
+		t.Errorf("the third: got %d %q, want rate_limited", a.StatusCode, a.Problem())
+	}
+	w.Koubei.Release()
+	for _, landing := range landings {
+		if a := <-landing; a.StatusCode != http.StatusSeeOther {
+			t.Errorf("a reload: got %d, want 303", a.StatusCode)
+		}
+	}
+}
+
+// TestOverTheLimitIsToldAtOnce: while the gateway is slow, landings over the limit do not wait.
+func TestOverTheLimitIsToldAtOnce(t *testing.T) {
+	t.Parallel()
+	const slots, limit = 64, 48 // one client's most of the slots
+	w := testworld.New(t, limited(limit, "127.0.0.0/8"))
+	w.Koubei.Next(slices.Repeat([]koubeisim.Fault{koubeisim.Hold}, slots)...)
+	var landings []<-chan testworld.Answer
+	for i := range slots {
+		client := from(w, fmt.Sprintf("192.0.2.%d", i/limit))
+		landings = append(landings, background(t, client, w.Landing(w.Koubei.Issue(testworld.Provider))))
+	}
+	awaitHeld(t, w, slots)
+	begun := time.Now()
+	for range 100 {
+		if a := from(w, "192.0.2.0").Get(w.Landing(w.Koubei.Issue(testworld.Provider))); a.Problem() != "rate_limited" {
+			t.Fatalf("got %d %q, want rate_limited", a.StatusCode, a.Problem())
+		}
+	}
+	if took := time.Since(begun); took > w.Config.Alipay.Timeout/2 {
+		t.Errorf("a hundred refusals took %s", took)
+	}
+	w.Koubei.Release()
+	for _, landing := range landings {
+		if a := <-landing; a.StatusCode != http.StatusSeeOther {
+			t.Errorf("got %d, want 303", a.StatusCode)
+		}
 	}
 }

@@ -29,31 +29,23 @@ type claim struct {
 }
 
 // claim takes the code on lease. Where another landing has claimed it, claim waits until that has come to an end, and
-// returns what it has left. The rate limit is checked before anything waits; a landing that claims nothing is not counted.
+// returns what it has left. The rate limit is checked before anything waits for a slot, and only claims count.
 func (l *Lander) claim(ctx context.Context, v visit) (claim, error) {
-	giveBack, counted := l.count(v)
-	c, err := l.claimOrWait(ctx, v, counted)
+	limit := l.count(v)
+	c, err := l.claimOrWait(ctx, v, limit)
 	if c.release == nil {
 		c.release = func() {}
 	}
-	if counted && !c.ours {
-		giveBack()
+	if !c.ours {
+		limit.stop()
 	}
 	return c, err
-}
-
-// count counts a landing toward its client's limit; one with a pending grant was counted before.
-func (l *Lander) count(v visit) (giveBack func(), ok bool) {
-	if v.pending != nil {
-		return func() {}, true
-	}
-	return l.limit.Take(v.Client)
 }
 
 // claimOrWait is one loop: claim what may be claimed, else wait, then read the ledger again. The first claim is tried
 // without reading. The gateway slot is taken before the claim, because a claim that waits for a slot uses up its lease, and
 // the ledger is read before a landing waits for a slot, because a replay needs none.
-func (l *Lander) claimOrWait(ctx context.Context, v visit, counted bool) (claim, error) {
+func (l *Lander) claimOrWait(ctx context.Context, v visit, limit *count) (claim, error) {
 	patience, cancel := context.WithTimeout(ctx, l.patience)
 	defer cancel()
 	owner := rand.Text()
@@ -62,7 +54,7 @@ func (l *Lander) claimOrWait(ctx context.Context, v visit, counted bool) (claim,
 	e := entry{key: l.ledger.key(v.hash)}
 	for read := false; ; read = true {
 		switch {
-		case l.claimable(v, e) && counted:
+		case l.claimable(v, e) && limit.within():
 			release, err := l.slot(patience, v.Client, read)
 			if err != nil {
 				return claim{}, err
@@ -87,6 +79,7 @@ func (l *Lander) claimOrWait(ctx context.Context, v visit, counted bool) (claim,
 		case e.State != open:
 			return claim{entry: e}, nil
 		default:
+			limit.stop() // another landing has claimed the code
 			if err := w.pause(patience); err != nil {
 				return claim{}, err
 			}

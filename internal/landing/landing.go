@@ -107,13 +107,6 @@ type Options struct {
 	Now func() time.Time
 }
 
-// Limit bounds how many codes one client claims.
-type Limit struct {
-	// Take counts one more for a client, if that is within the limit, and returns how to give it back. Counting before
-	// the claim is what bounds landings at once.
-	Take func(client string) (giveBack func(), ok bool)
-}
-
 // Lander turns codes into sessions.
 type Lander struct {
 	appID    string
