@@ -13,6 +13,7 @@ import (
 // The composition's file is taken by compose itself: the engine's plugin where there is one, else Debian's
 // docker-compose.
 func TestComposeTakesTheFile(t *testing.T) {
+	t.Parallel()
 	command := []string{"docker", "compose"}
 	if exec.Command("docker", "compose", "version").Run() != nil {
 		command = []string{"docker-compose"}
@@ -23,6 +24,7 @@ func TestComposeTakesTheFile(t *testing.T) {
 }
 
 func TestComposeFile(t *testing.T) {
+	t.Parallel()
 	c := readCompose(t)
 	for _, name := range []string{"server-1", "server-2"} {
 		s := c.Services[name]
@@ -62,6 +64,7 @@ func TestComposeFile(t *testing.T) {
 
 // What the file starts works, as far as that shows without an engine.
 func TestComposedProcesses(t *testing.T) {
+	t.Parallel()
 	c := newComposed(t)
 	g := c.guest()
 	if _, next, err := g.ask(http.MethodGet, c.front+"/shop", http.StatusSeeOther); err != nil || next != c.front+"/koubei/signin" {

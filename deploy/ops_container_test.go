@@ -26,10 +26,10 @@ import (
 // No container engine is needed here: scripts/dockerfile-steps carries the Dockerfile's steps out one by one, with this
 // machine's tools in the place of the base image's. What an engine adds to that is not tested.
 func TestDockerfileStepByStep(t *testing.T) {
-	dir := t.TempDir()
-	steps := exec.Command("../scripts/dockerfile-steps", dir, "VERSION=1.2.3-test", "REVISION=abc")
-	if out, err := steps.CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
+	t.Parallel()
+	dir, err := imageSteps()
+	if err != nil {
+		t.Fatal(err)
 	}
 	image := filepath.Join(dir, "server")
 
@@ -41,7 +41,7 @@ func TestDockerfileStepByStep(t *testing.T) {
 			t.Errorf("koubeisim: got %q, want %q", got, want)
 		}
 		for _, file := range contents(t, filepath.Join(dir, "context")) {
-			if top, _, _ := strings.Cut(file, "/"); !slices.Contains([]string{"go.mod", "go.sum", "cmd", "internal", "web"}, top) ||
+			if top, _, _ := strings.Cut(file, "/"); !slices.Contains([]string{"go.mod", "go.sum", "cmd", "internal", "koubeisim", "web"}, top) ||
 				strings.HasSuffix(file, "_test.go") || strings.HasPrefix(file, "internal/testworld/") {
 				t.Errorf("the build context has %s", file)
 			}
@@ -112,6 +112,7 @@ func TestDockerfileStepByStep(t *testing.T) {
 
 // make image hands over what the labels say. The engine is a program that prints what it is told.
 func TestMakeImageSaysWhatItIsMadeOf(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	if err := os.WriteFile(filepath.Join(dir, "docker"), []byte("#!/bin/sh\nprintf '%s\\n' \"$@\"\n"), 0o700); err != nil {
 		t.Fatal(err)

@@ -50,6 +50,7 @@ func blocks(t *testing.T) []block {
 // Commands run as they stand, one page's in one directory in their order, beside a running service whose addresses take the
 // place of the usual ones.
 func TestDocsCommands(t *testing.T) {
+	t.Parallel()
 	const token = "0123456789abcdef0123456789abcdef"
 	c := newComposed(t, "ADMIN_TOKEN="+token)
 	replica := c.replicas[0]
@@ -147,6 +148,7 @@ func allTests(t *testing.T) map[string]bool {
 }
 
 func TestDocsNameTestsThatExist(t *testing.T) {
+	t.Parallel()
 	known := allTests(t)
 	for _, page := range pages(t) {
 		for _, m := range regexp.MustCompile("`((?:Test|Fuzz)[A-Z]\\w+)`").FindAllStringSubmatch(slurp(t, "../"+page), -1) {
@@ -158,6 +160,7 @@ func TestDocsNameTestsThatExist(t *testing.T) {
 }
 
 func TestDocsLinkToWhatIsThere(t *testing.T) {
+	t.Parallel()
 	for _, page := range pages(t) {
 		for _, m := range regexp.MustCompile(`\]\(([^)#:]+)(?:#[^)]*)?\)`).FindAllStringSubmatch(slurp(t, "../"+page), -1) {
 			if _, err := os.Stat(filepath.Join("..", filepath.Dir(page), m[1])); err != nil {
@@ -168,6 +171,7 @@ func TestDocsLinkToWhatIsThere(t *testing.T) {
 }
 
 func TestTroubleshootingNamesEveryCode(t *testing.T) {
+	t.Parallel()
 	text := slurp(t, "../docs/troubleshooting.md")
 	codes := map[string]bool{"internal": true}
 	for _, m := range regexp.MustCompile(`(?m)^\t\{\w+(?:\.\w+)?, "([a-z_]+)", http\.Status`).FindAllStringSubmatch(slurp(t, "../internal/handler/problem.go"), -1) {
@@ -185,6 +189,7 @@ func TestTroubleshootingNamesEveryCode(t *testing.T) {
 
 // The settings that pages name are settings.
 func TestDocsNameSettingsThatExist(t *testing.T) {
+	t.Parallel()
 	for _, page := range opsDocs {
 		for _, m := range regexp.MustCompile("`([A-Z]+(?:_[A-Z]+)+)(?:=[^`]*)?`").FindAllStringSubmatch(slurp(t, "../"+page), -1) {
 			if base := strings.TrimSuffix(m[1], "_FILE"); !slices.Contains([]string{"NAME", "INVALID_PARAMETER"}, base) && !settingNames(t)[base] {
@@ -195,6 +200,7 @@ func TestDocsNameSettingsThatExist(t *testing.T) {
 }
 
 func TestLicences(t *testing.T) {
+	t.Parallel()
 	for _, args := range [][]string{nil, {"--all"}} {
 		out, err := exec.Command("../scripts/licences", args...).Output()
 		if err != nil {
@@ -208,6 +214,7 @@ func TestLicences(t *testing.T) {
 
 // A module below this one is looked at, too: its odd dependency is found.
 func TestLicencesOfTheModulesBelow(t *testing.T) {
+	t.Parallel()
 	const mit = "Permission is hereby granted, free of charge, to any person obtaining a copy of this software"
 	for _, row := range []struct {
 		licence string

@@ -264,6 +264,7 @@ func the[T any](t *testing.T, objects []any, name string) (found T) {
 }
 
 func TestKubernetesManifests(t *testing.T) {
+	t.Parallel()
 	var list struct {
 		APIVersion string   `yaml:"apiVersion"`
 		Kind       string   `yaml:"kind"`

@@ -17,6 +17,7 @@ import (
 )
 
 func TestAlertRules(t *testing.T) {
+	t.Parallel()
 	for _, args := range [][]string{
 		{"check", "rules", "prometheus/koubei-landing.rules.yml"},
 		{"check", "config", "prometheus/scrape.yml"},
@@ -58,6 +59,7 @@ func TestAlertRules(t *testing.T) {
 }
 
 func TestDashboard(t *testing.T) {
+	t.Parallel()
 	files, err := filepath.Glob("grafana/*.json")
 	if err != nil || len(files) == 0 {
 		t.Fatalf("no dashboards: %v", err)

@@ -11,6 +11,7 @@ import (
 
 // systemd itself reads the unit and says how much of the machine is open to it.
 func TestSystemdUnit(t *testing.T) {
+	t.Parallel()
 	text := slurp(t, "systemd/koubei-landing.service")
 	unit := filepath.Join(t.TempDir(), "koubei-landing.service")
 	// The program must exist for systemd to be content.

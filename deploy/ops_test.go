@@ -26,16 +26,46 @@ import (
 	"koubei-landing/koubeisim"
 )
 
-// build builds programs of ours and returns their directory.
-func build(t *testing.T, programs ...string) string {
+// TestMain removes what imageSteps has built.
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if built != "" {
+		os.RemoveAll(built)
+	}
+	os.Exit(code)
+}
+
+// built is the directory of imageSteps.
+var built string
+
+// imageSteps carries out the Dockerfile's steps, once for all tests, and returns their directory: the stages "server" and
+// "koubeisim" with their programs.
+var imageSteps = sync.OnceValues(func() (string, error) {
+	dir, err := os.MkdirTemp("", "koubei-image")
+	if err != nil {
+		return "", err
+	}
+	built = dir
+	if out, err := exec.Command("../scripts/dockerfile-steps", dir, "VERSION=1.2.3-test", "REVISION=abc").CombinedOutput(); err != nil {
+		return "", fmt.Errorf("scripts/dockerfile-steps: %w\n%s", err, out)
+	}
+	return dir, nil
+})
+
+// programs returns a directory with the image's programs.
+func programs(t *testing.T) string {
 	t.Helper()
-	dir := t.TempDir()
-	for _, p := range programs {
-		if out, err := exec.Command("go", "build", "-o", filepath.Join(dir, p), "koubei-landing/cmd/"+p).CombinedOutput(); err != nil {
-			t.Fatalf("go build: %v\n%s", err, out)
+	dir, err := imageSteps()
+	if err != nil {
+		t.Fatal(err)
+	}
+	bin := t.TempDir()
+	for _, name := range []string{"server", "koubeisim"} {
+		if err := os.Symlink(filepath.Join(dir, name, name), filepath.Join(bin, name)); err != nil {
+			t.Fatal(err)
 		}
 	}
-	return dir
+	return bin
 }
 
 func slurp(t *testing.T, name string) string {
@@ -191,7 +221,7 @@ func newComposed(t *testing.T, extra ...string) *composed {
 	redis := testworld.StartRedis(t)
 	local := func() string { return "127.0.0.1:" + strconv.Itoa(testworld.StablePort(t)) }
 	front, sim, dir := local(), local(), t.TempDir()
-	c := &composed{t: t, programs: build(t, "server", "koubeisim"), front: "http://" + front, koubei: "http://" + sim}
+	c := &composed{t: t, programs: programs(t), front: "http://" + front, koubei: "http://" + sim}
 	place := strings.NewReplacer("localhost:8080", front, "localhost:8900", sim, "koubeisim:8900", sim, "0.0.0.0:8900", sim,
 		"redis:6379", redis.Addr(), "/run/koubei", dir)
 

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"flag"
 	"fmt"
+	"maps"
 	"net"
 	"net/http"
 	"os"
@@ -37,6 +38,7 @@ func recipes() []recipe {
 		{name: "Caddy", start: startCaddy},
 		{name: "HAProxy", start: startHAProxy},
 		{name: "README.md", start: startReadmeNginx, lacks: []string{rowTypes, rowPartners, rowOthersPartner}},
+		{name: "compose", start: startComposeNginx, lacks: []string{rowTypes, rowPartners, rowOthersPartner}},
 	}
 	if *traefik != "" {
 		all = append(all, recipe{name: "Traefik", start: startTraefik, lacks: []string{rowSockets}})
@@ -69,10 +71,7 @@ func upstream(prefix, address string) string {
 }
 
 func startNginx(t *testing.T, at addresses) *proxy {
-	return runNginx(t, at, fill(t, slurp(t, "nginx/koubei.conf"), map[string]string{
-		"listen 80;":               "listen " + at.front + ";",
-		"client_body_timeout 15s;": "client_body_timeout 500ms;", "proxy_read_timeout 5s;": "proxy_read_timeout 500ms;",
-	}))
+	return runNginx(t, at, slurp(t, "nginx/koubei.conf"), map[string]string{"listen 80;": "listen " + at.front + ";"})
 }
 
 // startReadmeNginx runs the block of README.md.
@@ -83,21 +82,34 @@ func startReadmeNginx(t *testing.T, at addresses) *proxy {
 	if !ok {
 		t.Fatal("README.md has no nginx block")
 	}
-	return runNginx(t, at, fill(t, block, map[string]string{
+	return runNginx(t, at, block, map[string]string{
 		"listen 443 ssl;": "listen " + at.front + ";",
 		"    ssl_certificate     /etc/nginx/isv.example.crt;\n": "", "    ssl_certificate_key /etc/nginx/isv.example.key;\n": "",
-		"proxy_read_timeout 5s;": "proxy_read_timeout 500ms;",
-	}))
+	})
 }
 
-func runNginx(t *testing.T, at addresses, text string) *proxy {
+// startComposeNginx runs the composition's file with one service in the place of both replicas.
+func startComposeNginx(t *testing.T, at addresses) *proxy {
+	t.Helper()
+	return runNginx(t, at, fill(t, slurp(t, "compose/nginx.conf"), map[string]string{
+		"server server-1:8080 max_fails=0": "server 127.0.0.1:8080 max_fails=0", "server server-2:8080 max_fails=0": "server " + upstream("unix:", at.public) + " max_fails=0",
+		"server server-1:9090 max_fails=0": "server 127.0.0.1:9090 max_fails=0", "server server-2:9090 max_fails=0": "server " + upstream("unix:", at.internal) + " max_fails=0",
+		"listen 127.0.0.1:3000": fmt.Sprintf("listen 127.0.0.1:%d", testworld.FreePort(t)),
+		"/dev/stdout":           "/var/log/nginx/koubei.access.log",
+	}), map[string]string{"listen 8080;": "listen " + at.front + ";"})
+}
+
+// runNginx runs a configuration with these values and those that every one of them has.
+func runNginx(t *testing.T, at addresses, text string, with map[string]string) *proxy {
 	t.Helper()
 	dir := t.TempDir()
 	access, errors, rest := filepath.Join(dir, "access.log"), filepath.Join(dir, "error.log"), filepath.Join(dir, "rest.log")
-	write(t, filepath.Join(dir, "koubei.conf"), fill(t, text, map[string]string{
+	maps.Copy(with, map[string]string{
 		"127.0.0.1:8080": upstream("unix:", at.public), "127.0.0.1:9090": upstream("unix:", at.internal),
 		"127.0.0.1:3000": upstream("unix:", at.app), "/var/log/nginx/koubei.access.log": access,
-	}))
+		"client_body_timeout 15s;": "client_body_timeout 500ms;", "proxy_read_timeout 5s;": "proxy_read_timeout 500ms;",
+	})
+	write(t, filepath.Join(dir, "koubei.conf"), fill(t, text, with))
 	p := startNginxIn(t, at.front, dir, "error_log "+errors+" info;", "access_log "+rest+";\ninclude koubei.conf;")
 	p.files = []string{access, errors, rest}
 	return p

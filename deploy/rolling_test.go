@@ -19,6 +19,7 @@ import (
 // Two replicas behind nginx, as composed, are restarted one after another, several times, while people land, work and
 // sign out. Nobody notices: no request fails, and no code is asked for twice.
 func TestRollingRestart(t *testing.T) {
+	t.Parallel()
 	const people, rounds = 6, 2
 	c := newComposed(t, "CALLBACK_RATE=0", "SHUTDOWN_DELAY=2s")
 	ctx, enough := context.WithCancel(t.Context())
