@@ -11,6 +11,8 @@ import (
 	"syscall"
 
 	"github.com/alecthomas/kong"
+
+	"koubei-landing/internal/buildinfo"
 )
 
 func main() {
@@ -24,7 +26,12 @@ func main() {
 type settings struct {
 	Port     uint16 `default:"8900" help:"Koubei's portal, the one address to open; the ISV's pages take the next port. Where one is busy, any free one is used; 0 uses any."`
 	LogLevel string `default:"info" enum:"debug,info,warn,error" help:"What the service logs, on standard error: debug, info, warn or error."`
+
+	Version kong.VersionFlag `help:"Print the version."`
 }
+
+// version is set by the build: -ldflags "-X main.version=…".
+var version = ""
 
 const description = "The landing service, a stand-in for Koubei and an ISV's pages, in one process. " +
 	"REDIS_URL makes it use that Redis in place of the embedded one."
@@ -33,11 +40,11 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 	var s settings
 	exited, code := false, 0
 	parser, err := kong.New(&s, kong.Name("demo"), kong.Description(description), kong.Writers(stdout, stderr),
-		kong.Exit(func(c int) { exited, code = true, c }))
+		kong.Exit(func(c int) { exited, code = true, c }), kong.Vars{"version": buildinfo.Of(version).Line("demo")})
 	if err == nil {
 		_, err = parser.Parse(args)
 	}
-	if exited { // --help
+	if exited { // --help or --version
 		return code
 	}
 	if err != nil {

@@ -185,3 +185,11 @@ func TestEmbeddedKeysExpire(t *testing.T) {
 		t.Errorf("a key of 300 ms still lives after 10 s: %v", err)
 	}
 }
+
+func TestVersion(t *testing.T) {
+	var stdout, stderr strings.Builder
+	code := run(t.Context(), []string{"--version"}, func(string) string { return "" }, &stdout, &stderr)
+	if fields := strings.Fields(stdout.String()); code != 0 || len(fields) != 3 || fields[0] != "demo" || stderr.Len() > 0 {
+		t.Errorf("got %d %q %q, want the program, its version and Go's", code, stdout.String(), stderr.String())
+	}
+}

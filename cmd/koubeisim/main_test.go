@@ -174,3 +174,19 @@ func TestHelpTellsTheControlAPI(t *testing.T) {
 		}
 	}
 }
+
+func TestVersion(t *testing.T) {
+	for _, env := range []string{"", "0"} { // the environment does not turn it on
+		var stdout, stderr bytes.Buffer
+		getenv := func(name string) string {
+			if name == "KOUBEISIM_VERSION" {
+				return env
+			}
+			return ""
+		}
+		code := run(t.Context(), []string{"--version"}, getenv, &stdout, &stderr)
+		if fields := strings.Fields(stdout.String()); code != 0 || len(fields) != 3 || fields[0] != "koubeisim" || stderr.Len() > 0 {
+			t.Errorf("got %d %q %q, want the program, its version and Go's", code, stdout.String(), stderr.String())
+		}
+	}
+}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"koubei-landing/internal/buildinfo"
 	"koubei-landing/koubeisim"
 )
 
@@ -29,7 +30,12 @@ type settings struct {
 	SlowFor          time.Duration `default:"8s" help:"How long the fault 'slow' takes."`
 	Plain            bool          `help:"Spell answers always as the documentation does. For the official Node SDK, which can't read every spelling."`
 	WriteEnv         string        `placeholder:"FILE" help:"Write the ISV's settings (ALIPAY_APP_ID=… and so on) to this file, mode 0600, before serving."`
+
+	Version kong.VersionFlag `help:"Print the version."`
 }
+
+// version is set by the build: -ldflags "-X main.version=…".
+var version = ""
 
 const description = `A stand-in for Koubei and the Alipay gateway, for tests, demos and an ISV's own CI.
 
@@ -48,12 +54,12 @@ For people: open the printed address. For programs, on the same listener:
   POST   /gateway.do           the gateway
   GET    /healthz              200 once serving`
 
-// parse reads flags over environment over defaults. done: help was asked for and given.
+// parse reads the flags, else the environment, else the defaults. done means that it has printed the help or the version.
 func parse(args []string, getenv func(string) string, stdout io.Writer) (s *settings, done bool, err error) {
 	s = &settings{}
 	environment := func(_ *kong.Context, _ *kong.Path, flag *kong.Flag) (any, error) {
 		value := getenv("KOUBEISIM_" + strings.ToUpper(strings.ReplaceAll(flag.Name, "-", "_")))
-		if value == "" || flag.Name == "help" {
+		if value == "" || flag.Name == "help" || flag.Name == "version" {
 			return nil, nil // empty counts as unset
 		}
 		return value, nil
@@ -64,6 +70,7 @@ func parse(args []string, getenv func(string) string, stdout io.Writer) (s *sett
 		kong.Writers(stdout, stdout),
 		kong.Exit(func(int) { done = true }),
 		kong.Resolvers(kong.ResolverFunc(environment)),
+		kong.Vars{"version": buildinfo.Of(version).Line("koubeisim")},
 	)
 	if err != nil {
 		return nil, false, err

@@ -40,7 +40,7 @@ type cli struct {
 	Healthcheck healthcheckCmd `cmd:"" help:"Ask a running service whether it lives: for a container's health check."`
 	Version     versionCmd     `cmd:"" help:"Print the version."`
 
-	PrintVersion bool `name:"version" help:"Print the version."`
+	PrintVersion kong.VersionFlag `name:"version" help:"Print the version."`
 }
 
 // world is what a command may use.
@@ -67,11 +67,8 @@ func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) 
 		return exitFailed
 	}
 	command, err := parser.Parse(args)
-	if exited { // --help
+	if exited { // --help or --version
 		return code
-	}
-	if c.PrintVersion {
-		return report(c.Version.Run(w), w.stderr)
 	}
 	if err != nil {
 		fmt.Fprintf(w.stderr, "server: %s\nTry: server --help\n", usageProblem(parser.Model.Node, args, err))
@@ -86,6 +83,7 @@ func newParser(c *cli, w *world, options ...kong.Option) (*kong.Kong, error) {
 		kong.Description("koubei-landing: exchanges Koubei's codes for sessions.\n\n"+settingsNote),
 		kong.Writers(w.stdout, w.stderr),
 		kong.Resolvers(w.env),
+		kong.Vars{"version": buildLine()},
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 120}),
 	)...)
 }

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -282,14 +283,41 @@ func TestSessionsCommands(t *testing.T) {
 }
 
 func TestVersionAndHelp(t *testing.T) {
-	if got := runWith(t.Context(), nil, "version"); got.code != 0 || !strings.HasPrefix(got.stdout, "koubei-landing ") {
-		t.Errorf("version: got %+v", got)
+	t.Parallel()
+	for _, args := range [][]string{{"version"}, {"--version"}, {"serve", "--version"}, {"sessions", "--version"}, {"check", "--version", "--json"}} {
+		got := runWith(t.Context(), map[string]string{"VERSION": "x", "JSON": "x", "OPERATOR": "x"}, args...)
+		if fields := strings.Fields(got.stdout); got.code != exitOK || len(fields) != 3 || fields[0] != "koubei-landing" || fields[2] != runtime.Version() {
+			t.Errorf("%v: got %+v, want the program, its version and Go's", args, got)
+		}
 	}
 	got := runWith(t.Context(), nil, "serve", "--help")
-	if got.code != 0 || !strings.Contains(got.stdout, "--session-idle-timeout") || strings.Contains(got.stdout, "private-key") {
+	if got.code != exitOK || !strings.Contains(got.stdout, "--session-idle-timeout") || strings.Contains(got.stdout, "--alipay-app-private-key") {
 		t.Errorf("help: got %+v", got)
 	}
-	if got := runWith(t.Context(), nil, "fly"); got.code != 2 {
-		t.Errorf("an unknown command: got %d, want 2", got.code)
+}
+
+// Wrong arguments end the program with exit code 2 and name the flag or the variable that was probably meant.
+func TestWrongArguments(t *testing.T) {
+	t.Parallel()
+	for _, row := range []struct{ args, hint string }{
+		{"fly", ""},
+		{"serve now", ""},
+		{"sessions", "list"},
+		{"sessions list", "--operator"},
+		{"sessions list --operator", "--operator"},
+		{"serve REDIS_URL=x", "REDIS_URL"},
+		{"--redis-url=x", "REDIS_URL_FILE"},
+		{"serve --max-request=5", "--max-requests"},
+		{"check --jsno", "--json"},
+		{"check --json=x", "--json"},
+		{"serve --max-requests", "--max-requests="},
+		{"serve --max-requests --log-level=info", "--max-requests="},
+		{"--unheard-of", ""},
+		{"serve -x", ""},
+	} {
+		got := runWith(t.Context(), nil, strings.Fields(row.args)...)
+		if got.code != exitUsage || got.stdout != "" || !strings.Contains(got.stderr, row.hint) {
+			t.Errorf("%s: got %+v, want exit code 2 and %q", row.args, got, row.hint)
+		}
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"koubei-landing/internal/app"
+	"koubei-landing/internal/buildinfo"
 	"koubei-landing/internal/setting"
 )
 
@@ -62,7 +63,7 @@ func (s settings) parse(w *world) parsed {
 		Operations: s.Operations.parse(p),
 		Log:        s.Log.parse(p, w.stderr),
 		LogDropped: w.stderr.Dropped,
-		Build:      build(),
+		Build:      buildinfo.Of(version),
 		Now:        time.Now,
 	}
 	c.Redis = s.Redis.parse(p, c.Alipay.AppID)
@@ -108,6 +109,9 @@ func complete(s setting.InForce, c app.Config, problems setting.Problems) settin
 	derived := map[string]string{
 		"REDIS_KEY_PREFIX":   c.Redis.Prefix,
 		"ASSERTION_AUDIENCE": strings.Join(c.Assertions.Audiences, ","),
+	}
+	if c.Alipay.AppID == "" {
+		derived["REDIS_KEY_PREFIX"] = ""
 	}
 	if s.Source == setting.Unset && derived[s.Name] != "" {
 		s.Value, s.Source = derived[s.Name], setting.Default

@@ -369,7 +369,9 @@ func TestDoubtfulCharsetsAreWarnedOf(t *testing.T) {
 		if err := json.Unmarshal([]byte(got.stdout), &findings); err != nil {
 			t.Fatal(err)
 		}
-		if slices.ContainsFunc(findings, func(f app.Finding) bool { return f.Level == app.Warning && strings.Contains(f.Detail, "ALIPAY_CHARSET") }) != warned {
+		if slices.ContainsFunc(findings, func(f app.Finding) bool {
+			return f.Level == app.Warning && strings.Contains(f.Detail, "ALIPAY_CHARSET")
+		}) != warned {
 			t.Errorf("%s: the check finds %v", charset, findings)
 		}
 	}

@@ -2,10 +2,8 @@ package main
 
 import (
 	"fmt"
-	"runtime"
-	"runtime/debug"
 
-	"koubei-landing/internal/metrics"
+	"koubei-landing/internal/buildinfo"
 )
 
 type versionCmd struct{}
@@ -15,25 +13,8 @@ var version = ""
 
 // Run prints the version.
 func (*versionCmd) Run(w *world) error {
-	b := build()
-	_, err := fmt.Fprintf(w.stdout, "koubei-landing %s %s\n", b.Version, b.GoVersion)
+	_, err := fmt.Fprintln(w.stdout, buildLine())
 	return err
 }
 
-// build returns the version that the build was given, or else the module's, and the commit that Go noted.
-func build() metrics.Build {
-	b := metrics.Build{Version: version, Revision: "unknown", GoVersion: runtime.Version()}
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		return b
-	}
-	if b.Version == "" {
-		b.Version = info.Main.Version
-	}
-	for _, s := range info.Settings {
-		if s.Key == "vcs.revision" {
-			b.Revision = s.Value
-		}
-	}
-	return b
-}
+func buildLine() string { return buildinfo.Of(version).Line("koubei-landing") }

@@ -12,9 +12,9 @@ import (
 
 	"koubei-landing/internal/alipay"
 	"koubei-landing/internal/assertion"
+	"koubei-landing/internal/buildinfo"
 	"koubei-landing/internal/handler"
 	"koubei-landing/internal/landing"
-	"koubei-landing/internal/metrics"
 	"koubei-landing/internal/session"
 )
 
@@ -32,7 +32,7 @@ type Config struct {
 	Tracing trace.TracerProvider
 
 	// Build names the program in a metric.
-	Build metrics.Build
+	Build buildinfo.Info
 
 	Log *slog.Logger
 

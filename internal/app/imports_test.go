@@ -51,6 +51,7 @@ func TestImportsPointOneWay(t *testing.T) {
 		{"internal/landing", []string{handler, app, "net/http/httputil"}, "there is no HTTP in the heart"},
 		{"internal/handler", []string{app}, "imports point one way"},
 		{"internal/store", []string{module}, "the store is a leaf"},
+		{"internal/buildinfo", []string{module}, "every program may print its version"},
 		{"internal/setting", []string{module}, "settings' problems are values that everybody may return"},
 		{"internal/pemfile", []string{koubeisim, alipay, session, assertion, landing, handler, app}, "the reader of PEM knows settings alone"},
 		{"internal/assertion", []string{alipay, session, landing, handler, app}, "an assertion knows operators alone"},

@@ -14,6 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"github.com/redis/go-redis/v9"
 
+	"koubei-landing/internal/buildinfo"
 	"koubei-landing/internal/operator"
 )
 
@@ -103,11 +104,8 @@ func (m *Metrics) Ready(check string, ok bool) {
 	m.ready.WithLabelValues(check).Set(value)
 }
 
-// Build names the program that runs.
-type Build struct{ Version, Revision, GoVersion string }
-
-// Build exports the program's name.
-func (m *Metrics) Build(b Build) {
+// Build exports the build of the program.
+func (m *Metrics) Build(b buildinfo.Info) {
 	m.buildInfo.WithLabelValues(b.Version, b.Revision, b.GoVersion).Set(1)
 }
 
