@@ -27,7 +27,7 @@ func (c *serveCmd) Run(w *world) error {
 	}
 	config := r.config
 	log := config.Log
-	redis.SetLogger(redisLog{log})
+	redis.SetLogger(newRedisLog(log))
 	slog.SetDefault(log) // receives what libraries write with package log
 	provider, err := tracing(w.ctx, w.env.get, log)
 	if err != nil {

@@ -76,6 +76,9 @@ func TestTracesGoToTheCollector(t *testing.T) {
 		if len(paths) == 0 || paths[0] != "/v1/traces" || !strings.Contains(spans, "GET /readyz") || strings.Contains(spans, "GET GET") || !strings.Contains(spans, "koubei-landing") {
 			t.Errorf("%s: the collector got %q at %q, want the span of /readyz at /v1/traces", name, spans, paths)
 		}
+		if strings.Contains(spans, "eval") {
+			t.Errorf("%s: the collector got spans of background work: %q", name, spans)
+		}
 		if said := strings.Contains(s.log.String(), `"msg":"tracing failed"`); said != (status != http.StatusOK) {
 			t.Errorf("%s: the log says %s", name, &s.log)
 		}

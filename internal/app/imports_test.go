@@ -55,6 +55,8 @@ func TestImportsPointOneWay(t *testing.T) {
 		{"internal/setting", []string{module}, "settings' problems are values that everybody may return"},
 		{"internal/pemfile", []string{koubeisim, alipay, session, assertion, landing, handler, app}, "the reader of PEM knows settings alone"},
 		{"internal/assertion", []string{alipay, session, landing, handler, app}, "an assertion knows operators alone"},
+		{"internal/readiness", []string{alipay, session, assertion, landing, handler, app}, "the checks are handed in"},
+		{"internal/logging", []string{module}, "the log is a leaf"},
 		{"internal/metrics", []string{alipay, session, landing, handler, app}, "metrics are handed inward as hooks"},
 		{"web", []string{module}, "the pages are a leaf"},
 	} {

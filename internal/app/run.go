@@ -38,10 +38,11 @@ func Run(ctx context.Context, c Config) error {
 func (s *service) serve(ctx context.Context, c Config, public, internal net.Listener) error {
 	browsers := publicServerFor(traced(s.handler.Public(), c.Tracing, true), c.Log)
 	proxies := serverFor(traced(s.handler.Internal(), c.Tracing, false), c.Log)
-	watching, stop := context.WithCancel(context.Background())
+	watching, stop := context.WithCancel(untraced(context.Background()))
 	defer stop()
 	go s.sessions.Watch(watching)
 	go s.warnOfEviction(watching, c)
+	go s.readiness.Run(watching)
 	failed := make(chan error, 2)
 	go func() { failed <- browsers.Serve(public) }()
 	go func() { failed <- proxies.Serve(internal) }()
@@ -59,7 +60,7 @@ func (s *service) drain(c Config, browsers, proxies *http.Server) error {
 	delay, timeout := c.Operations.ShutdownDelay, c.Operations.ShutdownTimeout
 	c.Log.Info("shutting down", "delay", delay.String(), "timeout", timeout.String())
 	end := time.Now().Add(delay + timeout)
-	s.handler.Unready()
+	s.readiness.Drain()
 	s.lander.EndBy(end)
 	<-time.After(delay)
 

@@ -13,6 +13,7 @@ import (
 	"koubei-landing/internal/handler"
 	"koubei-landing/internal/landing"
 	"koubei-landing/internal/metrics"
+	"koubei-landing/internal/readiness"
 	"koubei-landing/internal/session"
 )
 
@@ -21,10 +22,11 @@ const exchanges = 64
 
 // service is what runs until the shutdown.
 type service struct {
-	redis    redis.UniversalClient
-	handler  *handler.Handler
-	lander   *landing.Lander
-	sessions *session.Manager
+	redis     redis.UniversalClient
+	handler   *handler.Handler
+	lander    *landing.Lander
+	sessions  *session.Manager
+	readiness *readiness.Checker
 }
 
 // build puts the service together. It sends nothing to Redis or to the gateway.
@@ -53,16 +55,17 @@ func build(c Config) (*service, error) {
 	if err != nil {
 		return nil, errors.Join(err, b.redis.Close())
 	}
+	ready := newReadiness(c, b, m)
 	h, err := handler.New(handler.Options{
 		Config: c.Web, AppID: c.Alipay.AppID,
-		Landing: lander, Sessions: b.sessions, Cookies: session.NewCookies(c.Session.Cookie), Store: b.store,
+		Landing: lander, Sessions: b.sessions, Cookies: session.NewCookies(c.Session.Cookie), Readiness: ready,
 		Metrics: m, Assertions: assertions,
 		Log: c.Log, Now: c.Now,
 	})
 	if err != nil {
 		return nil, errors.Join(err, b.redis.Close())
 	}
-	return &service{redis: b.redis, handler: h, lander: lander, sessions: b.sessions}, nil
+	return &service{redis: b.redis, handler: h, lander: lander, sessions: b.sessions, readiness: ready}, nil
 }
 
 // newGateway returns the gateway's client, and logs what it warns of.

@@ -13,14 +13,13 @@ import (
 	"net/http"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"koubei-landing/internal/assertion"
 	"koubei-landing/internal/landing"
 	"koubei-landing/internal/metrics"
+	"koubei-landing/internal/readiness"
 	"koubei-landing/internal/session"
-	"koubei-landing/internal/store"
 	"koubei-landing/web"
 )
 
@@ -29,11 +28,11 @@ type Options struct {
 	Config
 	AppID string
 
-	Landing  *landing.Lander
-	Sessions *session.Manager
-	Cookies  session.Cookies
-	Store    *store.Store
-	Metrics  *metrics.Metrics
+	Landing   *landing.Lander
+	Sessions  *session.Manager
+	Cookies   session.Cookies
+	Readiness *readiness.Checker
+	Metrics   *metrics.Metrics
 
 	// Assertions is nil where no keys are set.
 	Assertions *assertion.Issuer
@@ -51,7 +50,6 @@ type Handler struct {
 	forms   *http.CrossOriginProtection // for the switch
 	leaving *http.CrossOriginProtection // for the sign-out
 	gate    *gate
-	unready atomic.Bool
 
 	foreignProxy sync.Once // has been warned of
 }

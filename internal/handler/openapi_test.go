@@ -346,6 +346,7 @@ func TestAnswersAreAsDescribed(t *testing.T) {
 		public(p, "POST", "/logout", "", 503, kind, token)
 		internal(p, "GET", "/auth/verify", "?redirect=1", 503, kind, token)
 	}
+	awaitReadyz(t, w, http.StatusServiceUnavailable)
 	internal(nobody, "GET", "/readyz", "", 503)
 	ask(nobody, "GET", of, sessions, "", 503, bearer)
 	ask(nobody, "DELETE", of, sessions, "", 503, bearer)

@@ -1,7 +1,9 @@
 package handler
 
 import (
+	"context"
 	"net/http"
+	"time"
 )
 
 // health says that the process lives.
@@ -9,21 +11,18 @@ func (h *Handler) health(w http.ResponseWriter, _ *http.Request) {
 	writeJSON(w, http.StatusOK, map[string]string{"status": "ok"})
 }
 
-// ready says whether requests should be sent here: Redis answers, and nobody is shutting down.
-func (h *Handler) ready(w http.ResponseWriter, r *http.Request) {
-	setNoStore(w)
-	checks := map[string]string{"redis": "ok", "serving": "ok"}
-	status, word := http.StatusOK, "ok"
-	if err := h.Store.Ping(r.Context()); err != nil {
-		checks["redis"] = "out of reach"
-		status, word = http.StatusServiceUnavailable, "unavailable"
-	}
-	if h.unready.Load() {
-		checks["serving"] = "shutting down"
-		status, word = http.StatusServiceUnavailable, "unavailable"
-	}
-	writeJSON(w, status, map[string]any{"status": word, "checks": checks})
-}
+// firstReport is how long a probe waits for the first checks after the start.
+const firstReport = time.Second
 
-// Unready makes /readyz fail from now on, while everything is still served: load balancers look away first.
-func (h *Handler) Unready() { h.unready.Store(true) }
+// ready says whether requests should be sent to this replica, and why not.
+func (h *Handler) ready(w http.ResponseWriter, r *http.Request) {
+	ctx, cancel := context.WithTimeout(r.Context(), firstReport)
+	defer cancel()
+	report := h.Readiness.Report(ctx)
+	setNoStore(w)
+	if !report.Ready {
+		writeJSON(w, http.StatusServiceUnavailable, map[string]any{"status": "unavailable", "checks": report.Checks})
+		return
+	}
+	writeJSON(w, http.StatusOK, map[string]any{"status": "ok", "checks": report.Checks})
+}

@@ -65,11 +65,6 @@ func (s *Store) Timeout() time.Duration { return s.timeout }
 // Key returns the key of this application for a kind and a name.
 func (s *Store) Key(kind, name string) string { return s.prefix + kind + ":" + name }
 
-// Ping fails with ErrUnavailable when Redis does not answer PING.
-func (s *Store) Ping(ctx context.Context) error {
-	return s.Do(ctx, redis.NewStatusCmd(ctx, "ping"))
-}
-
 // Get returns the value of a key, nil when the key is absent. It fails with ErrUnavailable.
 func (s *Store) Get(ctx context.Context, key string) ([]byte, error) {
 	if s.reads != nil {

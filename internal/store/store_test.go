@@ -78,7 +78,6 @@ func TestOutageIsNotAbsence(t *testing.T) {
 	calls := map[string]func() error{
 		"get":  func() error { _, err := s.Get(t.Context(), "k"); return err },
 		"swap": func() error { _, _, err := s.Swap(t.Context(), "k", nil, []byte("v"), time.Minute); return err },
-		"ping": func() error { return s.Ping(t.Context()) },
 		"pipeline": func() error {
 			return s.Do(t.Context(), redis.NewStringCmd(context.Background(), "get", "a"), redis.NewStringCmd(context.Background(), "get", "b"))
 		},
