@@ -11,31 +11,31 @@ import (
 	"time"
 )
 
-// AskerOptions is what an Asker is made of. Only URL is required.
+// AskerOptions configures an Asker. Only URL is required.
 type AskerOptions struct {
-	// URL is the service's internal listener, like http://127.0.0.1:9090. Whoever answers there can sign anybody in.
+	// URL is the service's internal listener, such as http://127.0.0.1:9090. Whoever answers there can sign anybody in.
 	URL string
 
 	Access
 
-	// Refuse answers those who are not let in; by default with the bare status.
+	// Refuse responds to requests that may not pass. The default is the bare status.
 	Refuse RefuseFunc
 
-	// Timeout bounds one question; 2 s when zero.
+	// Timeout bounds one question to the service. The default is 2 s.
 	Timeout time.Duration
 
-	// Client asks; by default one of its own that keeps connections and uses no proxy. Redirects are never followed.
+	// Client sends the questions. The default keeps connections open and uses no proxy. Redirects are never followed.
 	Client *http.Client
 }
 
-// Asker asks the service who a request's cookies belong to: for applications that browsers reach without a proxy in
-// between that does. Browsers must reach them under the host of the session's cookie. It is safe for concurrent use.
+// Asker asks the service whose session a request's cookies belong to. It is for applications without a proxy that asks.
+// Browsers must reach them under the host of the session cookie. An Asker is safe for concurrent use.
 type Asker struct {
 	options AskerOptions
 	verify  string
 }
 
-// NewAsker returns an Asker. Nothing is asked yet.
+// NewAsker returns an Asker. It does not contact the service. It fails if URL is not an address.
 func NewAsker(o AskerOptions) (*Asker, error) {
 	u, err := url.Parse(o.URL)
 	if err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" || u.RawQuery != "" {
@@ -43,27 +43,27 @@ func NewAsker(o AskerOptions) (*Asker, error) {
 	}
 	o.Timeout = or(o.Timeout, 2*time.Second)
 	if o.Client == nil {
-		// Cookies go to the service and to no proxy that the environment may name.
+		// Cookies go to the service only, not to a proxy from the environment.
 		o.Client = &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64, IdleConnTimeout: time.Minute}}
 	}
-	o.Client = unredirected(o.Client, 0)
+	o.Client = withoutRedirects(o.Client)
 	return &Asker{options: o, verify: strings.TrimSuffix(o.URL, "/") + "/auth/verify"}, nil
 }
 
-// With returns an Asker for other routes: with the same connections, and other rules of access.
+// With returns an Asker with other rules of access, for other routes. It shares the connections.
 func (a *Asker) With(access Access) *Asker {
 	other := *a
 	other.options.Access = access
 	return &other
 }
 
-// Middleware lets requests through to next whose cookies belong to somebody who may pass.
+// Middleware passes requests on to next if their cookies belong to an operator who may pass.
 func (a *Asker) Middleware(next http.Handler) http.Handler {
 	return guard(a.Identify, a.options.Refuse, next)
 }
 
-// Identify asks who a request comes from, and whether that one may pass. It fails with [ErrUnauthenticated],
-// [ErrForbidden] or [ErrUnavailable]. Of the request, only the cookies are passed on.
+// Identify asks the service who sent a request and returns that operator, who may pass. It sends only the request's
+// cookies. It fails with [ErrUnauthenticated], [ErrForbidden] or [ErrUnavailable].
 func (a *Asker) Identify(r *http.Request) (Operator, error) {
 	cookies := r.Header.Values("Cookie")
 	if len(cookies) == 0 {
@@ -76,29 +76,29 @@ func (a *Asker) Identify(r *http.Request) (Operator, error) {
 		return Operator{}, unavailable(err)
 	}
 	question.Header["Cookie"] = cookies
-	answer, err := a.options.Client.Do(question)
+	response, err := a.options.Client.Do(question)
 	if err != nil {
 		return Operator{}, unavailable(err)
 	}
-	defer answer.Body.Close()
-	_, _ = io.CopyN(io.Discard, answer.Body, 8<<10) // so that the connection can be used again
-	switch answer.StatusCode {
+	defer response.Body.Close()
+	_, _ = io.CopyN(io.Discard, response.Body, 8<<10) // so that the connection can be used again
+	switch response.StatusCode {
 	case http.StatusOK:
 	case http.StatusUnauthorized:
 		return Operator{}, unauthenticated("the service says so")
 	case http.StatusForbidden:
 		return Operator{}, forbidden("the service says so")
 	default:
-		return Operator{}, unavailable(fmt.Errorf("the service answers %s", answer.Status))
+		return Operator{}, unavailable(fmt.Errorf("the service returned %s", response.Status))
 	}
-	o, err := told(answer.Header)
+	o, err := operatorIn(response.Header)
 	if err != nil {
 		return Operator{}, unavailable(err)
 	}
 	return o, a.options.check(r, o)
 }
 
-// query says whom to let in.
+// query returns the question's query, which repeats the rules of access.
 func (a *Asker) query(r *http.Request) string {
 	q := url.Values{}
 	if len(a.options.Types) > 0 {
@@ -117,11 +117,11 @@ func (a *Asker) query(r *http.Request) string {
 	return "?" + q.Encode()
 }
 
-// told is the operator that an answer speaks of.
-func told(h http.Header) (Operator, error) {
+// operatorIn returns the operator in the headers of a response.
+func operatorIn(h http.Header) (Operator, error) {
 	until, err := time.Parse(time.RFC3339, h.Get("X-Koubei-Session-Expires"))
 	if err != nil || h.Get("X-Koubei-Operator-Id") == "" || h.Get("X-Koubei-Operator-Type") == "" {
-		return Operator{}, errors.New("an answer without an operator: is URL the internal listener?")
+		return Operator{}, errors.New("a response without an operator: is URL the internal listener?")
 	}
 	return Operator{
 		ID: h.Get("X-Koubei-Operator-Id"), Type: Type(h.Get("X-Koubei-Operator-Type")), PartnerID: h.Get("X-Koubei-Partner-Id"),

@@ -1,16 +1,16 @@
 // Package koubeiauth tells a Go back end which Koubei operator a request comes from. The landing service signs operators
-// in; an application behind it learns who they are in one of two ways, and each is a middleware that puts the [Operator]
-// into the request's context:
+// in. An application behind it learns who they are in one of two ways. Each is a middleware that puts the [Operator] into
+// the request's context:
 //
-//   - A [Verifier] checks the assertion, a short-lived JWT in the header X-Koubei-Assertion, which a proxy has fetched
-//     from the service and set on the request. It trusts the service's signature and nobody on the way.
-//   - An [Asker] asks the service's internal listener itself, with the request's cookies. It needs no proxy and no keys,
-//     and costs a round trip for each request.
+//   - A [Verifier] checks the assertion, a short-lived JWT in the header X-Koubei-Assertion. A proxy fetches it from the
+//     service and sets it on the request. The Verifier trusts the service's signature, and nothing between.
+//   - An [Asker] asks the service's internal listener, with the request's cookies. It needs no proxy and no keys, and costs
+//     a round trip for each request.
 //
-// Both tell "nobody is signed in" (401) from "not allowed" (403) and "could not find out" (503): sending people to sign
-// in while the service is out of reach would help nobody. Both take all X-Koubei-* headers off the request before it is
-// passed on, so that no code behind them reads what a client has made up.
+// Both tell "nobody is signed in" (401) from "not allowed" (403) and "could not find out" (503): while the service is
+// unreachable, signing in does not help anybody. Both remove all X-Koubei-* headers from the request before they pass it
+// on, so that no handler reads a header that a client has forged.
 //
-// An operator may work for several merchants in several tabs. Where a page's address says which one it is about, set
-// [Access.Partner]: without it, a request acts for whichever merchant was landed for last.
+// An operator may work for several merchants in several tabs. If a page's address says which merchant it is about, set
+// [Access.Partner]. Without it, a request acts for the merchant that was landed for last.
 package koubeiauth

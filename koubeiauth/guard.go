@@ -8,10 +8,10 @@ import (
 	"strings"
 )
 
-// The kinds of refusal.
+// The kinds of errors.
 var (
 	ErrUnauthenticated = errors.New("koubeiauth: nobody is signed in")          // 401: enter again from Koubei
-	ErrForbidden       = errors.New("koubeiauth: not allowed")                  // 403: somebody is, and may not
+	ErrForbidden       = errors.New("koubeiauth: not allowed")                  // 403: somebody is signed in, and may not pass
 	ErrUnavailable     = errors.New("koubeiauth: could not find out who it is") // 503: try again
 )
 
@@ -19,7 +19,7 @@ func unauthenticated(why string) error { return fmt.Errorf("%w: %s", ErrUnauthen
 func forbidden(why string) error       { return fmt.Errorf("%w: %s", ErrForbidden, why) }
 func unavailable(err error) error      { return fmt.Errorf("%w: %w", ErrUnavailable, err) }
 
-// Status is the HTTP status of a refusal: 401, 403 or 503.
+// Status returns the HTTP status of an error: 401, 403 or 503.
 func Status(err error) int {
 	switch {
 	case errors.Is(err, ErrUnauthenticated):
@@ -30,10 +30,10 @@ func Status(err error) int {
 	return http.StatusServiceUnavailable
 }
 
-// RefuseFunc answers a request that isn't let in; [Status] tells what the error means. The error's text is for the log.
+// RefuseFunc responds to a request that may not pass. [Status] says what the error means. Its text is for the log only.
 type RefuseFunc func(w http.ResponseWriter, r *http.Request, err error)
 
-// refuse is the RefuseFunc of those who bring none.
+// refuse is the default RefuseFunc.
 func refuse(w http.ResponseWriter, _ *http.Request, err error) {
 	status := Status(err)
 	if status == http.StatusServiceUnavailable {
@@ -43,7 +43,7 @@ func refuse(w http.ResponseWriter, _ *http.Request, err error) {
 	http.Error(w, http.StatusText(status), status)
 }
 
-// guard lets requests through to next with their operator, and answers the others.
+// guard passes requests on to next with their operator in the context, and refuses the others.
 func guard(identify func(*http.Request) (Operator, error), refused RefuseFunc, next http.Handler) http.Handler {
 	if refused == nil {
 		refused = refuse
@@ -60,8 +60,8 @@ func guard(identify func(*http.Request) (Operator, error), refused RefuseFunc, n
 	})
 }
 
-// withoutIdentity returns the headers but those that speak of an identity, whoever set them; in the underscore spelling
-// too, which some servers take for the same name.
+// withoutIdentity returns the headers without those of an identity, whoever set them. It also removes spellings with
+// underscores, which some servers treat as the same name.
 func withoutIdentity(h http.Header) http.Header {
 	clean := make(http.Header, len(h))
 	for name, values := range h {

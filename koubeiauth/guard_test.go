@@ -53,7 +53,7 @@ func TestVerifierMiddleware(t *testing.T) {
 	}{
 		{"anybody", access{}, nil, "/", 200, "2088102150477652 2088102150477653 true"},
 		{"a type that nobody documents", access{}, map[string]any{"operator_type": "SYSTEM"}, "/", 403, ""},
-		{"not even when named", access{Types: []koubeiauth.Type{"SYSTEM"}}, map[string]any{"operator_type": "SYSTEM"}, "/", 403, ""},
+		{"the same, named", access{Types: []koubeiauth.Type{"SYSTEM"}}, map[string]any{"operator_type": "SYSTEM"}, "/", 200, "2088102150477652 2088102150477653 true"},
 		{"its type", access{Types: []koubeiauth.Type{koubeiauth.Merchant, koubeiauth.Provider}}, nil, "/", 200, "2088102150477652 2088102150477653 true"},
 		{"another type", access{Types: []koubeiauth.Type{koubeiauth.Merchant, koubeiauth.MerchantStaff}}, nil, "/", 403, ""},
 		{"its partner", access{Partner: byQuery}, nil, "/?partner_id=2088102150477653", 200, "2088102150477652 2088102150477653 true"},
@@ -154,6 +154,32 @@ func TestAsker(t *testing.T) {
 		Until: time.Date(2026, 11, 22, 15, 4, 5, 0, time.UTC), AuthCode: "8f2dcode"}
 	if w.Code != 200 || got != want || w.Body.String() != "2088102150477652 2088102150477653 true" {
 		t.Errorf("got %d %q %+v, want %+v", w.Code, w.Body, got, want)
+	}
+}
+
+// TestAskersQuery repeats the rules of access in the question, each by itself and both.
+func TestAskersQuery(t *testing.T) {
+	types := []koubeiauth.Type{koubeiauth.Provider, "FUTURE_TYPE"}
+	partner := func(r *http.Request) string { return r.URL.Query().Get("shop") }
+	for _, tt := range []struct {
+		name   string
+		access koubeiauth.Access
+		want   string
+	}{
+		{"no rules", koubeiauth.Access{}, "/auth/verify"},
+		{"types", koubeiauth.Access{Types: types}, "/auth/verify?type=PROVIDER%2CFUTURE_TYPE"},
+		{"a partner", koubeiauth.Access{Partner: partner}, "/auth/verify?partner_id=2088102150477653"},
+		{"both", koubeiauth.Access{Types: types, Partner: partner}, "/auth/verify?partner_id=2088102150477653&type=PROVIDER%2CFUTURE_TYPE"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			s := start(t)
+			var asked string
+			s.check(func(w http.ResponseWriter, r *http.Request) { asked = r.URL.RequestURI(); allowed(w) })
+			a := newAsker(t, koubeiauth.AskerOptions{URL: s.URL, Access: tt.access})
+			if w := ask(a.Middleware(whoami), http.Header{"Cookie": {"koubei_session=t"}}, "/?shop=2088102150477653"); w.Code != http.StatusOK || asked != tt.want {
+				t.Errorf("got %d, asked %s, want 200 and %s", w.Code, asked, tt.want)
+			}
+		})
 	}
 }
 

@@ -20,43 +20,55 @@ import (
 	"github.com/go-jose/go-jose/v4"
 )
 
-// algorithms are those of the service's keys. None of them can be verified with a secret, so a public key can't be
-// mistaken for one.
+// algorithms are those of the service's keys. None of them verifies with a secret, so nobody can use a public key as one.
 var algorithms = []jose.SignatureAlgorithm{jose.ES256, jose.EdDSA}
 
 const (
-	maxJWKS    = 256 << 10
-	defaultAge = 5 * time.Minute // where the answer doesn't say for how long it is good
-	maxAge     = time.Hour       // a key that was withdrawn is to be gone by then
+	maxJWKS      = 256 << 10
+	defaultAge   = 5 * time.Minute // if the response does not say how long it may be cached
+	maxAge       = time.Hour       // a withdrawn key must be gone by then
+	fetchTimeout = 3 * time.Second // if the client has none
+
+	// knownKeyWait is how long a request waits for a refresh although it has the key. A withdrawn key is then refused as
+	// soon as it is no longer fresh, unless the service is slow.
+	knownKeyWait = 250 * time.Millisecond
 )
 
-// keys are the service's public keys, fetched when they are needed and kept for as long as the service allows.
-type keys struct {
+// keySet is a cache of the service's public keys. It fetches them when they are needed, never more than once at a time.
+type keySet struct {
 	url      string
 	client   *http.Client
+	timeout  time.Duration
 	interval time.Duration
 	maxStale time.Duration
 	now      func() time.Time
 
-	mu     sync.Mutex
-	byID   map[string]jose.JSONWebKey
-	fresh  time.Time // until when they are good
-	stale  time.Time // until when they are better than none
-	next   time.Time // when to look again at the earliest
-	failed error     // of the last look
-	flight chan struct{}
+	mu          sync.Mutex
+	byID        map[string]jose.JSONWebKey
+	freshUntil  time.Time
+	usableUntil time.Time // stale keys are used until then, while they can't be refreshed
+	nextFetch   time.Time // no earlier
+	lastErr     error     // of the last fetch
+	running     *fetch    // nil if there is none
 }
 
-func newKeys(o VerifierOptions) (*keys, error) {
+// fetch is one request for the keys.
+type fetch struct {
+	started time.Time
+	done    chan struct{} // closed at the end
+}
+
+func newKeySet(o VerifierOptions) (*keySet, error) {
 	u, err := url.Parse(o.JWKSURL)
 	if err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" {
 		return nil, errors.New("koubeiauth: JWKSURL is not an address: " + strconv.Quote(o.JWKSURL))
 	}
 	if u.Scheme == "http" && !o.AllowHTTP && !loopback(u.Hostname()) {
-		return nil, errors.New("koubeiauth: JWKSURL is plain http: use https, or set AllowHTTP where the network is trusted")
+		return nil, errors.New("koubeiauth: JWKSURL is plain http: use https, or set AllowHTTP if the network is trusted")
 	}
-	return &keys{
-		url: o.JWKSURL, client: unredirected(o.Client, 3*time.Second), now: o.Now,
+	client := withoutRedirects(o.Client)
+	return &keySet{
+		url: o.JWKSURL, client: client, timeout: or(client.Timeout, fetchTimeout), now: o.Now,
 		interval: or(o.RefreshInterval, 10*time.Second), maxStale: or(o.MaxStale, time.Hour),
 	}, nil
 }
@@ -66,92 +78,124 @@ func loopback(host string) bool {
 	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
-// unredirected is a client, or one of our own, that stays where it was sent.
-func unredirected(c *http.Client, timeout time.Duration) *http.Client {
-	own := http.Client{Timeout: timeout}
+// withoutRedirects returns a copy of a client that follows no redirects, or a new one for nil.
+func withoutRedirects(c *http.Client) *http.Client {
+	var client http.Client
 	if c != nil {
-		own = *c
+		client = *c
 	}
-	own.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	return &own
+	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	return &client
 }
 
-// find returns the key of a name. Whoever needs to look again shares one request with all who need it at that time, and
-// leaves it to the others when ctx ends.
-func (k *keys) find(ctx context.Context, id string) (jose.JSONWebKey, error) {
-	flight := k.refresh(id)
-	if flight != nil {
-		select {
-		case <-flight:
-		case <-ctx.Done():
-			return jose.JSONWebKey{}, unavailable(ctx.Err())
+// find returns the key with an id. If that is not fresh, find starts a fetch, or joins the one that runs, and waits for it:
+// briefly for a key that it has, otherwise until ctx ends. It fails with [ErrUnauthenticated] for a key that is not
+// published, and with [ErrUnavailable] if it could not find out.
+func (k *keySet) find(ctx context.Context, id string) (jose.JSONWebKey, error) {
+	key, known, running := k.look(id)
+	if running == nil && known {
+		return key, nil
+	}
+	if running != nil {
+		if err := running.wait(ctx, known); err != nil {
+			return jose.JSONWebKey{}, unavailable(err)
 		}
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if key, ok := k.byID[id]; ok && k.now().Before(k.stale) {
+	if key, known := k.usable(id); known {
 		return key, nil
 	}
-	if k.failed != nil {
-		return jose.JSONWebKey{}, unavailable(k.failed)
+	if k.lastErr != nil {
+		return jose.JSONWebKey{}, unavailable(k.lastErr)
 	}
 	return jose.JSONWebKey{}, unauthenticated("signed with a key that is not published")
 }
 
-// refresh returns what to wait for before the key of this name is looked up: nil when it is known and fresh, or when it
-// is too early to look again.
-func (k *keys) refresh(id string) <-chan struct{} {
+// look returns the key if it is usable, and the fetch to wait for, nil if the key is fresh or it is too early to fetch
+// again.
+func (k *keySet) look(id string) (key jose.JSONWebKey, known bool, running *fetch) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	now := k.now()
-	if _, known := k.byID[id]; known && now.Before(k.fresh) {
-		return nil
+	key, known = k.usable(id)
+	if known && k.now().Before(k.freshUntil) {
+		return key, true, nil
 	}
-	if k.flight == nil && !now.Before(k.next) {
-		k.flight = make(chan struct{})
-		go k.fly()
+	if k.running == nil && !k.now().Before(k.nextFetch) {
+		k.running = &fetch{started: time.Now(), done: make(chan struct{})}
+		go k.refresh(k.running)
 	}
-	return k.flight
+	return key, known, k.running
 }
 
-// fly looks once, for everybody who waits: so it doesn't end with the request that began it, but by the client's
-// time-out.
-func (k *keys) fly() {
-	set, age, err := k.fetch()
+// usable returns the key with an id, fresh or stale. The caller holds mu.
+func (k *keySet) usable(id string) (jose.JSONWebKey, bool) {
+	key, ok := k.byID[id]
+	return key, ok && k.now().Before(k.usableUntil)
+}
+
+// wait returns when the fetch has ended, or earlier with a known key: then nothing is wrong. It fails with ctx's error.
+func (f *fetch) wait(ctx context.Context, known bool) error {
+	var enough <-chan time.Time
+	if known {
+		timer := time.NewTimer(time.Until(f.started.Add(knownKeyWait)))
+		defer timer.Stop()
+		enough = timer.C
+	}
+	select {
+	case <-f.done:
+	case <-enough:
+	case <-ctx.Done():
+		if !known {
+			return ctx.Err()
+		}
+	}
+	return nil
+}
+
+// refresh fetches the keys for everybody who waits. It has its own timeout, so it does not end with the request that
+// started it.
+func (k *keySet) refresh(f *fetch) {
+	ctx, cancel := context.WithTimeout(context.Background(), k.timeout)
+	defer cancel()
+	keys, age, err := k.get(ctx)
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	now := k.now()
-	k.failed, k.next = err, now.Add(k.interval)
+	k.lastErr, k.nextFetch = err, now.Add(k.interval)
 	if err == nil {
-		k.byID, k.fresh = set, now.Add(age)
-		k.stale = k.fresh.Add(k.maxStale)
+		k.byID, k.freshUntil = keys, now.Add(age)
+		k.usableUntil = k.freshUntil.Add(k.maxStale)
 	}
-	close(k.flight)
-	k.flight = nil
+	k.running = nil
+	close(f.done)
 }
 
-func (k *keys) fetch() (map[string]jose.JSONWebKey, time.Duration, error) {
-	answer, err := k.client.Get(k.url)
+func (k *keySet) get(ctx context.Context) (map[string]jose.JSONWebKey, time.Duration, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, k.url, nil)
 	if err != nil {
 		return nil, 0, err
 	}
-	defer answer.Body.Close()
-	if answer.StatusCode != http.StatusOK {
-		return nil, 0, fmt.Errorf("%s answers %s", k.url, answer.Status)
-	}
-	body, err := io.ReadAll(http.MaxBytesReader(nil, answer.Body, maxJWKS))
+	response, err := k.client.Do(request)
 	if err != nil {
 		return nil, 0, err
 	}
-	set, err := parseKeys(body)
+	defer response.Body.Close()
+	if response.StatusCode != http.StatusOK {
+		return nil, 0, fmt.Errorf("%s returned %s", k.url, response.Status)
+	}
+	body, err := io.ReadAll(http.MaxBytesReader(nil, response.Body, maxJWKS))
+	if err != nil {
+		return nil, 0, err
+	}
+	keys, err := parseKeys(body)
 	if err != nil {
 		return nil, 0, fmt.Errorf("%s: %w", k.url, err)
 	}
-	return set, age(answer.Header), nil
+	return keys, age(response.Header), nil
 }
 
-// parseKeys returns the keys of a JWK set that assertions may be signed with. What else is in it is for others (RFC
-// 7517, section 5).
+// parseKeys returns the keys of a JWK set that may sign assertions. It ignores the others (RFC 7517, section 5).
 func parseKeys(body []byte) (map[string]jose.JSONWebKey, error) {
 	var set struct {
 		Keys []json.RawMessage `json:"keys"`
@@ -165,17 +209,17 @@ func parseKeys(body []byte) (map[string]jose.JSONWebKey, error) {
 		if json.Unmarshal(raw, &key) != nil || key.KeyID == "" || key.Use != "" && key.Use != "sig" || !key.Valid() {
 			continue
 		}
-		own := algorithmOf(key)
-		if own == "" || key.Algorithm != "" && key.Algorithm != own {
+		algorithm := algorithmOf(key)
+		if algorithm == "" || key.Algorithm != "" && key.Algorithm != algorithm {
 			continue
 		}
-		key.Algorithm = own
+		key.Algorithm = algorithm
 		byID[key.KeyID] = key
 	}
 	return byID, nil
 }
 
-// algorithmOf is the one algorithm that a key signs by; empty for a key that isn't for assertions.
+// algorithmOf returns the one algorithm that a key signs with, empty for a key that can't sign assertions.
 func algorithmOf(key jose.JSONWebKey) string {
 	switch k := key.Key.(type) {
 	case ed25519.PublicKey:
@@ -188,10 +232,10 @@ func algorithmOf(key jose.JSONWebKey) string {
 	return ""
 }
 
-// age is for how long an answer may be kept, less the time that it has been in other caches.
+// age returns how long a response may be cached, less the time that it has spent in other caches.
 func age(h http.Header) time.Duration {
 	keep := defaultAge
-	for directive := range strings.SplitSeq(strings.Join(h.Values("Cache-Control"), ","), ",") {
+	for _, directive := range strings.Split(strings.Join(h.Values("Cache-Control"), ","), ",") {
 		name, value, _ := strings.Cut(strings.ToLower(strings.TrimSpace(directive)), "=")
 		switch name {
 		case "no-store", "no-cache":

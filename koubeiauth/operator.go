@@ -7,10 +7,10 @@ import (
 	"time"
 )
 
-// Type is the role in which an operator came.
+// Type is the role of an operator.
 type Type string
 
-// The documented types. There may be others; nothing is granted to them.
+// The types that Koubei documents. It may send others.
 const (
 	Provider      Type = "PROVIDER"
 	ProviderStaff Type = "PROVIDER_STAFF"
@@ -21,27 +21,26 @@ const (
 
 var documented = []Type{Provider, ProviderStaff, Merchant, MerchantStaff, Sales}
 
-// ShopsOverflow is what ShopIDs reads when the shops are more than a header can carry. The service's /session has them
-// all.
+// ShopsOverflow is the value of ShopIDs if the shops are too long for a header. The service's /session returns all of them.
 const ShopsOverflow = "overflow"
 
-// Operator is who a request comes from, acting for one partner.
+// Operator is the person who sent a request, and the partner for whom that person acts.
 type Operator struct {
 	ID        string // the operator's Alipay user id
 	Type      Type
-	PartnerID string // the merchant that is acted for; empty where Koubei named none
-	ShopIDs   string // as Koubei sent them, or ShopsOverflow; empty where it sent none
+	PartnerID string // the merchant; empty if Koubei named none
+	ShopIDs   string // as Koubei sent them, or ShopsOverflow; empty if it sent none
 	AppID     string // the ISV's application at Alipay
 
-	// Until is when what this says ends: the session's entry for an Asker, the assertion for a Verifier.
+	// Until is when this ends: the end of the session's entry from an Asker, of the assertion from a Verifier.
 	Until time.Time
 
-	// AuthCode is the code for later Koubei calls. An Asker has it where the service hands it over (FORWARD_AUTH_CODE);
-	// a Verifier never does, because a code isn't part of an assertion.
+	// AuthCode is the code for later Koubei calls. An Asker returns it if the service has FORWARD_AUTH_CODE set. A Verifier
+	// never does, because an assertion holds no code.
 	AuthCode Code
 }
 
-// Code is a code as Koubei issued it: a credential. It prints as "redacted"; string(code) is the code itself.
+// Code is a code that Koubei issued: a credential. It prints as "redacted". string(code) returns the code itself.
 type Code string
 
 func (c Code) String() string {
@@ -59,26 +58,31 @@ func (c Code) MarshalText() ([]byte, error) { return []byte(c.String()), nil }
 
 type contextKey struct{}
 
-// OperatorFrom returns the operator that a middleware of this package has put into a request's context.
+// OperatorFrom returns the operator that a middleware of this package has put into a request's context, and whether there
+// is one.
 func OperatorFrom(ctx context.Context) (Operator, bool) {
 	o, ok := ctx.Value(contextKey{}).(Operator)
 	return o, ok
 }
 
-// Access says whom to let in. The zero value lets in every operator of a documented type.
+// Access says who may pass. The zero value allows every operator of a documented type.
 type Access struct {
-	// Types are those let in, of the documented ones; none: all of those.
+	// Types are the operator types allowed, documented or not. If it is empty, the documented types are allowed.
 	Types []Type
 
-	// Partner returns the partner that a request is about, most often out of its address; empty means the entry for
-	// which Koubei named no merchant. Only operators who act for that partner are let in. Nil lets in whoever acts
-	// for whichever was landed for last.
+	// Partner returns the partner that a request is about, usually from its address. Only operators who act for that
+	// partner may pass. An empty partner means the entry for which Koubei named no merchant. If Partner is nil, the
+	// operator acts for the partner that was landed for last.
 	Partner func(*http.Request) string
 }
 
-// check judges an operator whose identity is certain.
+// check decides whether an operator may pass. It fails with [ErrForbidden].
 func (a Access) check(r *http.Request, o Operator) error {
-	if !slices.Contains(documented, o.Type) || len(a.Types) > 0 && !slices.Contains(a.Types, o.Type) {
+	allowed := a.Types
+	if len(allowed) == 0 {
+		allowed = documented
+	}
+	if !slices.Contains(allowed, o.Type) {
 		return forbidden("operator type " + string(o.Type))
 	}
 	if a.Partner != nil && a.Partner(r) != o.PartnerID {

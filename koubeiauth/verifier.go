@@ -13,56 +13,58 @@ import (
 	"github.com/go-jose/go-jose/v4"
 )
 
-// AssertionHeader is where a proxy puts the assertion.
+// AssertionHeader is the header in which a proxy passes the assertion.
 const AssertionHeader = "X-Koubei-Assertion"
 
-// maxAssertion is far more than the service makes: 2 KiB of shops, in base64, and a few names.
+// maxAssertion is the longest assertion accepted. The service's are much shorter: 2 KiB of shops in base64, and a few names.
 const maxAssertion = 8 << 10
 
-// VerifierOptions is what a Verifier is made of. Only Issuer is required.
+// VerifierOptions configures a Verifier. Only Issuer is required.
 type VerifierOptions struct {
-	// Issuer is the service's PUBLIC_URL, letter by letter.
+	// Issuer is exactly the service's PUBLIC_URL.
 	Issuer string
 
-	// Audience is the one of the service's ASSERTION_AUDIENCE that means this application; Issuer when empty.
+	// Audience is this application's entry in the service's ASSERTION_AUDIENCE. The default is Issuer.
 	Audience string
 
-	// JWKSURL is where the service publishes its keys; Issuer + /.well-known/jwks.json when empty. Whoever answers there
-	// can sign anybody in, so it has to be https, or on loopback, unless AllowHTTP is set.
+	// JWKSURL is where the service publishes its keys. The default is Issuer + /.well-known/jwks.json. Whoever answers there
+	// can sign anybody in, so it must be https or on loopback, unless AllowHTTP is set.
 	JWKSURL   string
 	AllowHTTP bool
 
 	Access
 
-	// Refuse answers those who are not let in; by default with the bare status.
+	// Refuse responds to requests that may not pass. The default is the bare status.
 	Refuse RefuseFunc
 
-	// Leeway is how far the clocks of the service and of this machine may be apart; 5 s when zero.
+	// Leeway is how far the clocks of the service and of this machine may differ. The default is 5 s.
 	Leeway time.Duration
 
-	// RefreshInterval is how long to wait between two looks at the keys, whatever happens: a flood of assertions with
-	// made-up key ids causes no flood of requests. 10 s when zero.
+	// RefreshInterval is the shortest time between two fetches of the keys. So assertions with made-up key ids cause no
+	// flood of requests. The default is 10 s.
 	RefreshInterval time.Duration
 
-	// MaxStale is for how long keys may be used that can't be renewed, because the service doesn't answer, counted from
-	// the last time that it did. 1 h when zero.
+	// MaxStale is how long keys are used after they should have been refreshed, while the service does not answer. The
+	// default is 1 h.
 	MaxStale time.Duration
 
-	// Client fetches the keys; by default one with a time-out of 3 s. Redirects are never followed.
+	// Client fetches the keys. A fetch ends after the client's Timeout, or after 3 s if it has none. Redirects are never
+	// followed.
 	Client *http.Client
 
-	// Now is the clock; time.Now when nil.
+	// Now is the clock. The default is time.Now.
 	Now func() time.Time
 }
 
-// Verifier verifies assertions. It is safe for concurrent use, keeps the keys for as long as the service says, and has
-// nothing running in the background.
+// Verifier verifies assertions. It caches the keys for as long as the service says. If they are older and the service does
+// not answer at once, it uses those that it has and refreshes them in the background. A Verifier is safe for concurrent use.
 type Verifier struct {
 	options VerifierOptions
-	keys    *keys
+	keys    *keySet
 }
 
-// NewVerifier returns a Verifier. Nothing is fetched yet: it starts while the service is away.
+// NewVerifier returns a Verifier. It fetches nothing yet, so it succeeds while the service is down. It fails if an option is
+// not valid.
 func NewVerifier(o VerifierOptions) (*Verifier, error) {
 	if o.Issuer == "" {
 		return nil, errors.New("koubeiauth: Issuer is empty: set the service's PUBLIC_URL")
@@ -73,27 +75,27 @@ func NewVerifier(o VerifierOptions) (*Verifier, error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	k, err := newKeys(o)
+	k, err := newKeySet(o)
 	if err != nil {
 		return nil, err
 	}
 	return &Verifier{options: o, keys: k}, nil
 }
 
-// With returns a Verifier for other routes: with the same keys, and other rules of access.
+// With returns a Verifier with other rules of access, for other routes. It shares the keys.
 func (v *Verifier) With(a Access) *Verifier {
 	other := *v
 	other.options.Access = a
 	return &other
 }
 
-// Middleware lets requests through to next that carry a valid assertion of somebody who may pass.
+// Middleware passes requests on to next if they carry a valid assertion of an operator who may pass.
 func (v *Verifier) Middleware(next http.Handler) http.Handler {
 	return guard(v.Identify, v.options.Refuse, next)
 }
 
-// Identify returns the operator that a request's assertion speaks of, if that one may pass. It fails with
-// [ErrUnauthenticated], [ErrForbidden] or [ErrUnavailable].
+// Identify returns the operator in a request's assertion, who may pass. It fails with [ErrUnauthenticated], [ErrForbidden]
+// or [ErrUnavailable].
 func (v *Verifier) Identify(r *http.Request) (Operator, error) {
 	sent := r.Header.Values(AssertionHeader)
 	if len(sent) != 1 || sent[0] == "" {
@@ -106,9 +108,8 @@ func (v *Verifier) Identify(r *http.Request) (Operator, error) {
 	return o, v.options.check(r, o)
 }
 
-// Verify returns what an assertion says, whoever that lets in: the rules of access are not applied. It fails with
-// [ErrUnauthenticated] for an assertion that isn't valid here and now, and with [ErrUnavailable] when that can't be
-// told because the keys are out of reach.
+// Verify returns the operator in an assertion. It does not apply the rules of access. It fails with [ErrUnauthenticated] if
+// the assertion is not valid here and now, and with [ErrUnavailable] if it could not get the keys.
 func (v *Verifier) Verify(ctx context.Context, assertion string) (Operator, error) {
 	if len(assertion) > maxAssertion {
 		return Operator{}, unauthenticated("longer than any assertion")
@@ -125,7 +126,7 @@ func (v *Verifier) Verify(ctx context.Context, assertion string) (Operator, erro
 	if err != nil {
 		return Operator{}, err
 	}
-	// The key says by which algorithm it signs; the header of an assertion is the sender's word.
+	// The key decides the algorithm. The header of an assertion may be forged.
 	if header.Algorithm != key.Algorithm {
 		return Operator{}, unauthenticated("not signed by its key's algorithm")
 	}
@@ -133,10 +134,10 @@ func (v *Verifier) Verify(ctx context.Context, assertion string) (Operator, erro
 	if err != nil {
 		return Operator{}, unauthenticated("wrong signature")
 	}
-	return v.judge(payload)
+	return v.operator(payload)
 }
 
-// claims are what an assertion must say. What is absent is nil, or zero where that is no value either.
+// claims are the claims that an assertion must have. An absent one is nil, or zero if zero is not valid either.
 type claims struct {
 	Issuer       string          `json:"iss"`
 	Audience     audience        `json:"aud"`
@@ -146,15 +147,15 @@ type claims struct {
 	Expires      *float64        `json:"exp"`
 	AppID        string          `json:"app_id"`
 	OperatorType string          `json:"operator_type"`
-	PartnerID    json.RawMessage `json:"partner_id"` // a string or null, but there
+	PartnerID    json.RawMessage `json:"partner_id"` // a string or null, but present
 	ShopIDs      string          `json:"shop_ids"`
 }
 
-// judge returns the operator of a payload that the service has signed.
-func (v *Verifier) judge(payload []byte) (Operator, error) {
+// operator returns the operator in a payload that the service has signed, if its claims are valid here and now.
+func (v *Verifier) operator(payload []byte) (Operator, error) {
 	var c claims
 	if err := json.Unmarshal(payload, &c); err != nil {
-		return Operator{}, unauthenticated("its claims are not as they should be")
+		return Operator{}, unauthenticated("its claims have wrong types")
 	}
 	partner := new(string)
 	if len(c.PartnerID) == 0 || json.Unmarshal(c.PartnerID, &partner) != nil || c.Subject == "" || c.OperatorType == "" ||
@@ -167,13 +168,13 @@ func (v *Verifier) judge(payload []byte) (Operator, error) {
 	now, leeway := v.options.Now(), v.options.Leeway
 	switch {
 	case c.Issuer != v.options.Issuer:
-		return Operator{}, unauthenticated("another issuer's")
+		return Operator{}, unauthenticated("from another issuer")
 	case !slices.Contains(c.Audience, v.options.Audience):
 		return Operator{}, unauthenticated("meant for another audience")
 	case !now.Before(at(*c.Expires).Add(leeway)):
 		return Operator{}, unauthenticated("expired")
 	case at(*c.IssuedAt).After(now.Add(leeway)), c.NotBefore != nil && at(*c.NotBefore).After(now.Add(leeway)):
-		return Operator{}, unauthenticated("of the future: is this machine's clock right?")
+		return Operator{}, unauthenticated("from the future: is this machine's clock right?")
 	}
 	return Operator{
 		ID: c.Subject, Type: Type(c.OperatorType), PartnerID: *partner, ShopIDs: c.ShopIDs, AppID: c.AppID,
@@ -181,10 +182,10 @@ func (v *Verifier) judge(payload []byte) (Operator, error) {
 	}, nil
 }
 
-// at is a NumericDate (RFC 7519, section 2) to the second.
+// at returns the time of a NumericDate (RFC 7519, section 2), to the second.
 func at(date float64) time.Time { return time.Unix(int64(date), 0) }
 
-// audience is one name or a list of them (RFC 7519, section 4.1.3).
+// audience is one name or a list of names (RFC 7519, section 4.1.3).
 type audience []string
 
 func (a *audience) UnmarshalJSON(b []byte) error {
@@ -196,11 +197,11 @@ func (a *audience) UnmarshalJSON(b []byte) error {
 	return json.Unmarshal(b, (*[]string)(a))
 }
 
-// or returns a value, or another where it is zero.
-func or[T comparable](value, otherwise T) T {
+// or returns a value, or the default if it is zero.
+func or[T comparable](value, preset T) T {
 	var zero T
 	if value == zero {
-		return otherwise
+		return preset
 	}
 	return value
 }

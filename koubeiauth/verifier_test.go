@@ -200,16 +200,12 @@ func TestAFloodOfUnknownKeys(t *testing.T) {
 	v := s.verifier(t)
 	stranger := es256()
 	for round := range 3 {
-		var wg sync.WaitGroup
-		for n := range 100 {
-			wg.Go(func() {
-				text := sign(jose.ES256, stranger, fmt.Sprint(round, n), "JWT", s.claims(nil))
-				if _, err := v.Verify(t.Context(), text); !errors.Is(err, koubeiauth.ErrUnauthenticated) {
-					t.Errorf("got %v, want ErrUnauthenticated", err)
-				}
-			})
-		}
-		wg.Wait()
+		atOnce(100, func(n int) {
+			text := sign(jose.ES256, stranger, fmt.Sprint(round, n), "JWT", s.claims(nil))
+			if _, err := v.Verify(t.Context(), text); !errors.Is(err, koubeiauth.ErrUnauthenticated) {
+				t.Errorf("got %v, want ErrUnauthenticated", err)
+			}
+		})
 		if n := s.fetched(); n != round+1 {
 			t.Errorf("after %d rounds of 100: got %d looks, want one each", round+1, n)
 		}
@@ -365,22 +361,128 @@ func TestOneLookForAll(t *testing.T) {
 	gone := make(chan error)
 	go func() { _, err := v.Identify(impatient.WithContext(ctx)); gone <- err }()
 	<-asked
-	var wg sync.WaitGroup
-	for range 50 {
-		wg.Go(func() {
+	waiting := make(chan struct{})
+	go func() {
+		defer close(waiting)
+		atOnce(50, func(int) {
 			if _, err := v.Verify(t.Context(), text); err != nil {
 				t.Error(err)
 			}
 		})
-	}
+	}()
 	leave()
 	if err := <-gone; !errors.Is(err, koubeiauth.ErrUnavailable) {
 		t.Errorf("who left: got %v", err)
 	}
 	close(release)
-	wg.Wait()
+	<-waiting
 	if n := s.fetched(); n != 1 {
 		t.Errorf("got %d looks, want 1", n)
+	}
+}
+
+// atOnce calls f so many times at once and returns when all calls have.
+func atOnce(times int, f func(n int)) {
+	var all sync.WaitGroup
+	for n := range times {
+		all.Add(1)
+		go func() {
+			defer all.Done()
+			f(n)
+		}()
+	}
+	all.Wait()
+}
+
+// hang makes the service accept requests for its keys and never answer.
+func (s *service) hang() {
+	s.answer(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
+}
+
+// TestAKnownKeyDoesNotWait verifies with a key that should be refreshed, while the service does not answer.
+func TestAKnownKeyDoesNotWait(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name   string
+		budget time.Duration // of the request
+		limit  time.Duration // on a busy machine
+	}{
+		{"a patient request", time.Minute, time.Second},
+		{"a request in a hurry", 10 * time.Millisecond, time.Second},
+		{"a request that is over", 0, time.Second},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			s := start(t, es256())
+			v := s.verifier(t, func(o *koubeiauth.VerifierOptions) { o.Client = &http.Client{} })
+			if _, err := v.Verify(t.Context(), s.assertion(nil)); err != nil {
+				t.Fatal(err)
+			}
+			s.hang()
+			s.turn(301 * time.Second)
+			ctx, cancel := context.WithTimeout(t.Context(), tt.budget)
+			defer cancel()
+			begun := time.Now()
+			for range 20 {
+				if _, err := v.Verify(ctx, s.assertion(nil)); err != nil {
+					t.Fatalf("with a key that is known: %v", err)
+				}
+			}
+			if took := time.Since(begun); took > tt.limit {
+				t.Errorf("20 verifications took %s, want %s at most", took, tt.limit)
+			}
+			if n := s.fetched(); n > 2 {
+				t.Errorf("got %d fetches, want 2", n)
+			}
+		})
+	}
+}
+
+// TestAHangingFetchEnds bounds the fetch of a key that is not known, with clients that have no timeout and with one that
+// has.
+func TestAHangingFetchEnds(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name   string
+		client *http.Client
+		budget time.Duration // of the request
+		limit  time.Duration // on a busy machine
+	}{
+		{"by default", nil, time.Minute, 10 * time.Second},
+		{"a client without a timeout", &http.Client{}, time.Minute, 10 * time.Second},
+		{"a client with a timeout", &http.Client{Timeout: 50 * time.Millisecond}, time.Minute, 2 * time.Second},
+		{"a request with a deadline", &http.Client{}, 50 * time.Millisecond, 2 * time.Second},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			s := start(t, es256())
+			s.hang()
+			v := s.verifier(t, func(o *koubeiauth.VerifierOptions) { o.Client = tt.client })
+			ctx, cancel := context.WithTimeout(t.Context(), tt.budget)
+			defer cancel()
+			begun := time.Now()
+			if _, err := v.Verify(ctx, s.assertion(nil)); !errors.Is(err, koubeiauth.ErrUnavailable) {
+				t.Errorf("got %v, want ErrUnavailable", err)
+			}
+			if took := time.Since(begun); took > tt.limit {
+				t.Errorf("took %s, want %s at most", took, tt.limit)
+			}
+		})
+	}
+}
+
+// TestAHangingBodyEnds bounds the fetch also when the service sends the headers and then nothing.
+func TestAHangingBodyEnds(t *testing.T) {
+	t.Parallel()
+	s := start(t, es256())
+	s.answer(func(w http.ResponseWriter, r *http.Request) {
+		w.WriteHeader(http.StatusOK)
+		w.(http.Flusher).Flush()
+		<-r.Context().Done()
+	})
+	v := s.verifier(t, func(o *koubeiauth.VerifierOptions) { o.Client = &http.Client{} })
+	if _, err := v.Verify(t.Context(), s.assertion(nil)); !errors.Is(err, koubeiauth.ErrUnavailable) {
+		t.Errorf("got %v, want ErrUnavailable", err)
 	}
 }
 

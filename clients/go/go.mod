@@ -1,6 +1,6 @@
 module isv.example/shop
 
-go 1.26.0
+go 1.24.0
 
 require koubei-landing/koubeiauth v0.0.0
 
