@@ -1,31 +1,28 @@
 package koubeisim
 
-import (
-	"slices"
-	"time"
-)
+import "time"
 
 const maxCalls = 10_000
 
 // Call is one request that reached the gateway.
 type Call struct {
-	At     time.Time
-	Method string
-	Code   string // the authorisation code asked about; empty where none could be read
-	Fault  Fault  // what was made of it on request; empty when nothing
+	At     time.Time `json:"at"`
+	Method string    `json:"method"`
+	Code   string    `json:"code"`            // the authorization code; empty if none could be read
+	Fault  Fault     `json:"fault,omitempty"` // the fault that was applied; empty for none
 
-	// Outcome is what the gateway decided: "success", a sub_code, or the fault's name where it decided nothing. Empty
-	// while the call is under way.
-	Outcome string
+	// Outcome is what the gateway decided: "success", a sub_code, or the name of the fault if it decided nothing. It is
+	// empty while the call is in progress.
+	Outcome string `json:"outcome"`
 }
 
-// callLog keeps the newest calls.
+// callLog holds the newest calls, oldest first.
 type callLog struct {
 	calls   []*Call
 	forCode map[string]int
 }
 
-// Calls lists what reached the gateway, oldest first; the newest ten thousand are kept.
+// Calls returns the newest 10,000 gateway calls, oldest first.
 func (k *Koubei) Calls() []Call {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -36,23 +33,19 @@ func (k *Koubei) Calls() []Call {
 	return calls
 }
 
-// CallsFor counts the calls about code.
+// CallsFor returns the number of gateway calls with this code.
 func (k *Koubei) CallsFor(code string) int {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	return k.calls.forCode[code]
 }
 
-// begin notes the call as soon as it is known what it is about, so that one that is held or dropped counts.
-func (k *Koubei) begin(q question, fault Fault) *Call {
-	c := &Call{At: k.now(), Method: q.method, Code: q.code, Fault: fault}
+// logCall adds a call before it is decided, so that one that is held or dropped counts too.
+func (k *Koubei) logCall(req request, fault Fault) *Call {
+	c := &Call{At: k.o.Now(), Method: req.method, Code: req.code, Fault: fault}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.calls.add(c)
-	return c
-}
-
-func (l *callLog) add(c *Call) {
+	l := &k.calls
 	if l.forCode == nil {
 		l.forCode = map[string]int{}
 	}
@@ -61,13 +54,14 @@ func (l *callLog) add(c *Call) {
 		if l.forCode[oldest]--; l.forCode[oldest] <= 0 {
 			delete(l.forCode, oldest)
 		}
-		l.calls = slices.Delete(l.calls, 0, 1)
+		l.calls = l.calls[1:]
 	}
 	l.calls = append(l.calls, c)
 	l.forCode[c.Code]++
+	return c
 }
 
-func (k *Koubei) decided(c *Call, outcome string) {
+func (k *Koubei) setOutcome(c *Call, outcome string) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	c.Outcome = outcome

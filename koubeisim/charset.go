@@ -7,66 +7,48 @@ import (
 
 	"golang.org/x/text/encoding"
 	"golang.org/x/text/encoding/simplifiedchinese"
+	"golang.org/x/text/encoding/unicode"
 )
 
-// charset is one that the gateway speaks. codec is nil for UTF-8.
+// charset is a charset of requests and responses.
 type charset struct {
 	name  string
 	codec encoding.Encoding
 }
 
 var (
-	utf8Charset = charset{name: "UTF-8"}
+	utf8Charset = charset{"UTF-8", unicode.UTF8}
 	gbkCharset  = charset{"GBK", simplifiedchinese.GBK}
+
+	// charsets holds the documented names. GB2312 is read as its superset GBK, as everybody does.
+	charsets = map[string]charset{
+		"utf-8": utf8Charset, "gbk": gbkCharset, "gb2312": {"GB2312", simplifiedchinese.GBK}, "gb18030": {"GB18030", simplifiedchinese.GB18030},
+	}
 )
 
-// charsetNamed knows the documented names in any case. GB2312 is read as its superset GBK, as everybody does.
+// charsetNamed accepts the documented names in any case.
 func charsetNamed(name string) (charset, bool) {
-	switch strings.ToLower(name) {
-	case "utf-8":
-		return utf8Charset, true
-	case "gbk":
-		return gbkCharset, true
-	case "gb2312":
-		return charset{"GB2312", simplifiedchinese.GBK}, true
-	case "gb18030":
-		return charset{"GB18030", simplifiedchinese.GB18030}, true
-	}
-	return charset{}, false
+	c, ok := charsets[strings.ToLower(name)]
+	return c, ok
 }
 
-// decode reads bytes of the charset and refuses what isn't text in it.
+// decode fails unless raw is text in the charset.
 func (c charset) decode(raw string) (string, error) {
-	text := raw
-	if c.codec != nil {
-		var err error
-		if text, err = c.codec.NewDecoder().String(raw); err != nil {
-			return "", err
-		}
-	}
-	if !utf8.ValidString(text) || strings.ContainsRune(text, utf8.RuneError) {
+	text, err := c.codec.NewDecoder().String(raw)
+	if err != nil || strings.ContainsRune(text, utf8.RuneError) {
 		return "", errors.New("not text in " + c.name)
 	}
 	return text, nil
 }
 
-// has reports whether the charset can spell r; JSON escapes it otherwise.
+// has reports whether the charset can encode r. The JSON writer escapes what it cannot.
 func (c charset) has(r rune) bool {
-	if c.codec == nil || r < utf8.RuneSelf {
+	if c.codec == unicode.UTF8 || r < utf8.RuneSelf {
 		return true
 	}
 	_, err := c.codec.NewEncoder().String(string(r))
 	return err == nil
 }
 
-// encode spells text that holds only what the charset has.
-func (c charset) encode(text string) []byte {
-	if c.codec == nil {
-		return []byte(text)
-	}
-	raw, err := c.codec.NewEncoder().String(text)
-	if err != nil {
-		panic("koubeisim: encode: " + err.Error()) // the JSON writer escaped what the charset lacks
-	}
-	return []byte(raw)
-}
+// encode encodes text that holds only what the charset has.
+func (c charset) encode(text string) []byte { return []byte(must(c.codec.NewEncoder().String(text))) }

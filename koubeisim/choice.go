@@ -3,49 +3,44 @@ package koubeisim
 import (
 	"fmt"
 	"net/url"
-	"slices"
 	"strconv"
 	"strings"
 )
 
-// choice is what a visitor has chosen on the portal. It lives in the address alone: every change is a link.
+// choice is what a visitor has chosen on the portal. It is kept only in the address, so every change is a link.
 type choice struct {
-	lang     string // zh, en, or empty: by the browser
+	lang     string // zh, en, or empty for the browser's language
 	spelling Spelling
 	faults   []Fault // for the next calls, one each
-	times    int     // so often over
+	times    int     // how often the faults are repeated
 	state    CodeState
-	framed   bool // shown in an iframe, as the merchant centre does
+	framed   bool // in an iframe, like the merchant center
 }
 
 const maxTimes = 100
 
 func (k *Koubei) readChoice(q url.Values) (choice, error) {
-	c := choice{lang: q.Get("lang"), spelling: Spelling(q.Get("spelling")), times: 1, framed: q.Get("show") == "frame"}
-	if c.spelling == "" {
-		c.spelling = Observed
+	c := choice{lang: q.Get("lang"), spelling: Observed, times: 1, state: CodeState(q.Get("code")), framed: q.Get("show") == "frame"}
+	if s := q.Get("spelling"); s != "" {
+		c.spelling = Spelling(s)
 	}
 	if c.spelling != Observed && c.spelling != Documented {
-		return c, fmt.Errorf("spelling %q: want observed or documented", c.spelling)
-	}
-	var names []string
-	for _, list := range q["fault"] {
-		names = append(names, strings.FieldsFunc(list, func(r rune) bool { return r == ',' })...)
+		return c, fmt.Errorf("spelling %q: use observed or documented", c.spelling)
 	}
 	var err error
 	if text := q.Get("times"); text != "" {
 		if c.times, err = strconv.Atoi(text); err != nil || c.times < 1 || c.times > maxTimes {
-			return c, fmt.Errorf("times %q: want 1 to %d", text, maxTimes)
+			return c, fmt.Errorf("times %q: use a number from 1 to %d", text, maxTimes)
 		}
 	}
-	if c.faults, err = k.parseFaults(names); err != nil {
-		return c, err
+	if !c.state.valid() {
+		return c, errState(q.Get("code"))
 	}
-	c.state, err = parseCodeState(q.Get("code"))
+	c.faults, err = k.parseFaults(strings.FieldsFunc(strings.Join(q["fault"], ","), func(r rune) bool { return r == ',' }))
 	return c, err
 }
 
-// query spells the choice; defaults are left out.
+// query returns the choice without defaults.
 func (c choice) query() url.Values {
 	q := url.Values{}
 	set := func(name, value, usual string) {
@@ -66,6 +61,7 @@ func (c choice) query() url.Values {
 	return q
 }
 
+// page returns the address of the portal with this choice.
 func (c choice) page() string {
 	if q := c.query().Encode(); q != "" {
 		return "/?" + q
@@ -73,6 +69,7 @@ func (c choice) page() string {
 	return "/"
 }
 
+// enter returns the address that a person enters by.
 func (c choice) enter(name string) string {
 	q := c.query()
 	q.Set("as", name)
@@ -82,9 +79,4 @@ func (c choice) enter(name string) string {
 		path = "/frame?"
 	}
 	return path + q.Encode()
-}
-
-// queue is what the choice adds to the queue of faults.
-func (c choice) queue() []Fault {
-	return slices.Repeat(c.faults, c.times)
 }

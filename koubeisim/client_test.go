@@ -28,12 +28,12 @@ import (
 	"koubei-landing/koubeisim"
 )
 
-// The clock of these tests, and of the vectors.
+// noon is the time of these tests and of the vectors.
 var noon = time.Date(2026, 1, 2, 3, 4, 5, 0, time.FixedZone("", 8*60*60))
 
 var merchant = koubeisim.Person{OperatorID: "2088102150477653", OperatorType: "MER", PartnerID: "2088102150477653"}
 
-// world is a Koubei on a real listener, and a client that signs by itself.
+// world is a simulator on a real listener, with a client that has its own code for signing.
 type world struct {
 	t      *testing.T
 	koubei *koubeisim.Koubei
@@ -62,7 +62,7 @@ func newWorld(t *testing.T, o koubeisim.Options) *world {
 	return w
 }
 
-// newOffline is a world without a network, for tests whose clock stands still while a socket is waited for.
+// newOffline returns a world without a network, for testing/synctest.
 func newOffline(t *testing.T, o koubeisim.Options) *world {
 	t.Helper()
 	w := &world{t: t, now: noon, signType: "RSA2", charset: "utf-8"}
@@ -73,6 +73,7 @@ func newOffline(t *testing.T, o koubeisim.Options) *world {
 	if o.AppPublicKey == "" {
 		o.AppPrivateKey = testdata(t, "keys/app_private_pkcs8.b64")
 	}
+	o.AlipayPrivateKey = testdata(t, "keys/alipay_private_pkcs8.b64")
 	if o.Now == nil {
 		o.Now = func() time.Time { return w.now }
 	}
@@ -121,8 +122,8 @@ func (w *world) ask(method, biz string) *call {
 	return c
 }
 
-// answer is what came back, read by a reader of the tests' own.
-type answer struct {
+// response is what came back, parsed by the tests' own code.
+type response struct {
 	status   int
 	header   http.Header
 	body     []byte
@@ -133,21 +134,21 @@ type answer struct {
 	certSN   string
 }
 
-func (a answer) text(name string) string {
+func (a response) text(name string) string {
 	s, _ := a.fields[name].(string)
 	return s
 }
 
-func (w *world) send(c *call) answer {
+func (w *world) send(c *call) response {
 	w.t.Helper()
 	return w.sendAs(context.Background(), c)
 }
 
-func (w *world) sendAs(ctx context.Context, c *call) answer {
+func (w *world) sendAs(ctx context.Context, c *call) response {
 	w.t.Helper()
 	res, err := w.http.Do(w.request(c).WithContext(ctx))
 	if err != nil {
-		return answer{err: err}
+		return response{err: err}
 	}
 	return w.receive(res)
 }
@@ -167,7 +168,7 @@ func (w *world) request(c *call) *http.Request {
 	return r
 }
 
-// in is the same world in a test's row: keys take time to make.
+// in returns the same world for a row of a test, because making keys takes time.
 func (w *world) in(t *testing.T) *world {
 	row := *w
 	row.t = t
@@ -181,17 +182,17 @@ func (w *world) address() string {
 	return w.server.URL
 }
 
-// recordAnswer asks the handler of an offline world.
-func recordAnswer(w *world, r *http.Request) answer {
+// recordResponse calls the handler of an offline world.
+func recordResponse(w *world, r *http.Request) response {
 	rec := httptest.NewRecorder()
 	w.koubei.Gateway().ServeHTTP(rec, r)
 	return w.receive(rec.Result())
 }
 
-func (w *world) receive(res *http.Response) answer {
+func (w *world) receive(res *http.Response) response {
 	defer res.Body.Close()
 	body, err := io.ReadAll(res.Body)
-	a := answer{status: res.StatusCode, header: res.Header, body: body, err: err}
+	a := response{status: res.StatusCode, header: res.Header, body: body, err: err}
 	w.read(&a)
 	return a
 }
@@ -214,8 +215,8 @@ func (w *world) sign(c *call) string {
 	return base64.StdEncoding.EncodeToString(raw)
 }
 
-// read verifies like a client that knows Alipay's key in force, and keeps the node's fields whatever comes of it.
-func (w *world) read(a *answer) {
+// read verifies with Alipay's current key, and keeps the fields of the node even if that fails.
+func (w *world) read(a *response) {
 	charset := strings.TrimPrefix(a.header.Get("Content-Type"), "text/html;charset=")
 	text, err := decode(charset, a.body)
 	if err != nil {
@@ -333,7 +334,7 @@ func testdata(t *testing.T, name string) string {
 	return string(content)
 }
 
-// certificatesIn reads the ones that can be read, and counts all.
+// certificatesIn returns the certificates that Go can read, and the number of all.
 func certificatesIn(t *testing.T, bundle []byte) (readable []*x509.Certificate, all int) {
 	t.Helper()
 	for block, rest := pem.Decode(bundle); block != nil; block, rest = pem.Decode(rest) {

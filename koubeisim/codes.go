@@ -5,37 +5,37 @@ import (
 	"time"
 )
 
-// Person is who the gateway says is behind a code. The answer has no field for an empty PartnerID or ShopIDs.
+// Person is who the gateway says is behind a code. A response has no field for an empty PartnerID or ShopIDs.
 type Person struct {
-	OperatorID   string
-	OperatorType string
-	PartnerID    string
-	ShopIDs      string
+	OperatorID   string `json:"operator_id"`
+	OperatorType string `json:"operator_type"` // PROVIDER, PROVIDER_STAFF, MER, MER_STAFF or SALES
+	PartnerID    string `json:"partner_id"`    // the merchant being operated on
+	ShopIDs      string `json:"shop_ids"`      // of an employee, separated by commas
 }
 
-// CodeState is what has become of a code before it is handed out.
+// CodeState is the state in which a code is issued.
 type CodeState string
 
-// The states a code can be asked for in.
+// The states of a code.
 const (
-	CodeFresh   CodeState = ""        // valid once, for the lifetime
-	CodeExpired CodeState = "expired" // its life is over
-	CodeUsed    CodeState = "used"    // somebody spent it
-	CodeUnknown CodeState = "unknown" // never issued
-	CodeForeign CodeState = "foreign" // issued to another application
+	CodeFresh   CodeState = ""        // can be exchanged once within its lifetime
+	CodeExpired CodeState = "expired" // its lifetime is over
+	CodeUsed    CodeState = "used"    // was exchanged before
+	CodeUnknown CodeState = "unknown" // was never issued
+	CodeForeign CodeState = "foreign" // was issued to another application
 )
 
-// codeStates lists the odd ones, as the portal offers them.
+// codeStates lists all states but CodeFresh in the order of the portal.
 var codeStates = []CodeState{CodeExpired, CodeUsed, CodeUnknown, CodeForeign}
 
 const (
 	maxCodes       = 10_000
-	remembered     = 24 * time.Hour // an expired code is told from an unknown one for as long
-	codeCharacters = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+	keptFor        = 24 * time.Hour // so long after its end a code counts as expired, later as unknown
+	codeCharacters = digits + "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 	foreignAppID   = "2021999999999999"
 )
 
-type issued struct {
+type issuedCode struct {
 	code    string
 	person  Person
 	appID   string
@@ -43,62 +43,54 @@ type issued struct {
 	spent   bool
 }
 
-// ledger holds the codes in the order of their making, so that the oldest can leave.
+// ledger holds the newest codes, oldest first.
 type ledger struct {
-	byCode map[string]*issued
-	order  []*issued
-	out    []string // what was handed out
+	byCode map[string]*issuedCode
+	order  []*issuedCode
+	issued []string // also codes that the gateway does not know
 }
 
-// Issue makes a code for p, valid once.
-func (k *Koubei) Issue(p Person) string {
-	return k.IssueIn(CodeFresh, p)
-}
+// Issue returns a new code for p. It can be exchanged once.
+func (k *Koubei) Issue(p Person) string { return k.IssueIn(CodeFresh, p) }
 
-// IssueIn makes a code that is already in the state, so that neither a clock nor a second browser is needed to show what
-// comes of it.
+// IssueIn returns a new code that is already in the given state, so that a test needs neither a clock nor a second browser.
 func (k *Koubei) IssueIn(state CodeState, p Person) string {
-	return k.issue(state, p, k.codeLifetime)
+	return k.issue(state, p, k.o.CodeLifetime)
 }
 
 func (k *Koubei) issue(state CodeState, p Person, lifetime time.Duration) string {
-	now := k.now()
-	c := &issued{code: freshCode(), person: p, appID: k.appID, expires: now.Add(lifetime)}
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	k.codes.out = append(k.codes.out[max(0, len(k.codes.out)-maxCodes+1):], c.code)
+	now := k.o.Now()
+	// Real codes end like …81d93X69. They have letters of both cases and are not hexadecimal.
+	code := randomText(codeCharacters, 29) + "X" + randomText(digits, 2)
+	c := &issuedCode{code: code, person: p, appID: k.o.AppID, expires: now.Add(lifetime), spent: state == CodeUsed}
 	switch state {
-	case CodeUnknown:
-		return c.code
 	case CodeExpired:
 		c.expires = now
-	case CodeUsed:
-		c.spent = true
 	case CodeForeign:
 		c.appID = foreignAppID
 	}
-	k.codes.add(c, now)
-	return c.code
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.codes.issued = append(k.codes.issued[max(0, len(k.codes.issued)-maxCodes+1):], code)
+	if state != CodeUnknown {
+		k.codes.add(c, now)
+	}
+	return code
 }
 
-// Issued lists the codes that were handed out, oldest first: also those that the gateway doesn't know, or has forgotten.
-// The newest ten thousand are kept. It is for tests that search a log for them.
+// Issued returns the newest 10,000 codes, oldest first, including those that the gateway does not know. Tests search logs
+// for them.
 func (k *Koubei) Issued() []string {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	return slices.Clone(k.codes.out)
+	return slices.Clone(k.codes.issued)
 }
 
-// freshCode ends like the codes that have been seen, …81d93X69: letters of both cases, and no hexadecimal.
-func freshCode() string {
-	return randomText(codeCharacters, 29) + "X" + randomText("0123456789", 2)
-}
-
-func (l *ledger) add(c *issued, now time.Time) {
+func (l *ledger) add(c *issuedCode, now time.Time) {
 	if l.byCode == nil {
-		l.byCode = map[string]*issued{}
+		l.byCode = map[string]*issuedCode{}
 	}
-	for len(l.order) > 0 && (len(l.order) >= maxCodes || now.Sub(l.order[0].expires) > remembered) {
+	for len(l.order) > 0 && (len(l.order) >= maxCodes || now.Sub(l.order[0].expires) > keptFor) {
 		delete(l.byCode, l.order[0].code)
 		l.order = l.order[1:]
 	}
@@ -106,20 +98,20 @@ func (l *ledger) add(c *issued, now time.Time) {
 	l.order = append(l.order, c)
 }
 
-// spend takes the code out before it looks at anything else about it: whatever comes of this call, there is no second.
+// spend marks the code as spent before it checks whose it is, so that no second call can succeed.
 func (k *Koubei) spend(code string) (Person, error) {
-	now := k.now()
+	now := k.o.Now()
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	c := k.codes.byCode[code]
-	if c == nil || c.spent {
+	switch {
+	case c == nil || c.spent:
 		return Person{}, authCodeNotExist
-	}
-	if !now.Before(c.expires) {
-		return Person{}, authCodeExpires // it died unused, and stays dead
+	case !now.Before(c.expires):
+		return Person{}, authCodeExpires
 	}
 	c.spent = true
-	if c.appID != k.appID {
+	if c.appID != k.o.AppID {
 		return Person{}, accessNotAllowed
 	}
 	return c.person, nil

@@ -14,79 +14,60 @@ import (
 
 const (
 	maxControl = 64 << 10
-	maxQueue   = 1000 // faults in the queue, if they come over HTTP
+	maxQueue   = 1000 // faults that can be queued over HTTP
 )
 
-// apiApp tells an ISV's CI what to configure.
+// apiApp returns what a CI needs to configure the service.
 func (k *Koubei) apiApp(w http.ResponseWriter, r *http.Request) {
-	c := k.Certificates()
-	writeJSON(w, http.StatusOK, struct {
-		AppID           string `json:"app_id"`
-		AppPrivateKey   string `json:"app_private_key"`
-		AlipayPublicKey string `json:"alipay_public_key"`
-		GatewayURL      string `json:"gateway_url"`
-		LandingURL      string `json:"landing_url"`
-		SignType        string `json:"sign_type"`
-		AppCert         string `json:"app_cert,omitempty"`
-		AlipayCert      string `json:"alipay_cert,omitempty"`
-		RootCert        string `json:"alipay_root_cert,omitempty"`
-	}{
-		k.appID, k.AppPrivateKey(), k.AlipayPublicKey(), cmp.Or(k.gatewayURL, "http://"+r.Host+"/gateway.do"),
-		k.registered(), k.signType, string(c.App), string(c.Alipay), string(c.Root),
-	})
+	app := map[string]string{
+		"app_id": k.AppID(), "app_private_key": k.AppPrivateKey(), "alipay_public_key": k.AlipayPublicKey(),
+		"gateway_url": cmp.Or(k.o.GatewayURL, "http://"+r.Host+"/gateway.do"), "landing_url": k.registered(), "sign_type": k.o.SignType,
+	}
+	if c := k.Certificates(); c.App != nil {
+		app["app_cert"], app["alipay_cert"], app["alipay_root_cert"] = string(c.App), string(c.Alipay), string(c.Root)
+	}
+	writeJSON(w, http.StatusOK, app)
 }
 
 func (k *Koubei) apiIssue(w http.ResponseWriter, r *http.Request) {
 	var in struct {
-		OperatorID   string `json:"operator_id"`
-		OperatorType string `json:"operator_type"`
-		PartnerID    string `json:"partner_id"`
-		ShopIDs      string `json:"shop_ids"`
-		Lifetime     string `json:"lifetime"`
-		State        string `json:"state"`
+		Person
+		Lifetime string `json:"lifetime"`
+		State    string `json:"state"`
 	}
 	if err := readJSON(w, r, &in); err != nil {
 		refuse(w, err)
 		return
 	}
-	state, err := parseCodeState(in.State)
-	lifetime, lifeErr := k.parseLifetime(in.Lifetime)
-	var who error
-	if in.OperatorID == "" || in.OperatorType == "" {
-		who = errors.New("operator_id and operator_type are required")
+	lifetime, state := k.o.CodeLifetime, CodeState(in.State)
+	var errs []error
+	if in.Lifetime != "" {
+		var err error
+		if lifetime, err = time.ParseDuration(in.Lifetime); err != nil || lifetime <= 0 {
+			errs = append(errs, fmt.Errorf("lifetime %q: use a duration such as 3m", in.Lifetime))
+		}
 	}
-	if err := errors.Join(who, err, lifeErr); err != nil {
-		refuse(w, err)
+	if !state.valid() {
+		errs = append(errs, errState(in.State))
+	}
+	if in.OperatorID == "" || in.OperatorType == "" {
+		errs = append(errs, errors.New("operator_id and operator_type are required"))
+	}
+	if len(errs) > 0 {
+		refuse(w, errors.Join(errs...))
 		return
 	}
-	code := k.issue(state, Person{in.OperatorID, in.OperatorType, in.PartnerID, in.ShopIDs}, lifetime)
-	out := struct {
-		Code          string `json:"code"`
-		URL           string `json:"url,omitempty"`
-		DocumentedURL string `json:"documented_url,omitempty"`
-	}{Code: code}
+	out := map[string]string{"code": k.issue(state, in.Person, lifetime)}
 	if k.registered() != "" {
-		out.URL, out.DocumentedURL = k.LandingURL(code, Observed), k.LandingURL(code, Documented)
+		out["url"], out["documented_url"] = k.LandingURL(out["code"], Observed), k.LandingURL(out["code"], Documented)
 	}
 	writeJSON(w, http.StatusCreated, out)
 }
 
-func (k *Koubei) parseLifetime(text string) (time.Duration, error) {
-	if text == "" {
-		return k.codeLifetime, nil
-	}
-	d, err := time.ParseDuration(text)
-	if err != nil || d <= 0 {
-		return 0, fmt.Errorf("lifetime %q: want a duration such as 3m", text)
-	}
-	return d, nil
-}
+func (s CodeState) valid() bool { return s == CodeFresh || slices.Contains(codeStates, s) }
 
-func parseCodeState(name string) (CodeState, error) {
-	if state := CodeState(name); state == CodeFresh || slices.Contains(codeStates, state) {
-		return state, nil
-	}
-	return "", fmt.Errorf("state %q: want expired, used, unknown or foreign", name)
+func errState(name string) error {
+	return fmt.Errorf("state %q: use expired, used, unknown or foreign", name)
 }
 
 func (k *Koubei) apiFaults(w http.ResponseWriter, _ *http.Request) {
@@ -94,14 +75,11 @@ func (k *Koubei) apiFaults(w http.ResponseWriter, _ *http.Request) {
 		Name  Fault  `json:"name"`
 		About string `json:"about"`
 	}
-	known := make([]row, len(tricks))
-	for i, t := range tricks {
-		known[i] = row{t.fault, t.en}
+	var known []row
+	for _, b := range behaviors {
+		known = append(known, row{b.fault, b.en})
 	}
-	writeJSON(w, http.StatusOK, struct {
-		Queued []Fault `json:"queued"`
-		Known  []row   `json:"known"`
-	}{k.queuedList(), known})
+	writeJSON(w, http.StatusOK, map[string]any{"queued": k.queuedList(), "known": known})
 }
 
 func (k *Koubei) apiQueueFaults(w http.ResponseWriter, r *http.Request) {
@@ -121,59 +99,31 @@ func (k *Koubei) apiQueueFaults(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, http.StatusOK, map[string][]Fault{"queued": k.queuedList()})
 }
 
-// parseFaults takes all or none, and keeps the queue within bounds.
+// parseFaults returns all faults, or an error if one is unknown or the queue would become too long.
 func (k *Koubei) parseFaults(names []string) ([]Fault, error) {
 	var faults []Fault
-	var wrong []error
+	var errs []error
 	for _, name := range names {
 		f, err := ParseFault(name)
-		faults, wrong = append(faults, f), append(wrong, err)
+		faults, errs = append(faults, f), append(errs, err)
 	}
 	if len(k.Queued())+len(faults) > maxQueue {
-		wrong = append(wrong, fmt.Errorf("more than %d faults in the queue", maxQueue))
+		errs = append(errs, fmt.Errorf("more than %d faults in the queue", maxQueue))
 	}
-	return faults, errors.Join(wrong...)
+	return faults, errors.Join(errs...)
 }
 
-func (k *Koubei) apiClearFaults(w http.ResponseWriter, _ *http.Request) {
-	k.ClearFaults()
-	w.WriteHeader(http.StatusNoContent)
-}
-
-func (k *Koubei) apiRelease(w http.ResponseWriter, _ *http.Request) {
-	writeJSON(w, http.StatusOK, map[string]int{"released": k.Release()})
-}
-
-func (k *Koubei) apiRoll(w http.ResponseWriter, _ *http.Request) {
-	k.RollCertificate()
-	w.WriteHeader(http.StatusNoContent)
-}
-
-// apiCalls lists the gateway's calls, of one code if asked so.
+// apiCalls returns the gateway calls, those of one code if it is given.
 func (k *Koubei) apiCalls(w http.ResponseWriter, r *http.Request) {
-	type row struct {
-		At      time.Time `json:"at"`
-		Method  string    `json:"method"`
-		Code    string    `json:"code"`
-		Fault   Fault     `json:"fault,omitempty"`
-		Outcome string    `json:"outcome"`
-	}
-	rows := []row{}
 	code := r.URL.Query().Get("code")
-	for _, c := range k.Calls() {
-		if code == "" || c.Code == code {
-			rows = append(rows, row(c))
-		}
-	}
-	writeJSON(w, http.StatusOK, map[string][]row{"calls": rows})
+	calls := slices.DeleteFunc(k.Calls(), func(c Call) bool { return code != "" && c.Code != code })
+	writeJSON(w, http.StatusOK, map[string][]Call{"calls": calls})
 }
 
-// queuedList is never nil: JSON has it as an empty list.
-func (k *Koubei) queuedList() []Fault {
-	return append([]Fault{}, k.Queued()...)
-}
+// queuedList is never nil, so that JSON has an empty list.
+func (k *Koubei) queuedList() []Fault { return append([]Fault{}, k.Queued()...) }
 
-// readJSON is strict: a misspelt member would be a fault that nobody asked for.
+// readJSON refuses unknown members, so that a misspelled one is noticed.
 func readJSON(w http.ResponseWriter, r *http.Request, into any) error {
 	d := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxControl))
 	d.DisallowUnknownFields()
@@ -195,7 +145,7 @@ func writeJSON(w http.ResponseWriter, status int, v any) {
 	e := json.NewEncoder(&body)
 	e.SetEscapeHTML(false)
 	if err := e.Encode(v); err != nil {
-		panic("koubeisim: " + err.Error()) // our own structs of strings
+		panic("koubeisim: " + err.Error()) // cannot happen with these values
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "no-store")

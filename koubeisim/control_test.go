@@ -31,8 +31,9 @@ func (w *world) api(method, path, body string, into any) int {
 	return res.StatusCode
 }
 
-// An ISV's CI in one test: configure, queue a fault, issue a code, land, look at the calls.
+// The steps of a CI: configure, queue a fault, issue a code, land, look at the calls.
 func TestControlAPI(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, koubeisim.Options{LandingURL: landing})
 	app := map[string]string{}
 	w.api("GET", "/api/app", "", &app)
@@ -84,11 +85,12 @@ func TestControlAPI(t *testing.T) {
 }
 
 func TestControlAPIReleases(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, koubeisim.Options{})
 	w.koubei.Next(koubeisim.Hold)
 	c := w.query(w.koubei.Issue(merchant))
-	answers := make(chan answer, 1)
-	go func() { answers <- w.send(c) }()
+	responses := make(chan response, 1)
+	go func() { responses <- w.send(c) }()
 	if err := w.koubei.AwaitHeld(t.Context(), 1); err != nil {
 		t.Fatal(err)
 	}
@@ -96,12 +98,13 @@ func TestControlAPIReleases(t *testing.T) {
 	if w.api("POST", "/api/release", "", &out); out.Released != 1 {
 		t.Errorf("released %d, want 1", out.Released)
 	}
-	if a := <-answers; a.text("code") != "10000" {
+	if a := <-responses; a.text("code") != "10000" {
 		t.Errorf("got %s", a.body)
 	}
 }
 
 func TestControlAPIListsFaults(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, koubeisim.Options{})
 	var out struct {
 		Queued []string
@@ -114,6 +117,7 @@ func TestControlAPIListsFaults(t *testing.T) {
 }
 
 func TestControlAPIRollsCertificates(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, koubeisim.Options{Certificates: true})
 	before, after := map[string]string{}, map[string]string{}
 	w.api("GET", "/api/app", "", &before)
@@ -125,6 +129,7 @@ func TestControlAPIRollsCertificates(t *testing.T) {
 }
 
 func TestControlAPIRefuses(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, koubeisim.Options{})
 	for _, row := range []struct{ path, body string }{
 		{"/api/codes", `{}`},
@@ -145,27 +150,29 @@ func TestControlAPIRefuses(t *testing.T) {
 		}
 	}
 	if queued := w.koubei.Queued(); len(queued) != 0 {
-		t.Errorf("half a list was queued: %v", queued)
+		t.Errorf("a part of a list was queued: %v", queued)
 	}
 }
 
 func TestOptions(t *testing.T) {
+	t.Parallel()
 	other := newWorld(t, koubeisim.Options{}).koubei.AppPrivateKey()
 	for name, o := range map[string]koubeisim.Options{
-		"both keys":        {AppPrivateKey: other, AppPublicKey: testdata(t, "keys/app_public.b64")},
-		"no public key":    {AppPublicKey: "AAAA"},
-		"no private key":   {AppPrivateKey: "AAAA"},
-		"no base64":        {AppPublicKey: "-"},
-		"a private key":    {AppPublicKey: other},
-		"sign type":        {SignType: "SM2"},
-		"charset":          {Charset: "big5"},
-		"encrypt key":      {EncryptKey: []byte("short")},
-		"code lifetime":    {CodeLifetime: -1},
-		"slowness":         {SlowFor: -1},
-		"landing relative": {LandingURL: "/x"},
+		"both keys":         {AppPrivateKey: other, AppPublicKey: testdata(t, "keys/app_public.b64")},
+		"not a public key":  {AppPublicKey: "AAAA"},
+		"not a private key": {AppPrivateKey: "AAAA"},
+		"Alipay's key":      {AlipayPrivateKey: "AAAA"},
+		"not base64":        {AppPublicKey: "-"},
+		"a private key":     {AppPublicKey: other},
+		"sign type":         {SignType: "SM2"},
+		"charset":           {Charset: "big5"},
+		"encrypt key":       {EncryptKey: []byte("short")},
+		"code lifetime":     {CodeLifetime: -1},
+		"slowness":          {SlowFor: -1},
+		"landing relative":  {LandingURL: "/x"},
 	} {
 		if _, err := koubeisim.New(o); err == nil {
-			t.Errorf("%s: taken", name)
+			t.Errorf("%s: accepted", name)
 		} else if strings.Contains(err.Error(), other) {
 			t.Errorf("%s: the error holds the key", name)
 		}
@@ -176,15 +183,16 @@ func TestOptions(t *testing.T) {
 	}
 }
 
-// Keys are new at every start.
+// Every start has new keys.
 func TestFreshKeys(t *testing.T) {
+	t.Parallel()
 	first, err1 := koubeisim.New(koubeisim.Options{})
 	second, err2 := koubeisim.New(koubeisim.Options{})
 	if err1 != nil || err2 != nil {
 		t.Fatal(err1, err2)
 	}
 	if first.AppPrivateKey() == second.AppPrivateKey() || first.AlipayPublicKey() == second.AlipayPublicKey() || first.AppID() == second.AppID() {
-		t.Error("two starts have keys or app id in common")
+		t.Error("two starts share keys or the app id")
 	}
 	if key := privateKey(t, first.AppPrivateKey()); key.N.BitLen() != 2048 {
 		t.Errorf("%d bits", key.N.BitLen())

@@ -1,19 +1,27 @@
-// Package koubeisim stands in for Koubei and the Alipay gateway in tests, demos and ISVs' own CI: a portal whose links
-// send a browser to the ISV with a code, and a gateway that says once who is behind a code.
+// Package koubeisim simulates Koubei and the Alipay gateway for tests, demos and CI: a portal whose links send a browser to
+// an ISV with an authorization code, and a gateway that says once who is behind a code.
 //
-// It is written from the protocol and shares no code with the client it is tried with: with shared code both would be
-// wrong together and every test would pass. It is stricter than the real gateway, spells its answers differently wherever
-// the protocol is silent, and misbehaves on request, in a known order: see Fault. Keys and codes are new at every start
-// and live in memory.
+// A test starts a simulator, configures the ISV's service with its keys, and sends a browser to the service:
 //
-// The way of a gateway call, and where it may end:
+//	koubei, err := koubeisim.New(koubeisim.Options{LandingURL: service.URL + "/koubei/callback"})
+//	server := httptest.NewServer(koubei.Handler())
+//	// Configure the service: AppID, AppPrivateKey and AlipayPublicKey of koubei, server.URL+"/gateway.do".
+//	koubei.Next(koubeisim.Busy) // the first gateway call fails
+//	code := koubei.Issue(koubeisim.Person{OperatorID: "2088102150477652", OperatorType: "PROVIDER"})
+//	browser.Get(koubei.LandingURL(code, koubeisim.Observed))
 //
-//	readRequest     form, charset            refused
-//	accept          app, signature, time     refused; a wrong request never meets a fault
-//	nextFault       one per call             may cut, wait or say something instead
-//	judge           spends the code          success, or a business error
-//	draft           one answer               a fault may shape it
-//	send            signed, and out          or cut, late, halved
+// The simulator is written from the protocol and shares no code with a client, so that a mistake in one is not repeated in
+// the other. It refuses what the real gateway refuses, and a little more. Where the protocol is silent, its responses
+// differ from one to the next. It fails only on request and in a known order: see Fault. Keys and codes are new at every
+// start and exist only in memory.
 //
-// It mints operators, so it must never be linked into a production program.
+// Each gateway call takes these steps:
+//
+//	accept       parses the request, checks app, signature and time; a wrong request is refused and no fault applies
+//	nextFault    takes one fault from the queue; it may cut the connection, wait, or respond something else
+//	decide       spends the code: success, or a business error
+//	newReply     builds one response; a fault may change it
+//	send         signs and sends it
+//
+// The simulator signs anybody in. Never link it into a production program, and keep it on loopback or in a test network.
 package koubeisim

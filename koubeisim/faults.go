@@ -7,131 +7,142 @@ import (
 	"time"
 )
 
-// Fault is what goes wrong with one gateway call. Its value is its name, in kebab case.
+// Fault is something that goes wrong with one gateway call. Its value is its name in kebab case, which the control API and
+// the portal use.
+//
+// A fault applies to one call: Next puts faults into a queue, and each call takes one. Faults are never random. Each
+// constant says whether the code is spent; a code that is not spent can be exchanged by the next call.
 type Fault string
 
-// The faults. Whether the code is spent is said by each: after one that leaves it alone, the same code may be tried again.
+// Faults of the network: nothing arrives, or something else than was sent.
 const (
-	// Nothing arrives, or not what was sent.
+	Drop          Fault = "drop"            // cuts the connection; the code is not spent
+	SpendThenDrop Fault = "spend-then-drop" // spends the code, then cuts the connection
+	DropMidway    Fault = "drop-midway"     // spends the code, and cuts the connection in the middle of the response
+	Truncated     Fault = "truncated"       // spends the code; half a response arrives as if it were whole
+	Empty         Fault = "empty"           // an empty body; the code is not spent
+	Slow          Fault = "slow"            // waits for Options.SlowFor, or until the client leaves, and only then spends the code
+	SpendThenSlow Fault = "spend-then-slow" // spends the code, then waits like Slow
+	Hold          Fault = "hold"            // waits for Koubei.Release, and only then spends the code
+	SpendThenHold Fault = "spend-then-hold" // spends the code, then waits for Koubei.Release
+	HTML          Fault = "html"            // a web page with status 200; the code is not spent
+	Status500     Fault = "status-500"      // the error page of a proxy; the code is not spent
+	Status502     Fault = "status-502"      // the error page of a proxy; the code is not spent
+	Redirect      Fault = "redirect"        // 307 to the gateway itself, which would serve a client that follows; the code is not spent
+	Garbage       Fault = "garbage"         // bytes that are not text; the code is not spent
+	Huge          Fault = "huge"            // spends the code; the response has 32 MiB
+	Trailing      Fault = "trailing"        // spends the code; more text follows a correct response
+)
 
-	Drop          Fault = "drop"            // the connection is cut; the code is not looked at
-	SpendThenDrop Fault = "spend-then-drop" // the code is spent, then the connection is cut
-	DropMidway    Fault = "drop-midway"     // spent, and cut in the middle of the answer
-	Truncated     Fault = "truncated"       // spent; half an answer arrives as if it were whole
-	Empty         Fault = "empty"           // an empty body; code not looked at
-	Slow          Fault = "slow"            // waits first: Options.SlowFor, or until the client leaves; spends only then
-	SpendThenSlow Fault = "spend-then-slow" // spends first, and keeps the answer back
-	Hold          Fault = "hold"            // waits for Release before anything is spent
-	SpendThenHold Fault = "spend-then-hold" // spends, and keeps the answer back until Release
-	HTML          Fault = "html"            // 200 with a web page; code not looked at
-	Status500     Fault = "status-500"      // a proxy's error page; code not looked at
-	Status502     Fault = "status-502"      // likewise
-	Redirect      Fault = "redirect"        // 307 back to the gateway; a client that follows would be served
-	Garbage       Fault = "garbage"         // bytes that are no text; code not looked at
-	Huge          Fault = "huge"            // spent; far more bytes than any answer has
-	Trailing      Fault = "trailing"        // spent; a true answer with more behind it
-
-	// The gateway refuses.
-
-	Busy              Fault = "busy"                // 20000 isp.unknow-error, signed; code not looked at
+// Refusals of the gateway. The code is not spent, except by SpendThenBusy.
+const (
+	Busy              Fault = "busy"                // 20000 isp.unknow-error, signed
 	BusyUnsigned      Fault = "busy-unsigned"       // 20000 aop.unknow-error, unsigned
-	SpendThenBusy     Fault = "spend-then-busy"     // the code is spent, and then the answer is 20000
-	SystemError       Fault = "system-error"        // 40004 SYSTEM_ERROR; code not looked at
+	BusyNoCertSN      Fault = "busy-no-cert-sn"     // 20000 isp.unknow-error, signed, without alipay_cert_sn
+	SpendThenBusy     Fault = "spend-then-busy"     // spends the code, and responds 20000
+	SystemError       Fault = "system-error"        // 40004 SYSTEM_ERROR
 	Limited           Fault = "limited"             // 40005 isv.app-call-limited
 	NotExist          Fault = "not-exist"           // 40004 AUTH_CODE_NOT_EXIST, whatever the code
-	Expired           Fault = "expired"             // 40004 AUTH_CODE_EXPIRES
+	Expired           Fault = "expired"             // 40004 AUTH_CODE_EXPIRES, whatever the code
+	ExpiredNoCertSN   Fault = "expired-no-cert-sn"  // 40004 AUTH_CODE_EXPIRES, signed, without alipay_cert_sn
 	AccessDenied      Fault = "access-denied"       // 40004 ACCESS_NOT_ALLOWED
 	InvalidParameter  Fault = "invalid-parameter"   // 40004 INVALID_PARAMETER
-	PrefixedNotExist  Fault = "prefixed-not-exist"  // isv.AUTH_CODE_NOT_EXIST: other interfaces have prefixes
-	UnknownError      Fault = "unknown-error"       // 40004 with a sub_code that nobody has heard of
-	InvalidAppID      Fault = "invalid-app-id"      // 40002 isv.invalid-app-id, unsigned as in life
+	PrefixedNotExist  Fault = "prefixed-not-exist"  // isv.AUTH_CODE_NOT_EXIST, with the prefix that other interfaces use
+	UnknownError      Fault = "unknown-error"       // 40004 with an undocumented sub_code
+	InvalidAppID      Fault = "invalid-app-id"      // 40002 isv.invalid-app-id, unsigned as in reality
 	InvalidSignature  Fault = "invalid-signature"   // 40002 isv.invalid-signature
-	NoSignConfig      Fault = "no-sign-config"      // 40003 isv.missing-signature-config, unsigned
+	NoSignConfig      Fault = "no-sign-config"      // 40003 isv.missing-signature-config, unsigned as in reality
 	NoPermission      Fault = "no-permission"       // 40006 isv.insufficient-isv-permissions
 	TokenTimeOut      Fault = "token-time-out"      // 20001 aop.app-auth-token-time-out
-	ErrorNode         Fault = "error-node"          // isv.code-invalid in the old error_response, signed
-	ErrorNodeUnsigned Fault = "error-node-unsigned" // the same, unsigned
+	ErrorNode         Fault = "error-node"          // isv.code-invalid under the old name error_response, signed
+	ErrorNodeUnsigned Fault = "error-node-unsigned" // isv.code-invalid under the old name error_response, unsigned
+	NullSign          Fault = "null-sign"           // isv.invalid-app-id with "sign":null
+	NumberErrorCode   Fault = "number-error-code"   // isv.invalid-app-id with the code as a number, unsigned
+	OtherNodeError    Fault = "other-node-error"    // isv.invalid-app-id in a node with another name, unsigned
+)
 
-	// Somebody forges. The code is spent.
-
-	WrongKey          Fault = "wrong-key"           // signed by a stranger
-	Unsigned          Fault = "unsigned"            // the answer without its signature
-	UnsignedExpired   Fault = "unsigned-expired"    // AUTH_CODE_EXPIRES without a signature; code not looked at
-	BadSignature      Fault = "bad-signature"       // the signature is not even base64
+// Forgeries. The code is spent, except by UnsignedExpired.
+const (
+	WrongKey          Fault = "wrong-key"           // signed with another key
+	Unsigned          Fault = "unsigned"            // a success without its signature
+	UnsignedExpired   Fault = "unsigned-expired"    // AUTH_CODE_EXPIRES without a signature; the code is not spent
+	BadSignature      Fault = "bad-signature"       // the signature is not base64
 	EmptySignature    Fault = "empty-signature"     // the signature is an empty string
-	Tampered          Fault = "tampered"            // another operator, put in after signing
-	SecondNode        Fault = "second-node"         // a forged node of the same name behind the true one
-	EscapedSecondNode Fault = "escaped-second-node" // the same, its name spelled with \u
-	ForeignNode       Fault = "foreign-node"        // a forged object of another name before the true one
-	BothNodes         Fault = "both-nodes"          // a true node and an error_response
-	SuccessAsError    Fault = "success-as-error"    // a signed success, in error_response
+	Tampered          Fault = "tampered"            // another operator, inserted after signing
+	SecondNode        Fault = "second-node"         // a forged node of the same name follows the correct one
+	EscapedSecondNode Fault = "escaped-second-node" // like SecondNode, with \u in the name
+	ForeignNode       Fault = "foreign-node"        // a forged object with another name precedes the correct node
+	BothNodes         Fault = "both-nodes"          // the correct node and an error_response
+	SuccessAsError    Fault = "success-as-error"    // a signed success in error_response
 	OtherNode         Fault = "other-node"          // a signed success of another method
-	UnknownCert       Fault = "unknown-cert"        // alipay_cert_sn that no download knows
-	RogueCert         Fault = "rogue-cert"          // signed by a stranger whose downloadable certificate ends in no root of ours
-	NoCertSN          Fault = "no-cert-sn"          // alipay_cert_sn left out
-	NotEncrypted      Fault = "not-encrypted"       // a plain answer to an encrypted question
+	UnknownCert       Fault = "unknown-cert"        // an alipay_cert_sn whose download is refused
+	RogueCert         Fault = "rogue-cert"          // signed with a certificate that can be downloaded and leads to another root
+	NoCertSN          Fault = "no-cert-sn"          // a success without alipay_cert_sn
+	NotEncrypted      Fault = "not-encrypted"       // a plain response to an encrypted request
+)
 
-	// Signed, but not what was documented. The code is spent.
-
+// Signed responses that do not match the documentation. The code is spent.
+const (
 	Malformed      Fault = "malformed"        // operator_id is empty
 	NoType         Fault = "no-type"          // operator_type is missing
-	UnknownType    Fault = "unknown-type"     // operator_type SYSTEM, a role of neighbouring interfaces
+	UnknownType    Fault = "unknown-type"     // operator_type SYSTEM, which other interfaces have
 	RepeatedField  Fault = "repeated-field"   // operator_id twice
 	CaseField      Fault = "case-field"       // Operator_Id after operator_id
 	NumberCode     Fault = "number-code"      // code as a number
-	NoCode         Fault = "no-code"          // code missing
+	NoCode         Fault = "no-code"          // code is missing
 	SuccessSubCode Fault = "success-sub-code" // 10000 with a sub_code
 	ArrayNode      Fault = "array-node"       // the node is an array
-
-	// True answers that are hard to read. The code is spent.
-
-	GBK            Fault = "gbk"             // in GBK, and declared so, although UTF-8 was asked for
-	GBKUndeclared  Fault = "gbk-undeclared"  // in GBK, but declared as UTF-8
-	EscapedSlashes Fault = "escaped-slashes" // signed before the slashes were escaped: verifies once they are plain again
-	SignFirst      Fault = "sign-first"      // the signature stands before the node
-	Spaced         Fault = "spaced"          // white space wherever JSON allows it
 )
 
-// SlowBy is Slow with a delay of its own.
-func SlowBy(d time.Duration) Fault {
-	return Fault(string(Slow) + ":" + d.String())
-}
+// Correct responses with an unusual spelling. The code is spent.
+const (
+	GBK            Fault = "gbk"             // in GBK and declared so, although UTF-8 was requested
+	GBKUndeclared  Fault = "gbk-undeclared"  // in GBK, but declared as UTF-8
+	EscapedSlashes Fault = "escaped-slashes" // signed before slashes were escaped, so it verifies only with plain slashes
+	SignFirst      Fault = "sign-first"      // the signature precedes the node
+	Spaced         Fault = "spaced"          // white space wherever JSON allows it
+	NullFields     Fault = "null-fields"     // every absent optional field is null
+	ShopArray      Fault = "shop-array"      // shop_ids is an array of strings
+)
 
-// String is the fault's name, as ParseFault reads it.
+// SlowBy returns Slow with its own delay.
+func SlowBy(d time.Duration) Fault { return Fault(string(Slow) + ":" + d.String()) }
+
+// String returns the name of the fault, which ParseFault accepts.
 func (f Fault) String() string { return string(f) }
 
-// About says in English what the fault does.
-func (f Fault) About() string { return f.trick().en }
+// About describes the fault in English.
+func (f Fault) About() string { return f.behavior().en }
 
-// Faults lists them all.
+// Faults returns all faults.
 func Faults() []Fault {
-	names := make([]Fault, len(tricks))
-	for i, t := range tricks {
-		names[i] = t.fault
+	names := make([]Fault, len(behaviors))
+	for i, b := range behaviors {
+		names[i] = b.fault
 	}
 	return names
 }
 
-// ParseFault reads a fault's name; slow:2s is SlowBy of two seconds.
+// ParseFault returns the fault with this name; slow:2s is SlowBy with two seconds.
 func ParseFault(name string) (Fault, error) {
 	if delay, ok := strings.CutPrefix(name, string(Slow)+":"); ok {
 		if d, err := time.ParseDuration(delay); err != nil || d <= 0 {
-			return "", fmt.Errorf("fault %q: want a delay such as slow:2s", name)
+			return "", fmt.Errorf("fault %q: use a delay such as slow:2s", name)
 		}
 		return Fault(name), nil
 	}
-	if !slices.ContainsFunc(tricks, func(t trick) bool { return string(t.fault) == name }) {
+	if !slices.Contains(Faults(), Fault(name)) {
 		return "", fmt.Errorf("unknown fault %q", name)
 	}
 	return Fault(name), nil
 }
 
-// Next queues faults: each gateway call that arrives takes one, whatever it asks, until none are left. It panics on a
-// fault that ParseFault would not read.
+// Next adds faults to the queue. Each gateway call takes one, whatever it asks, until the queue is empty. It panics on a
+// fault that ParseFault would refuse.
 func (k *Koubei) Next(faults ...Fault) {
 	for _, f := range faults {
-		if _, err := ParseFault(string(f)); err != nil {
-			panic("koubeisim: " + err.Error())
+		if b := must(ParseFault(string(f))).behavior(); b.prepare != nil {
+			b.prepare(k)
 		}
 	}
 	k.mu.Lock()
@@ -139,14 +150,14 @@ func (k *Koubei) Next(faults ...Fault) {
 	k.faults = append(k.faults, faults...)
 }
 
-// Queued lists the faults that no call has taken yet.
+// Queued returns the faults that no call has taken yet.
 func (k *Koubei) Queued() []Fault {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	return slices.Clone(k.faults)
 }
 
-// ClearFaults forgets the queued faults.
+// ClearFaults empties the queue.
 func (k *Koubei) ClearFaults() {
 	k.mu.Lock()
 	defer k.mu.Unlock()

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"net/http"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -13,51 +14,54 @@ import (
 	"koubei-landing/koubeisim"
 )
 
-// What each fault does, and whether the code is still good afterwards.
+// What each fault does, and whether it spends the code.
 func TestFaults(t *testing.T) {
-	said := func(subCode string, signed bool) func(answer) bool {
-		return func(a answer) bool {
+	t.Parallel()
+	said := func(subCode string, signed bool) func(response) bool {
+		return func(a response) bool {
 			return a.status == http.StatusOK && a.text("sub_code") == subCode && a.verified == signed
 		}
 	}
-	has := func(parts ...string) func(answer) bool { // signed or not, the body says so
-		return func(a answer) bool {
+	has := func(parts ...string) func(response) bool { // signed or not
+		return func(a response) bool {
 			return !slices.ContainsFunc(parts, func(p string) bool { return !bytes.Contains(a.body, []byte(p)) })
 		}
 	}
-	forged := func(a answer) bool { return !a.verified && bytes.Contains(a.body, []byte(`"10000"`)) }
-	signed := func(check func(answer) bool) func(answer) bool {
-		return func(a answer) bool { return a.verified && check(a) }
+	forged := func(a response) bool { return !a.verified && bytes.Contains(a.body, []byte(`"10000"`)) }
+	signed := func(check func(response) bool) func(response) bool {
+		return func(a response) bool { return a.verified && check(a) }
 	}
-	status := func(n int) func(answer) bool { return func(a answer) bool { return a.err == nil && a.status == n } }
+	status := func(n int) func(response) bool { return func(a response) bool { return a.err == nil && a.status == n } }
 	const intruder = "2088999999999999"
 	tried := map[koubeisim.Fault]bool{}
 	plain := newWorld(t, koubeisim.Options{Plain: true})
 	for _, row := range []struct {
 		fault koubeisim.Fault
 		spent bool
-		want  func(answer) bool
+		want  func(response) bool
 	}{
-		{koubeisim.Drop, false, func(a answer) bool { return a.err != nil }},
-		{koubeisim.SpendThenDrop, true, func(a answer) bool { return a.err != nil && a.status == 0 }},
-		{koubeisim.DropMidway, true, func(a answer) bool { return a.err != nil && len(a.body) > 0 }},
-		{koubeisim.Truncated, true, func(a answer) bool { return a.err == nil && len(a.body) > 0 && a.fields == nil }},
-		{koubeisim.Empty, false, func(a answer) bool { return a.err == nil && len(a.body) == 0 }},
+		{koubeisim.Drop, false, func(a response) bool { return a.err != nil }},
+		{koubeisim.SpendThenDrop, true, func(a response) bool { return a.err != nil && a.status == 0 }},
+		{koubeisim.DropMidway, true, func(a response) bool { return a.err != nil && len(a.body) > 0 }},
+		{koubeisim.Truncated, true, func(a response) bool { return a.err == nil && len(a.body) > 0 && a.fields == nil }},
+		{koubeisim.Empty, false, func(a response) bool { return a.err == nil && len(a.body) == 0 }},
 		{koubeisim.HTML, false, has("<html>", "系统维护中")},
 		{koubeisim.Status500, false, status(500)},
 		{koubeisim.Status502, false, status(502)},
 		{koubeisim.Redirect, false, status(307)},
-		{koubeisim.Garbage, false, func(a answer) bool { return a.status == 200 && a.fields == nil }},
-		{koubeisim.Huge, true, func(a answer) bool { return len(a.body) > 32<<20 && a.verified }},
-		{koubeisim.Trailing, true, func(a answer) bool { return a.fields == nil && bytes.HasSuffix(a.body, []byte(`}{"code":"10000"}`)) }},
+		{koubeisim.Garbage, false, func(a response) bool { return a.status == 200 && a.fields == nil }},
+		{koubeisim.Huge, true, func(a response) bool { return len(a.body) > 32<<20 && a.verified }},
+		{koubeisim.Trailing, true, func(a response) bool { return a.fields == nil && bytes.HasSuffix(a.body, []byte(`}{"code":"10000"}`)) }},
 
 		{koubeisim.Busy, false, said("isp.unknow-error", true)},
 		{koubeisim.BusyUnsigned, false, said("aop.unknow-error", false)},
+		{koubeisim.BusyNoCertSN, false, said("isp.unknow-error", true)},
 		{koubeisim.SpendThenBusy, true, said("isp.unknow-error", true)},
 		{koubeisim.SystemError, false, said("SYSTEM_ERROR", true)},
 		{koubeisim.Limited, false, said("isv.app-call-limited", true)},
 		{koubeisim.NotExist, false, said("AUTH_CODE_NOT_EXIST", true)},
 		{koubeisim.Expired, false, said("AUTH_CODE_EXPIRES", true)},
+		{koubeisim.ExpiredNoCertSN, false, said("AUTH_CODE_EXPIRES", true)},
 		{koubeisim.AccessDenied, false, said("ACCESS_NOT_ALLOWED", true)},
 		{koubeisim.InvalidParameter, false, said("INVALID_PARAMETER", true)},
 		{koubeisim.PrefixedNotExist, false, said("isv.AUTH_CODE_NOT_EXIST", true)},
@@ -67,49 +71,59 @@ func TestFaults(t *testing.T) {
 		{koubeisim.NoSignConfig, false, said("isv.missing-signature-config", false)},
 		{koubeisim.NoPermission, false, said("isv.insufficient-isv-permissions", true)},
 		{koubeisim.TokenTimeOut, false, said("aop.app-auth-token-time-out", true)},
-		{koubeisim.ErrorNode, false, func(a answer) bool { return said("isv.code-invalid", true)(a) && a.node == "error_response" }},
-		{koubeisim.ErrorNodeUnsigned, false, func(a answer) bool { return said("isv.code-invalid", false)(a) && a.node == "error_response" }},
+		{koubeisim.ErrorNode, false, func(a response) bool { return said("isv.code-invalid", true)(a) && a.node == "error_response" }},
+		{koubeisim.ErrorNodeUnsigned, false, func(a response) bool { return said("isv.code-invalid", false)(a) && a.node == "error_response" }},
+
+		{koubeisim.NullSign, false, func(a response) bool {
+			return said("isv.invalid-app-id", false)(a) && bytes.Contains(a.body, []byte(`"sign":null`))
+		}},
+		{koubeisim.NumberErrorCode, false, func(a response) bool { return said("isv.invalid-app-id", false)(a) && a.fields["code"] == 40002.0 }},
+		{koubeisim.OtherNodeError, false, func(a response) bool {
+			return said("isv.invalid-app-id", false)(a) && a.node == "alipay_system_oauth_token_response"
+		}},
 
 		{koubeisim.WrongKey, true, forged},
-		{koubeisim.Unsigned, true, func(a answer) bool { return forged(a) && !bytes.Contains(a.body, []byte(`"sign"`)) }},
+		{koubeisim.Unsigned, true, func(a response) bool { return forged(a) && !bytes.Contains(a.body, []byte(`"sign"`)) }},
 		{koubeisim.UnsignedExpired, false, said("AUTH_CODE_EXPIRES", false)},
 		{koubeisim.BadSignature, true, forged},
-		{koubeisim.EmptySignature, true, func(a answer) bool { return forged(a) && bytes.Contains(a.body, []byte(`"sign":`)) }},
-		{koubeisim.Tampered, true, func(a answer) bool { return forged(a) && a.text("operator_id") == intruder }},
+		{koubeisim.EmptySignature, true, func(a response) bool { return forged(a) && bytes.Contains(a.body, []byte(`"sign":`)) }},
+		{koubeisim.Tampered, true, func(a response) bool { return forged(a) && a.text("operator_id") == intruder }},
 		{koubeisim.SecondNode, true, has(`"2088102150477653"`, intruder, `"koubei_member_data_oauth_query_response"`)},
 		{koubeisim.EscapedSecondNode, true, has(`"2088102150477653"`, intruder, `"\u006boubei_member_data_oauth_query_response"`)},
 		{koubeisim.ForeignNode, true, has(`{"koubei_member_data_oauth_query":`, intruder, `"2088102150477653"`)},
 		{koubeisim.BothNodes, true, has(`"error_response"`, `"koubei_member_data_oauth_query_response"`)},
-		{koubeisim.SuccessAsError, true, signed(func(a answer) bool { return a.node == "error_response" && a.text("code") == "10000" })},
-		{koubeisim.OtherNode, true, signed(func(a answer) bool { return a.node == "alipay_system_oauth_token_response" })},
+		{koubeisim.SuccessAsError, true, signed(func(a response) bool { return a.node == "error_response" && a.text("code") == "10000" })},
+		{koubeisim.OtherNode, true, signed(func(a response) bool { return a.node == "alipay_system_oauth_token_response" })},
 		{koubeisim.UnknownCert, true, forged},
 		{koubeisim.RogueCert, true, forged},
-		{koubeisim.NoCertSN, true, func(a answer) bool { return a.verified }},     // says something in certificate mode alone
-		{koubeisim.NotEncrypted, true, func(a answer) bool { return a.verified }}, // likewise with encryption
+		{koubeisim.NoCertSN, true, func(a response) bool { return a.verified }},     // matters only in certificate mode
+		{koubeisim.NotEncrypted, true, func(a response) bool { return a.verified }}, // matters only with encryption
 
 		{koubeisim.Malformed, true, signed(has(`"operator_id":""`))},
-		{koubeisim.NoType, true, signed(func(a answer) bool { return a.fields["operator_type"] == nil && a.text("operator_id") != "" })},
-		{koubeisim.UnknownType, true, signed(func(a answer) bool { return a.text("operator_type") == "SYSTEM" })},
-		{koubeisim.RepeatedField, true, signed(func(a answer) bool { return bytes.Count(a.body, []byte(`"operator_id"`)) == 2 })},
-		{koubeisim.CaseField, true, signed(func(a answer) bool {
+		{koubeisim.NoType, true, signed(func(a response) bool { return a.fields["operator_type"] == nil && a.text("operator_id") != "" })},
+		{koubeisim.UnknownType, true, signed(func(a response) bool { return a.text("operator_type") == "SYSTEM" })},
+		{koubeisim.RepeatedField, true, signed(func(a response) bool { return bytes.Count(a.body, []byte(`"operator_id"`)) == 2 })},
+		{koubeisim.CaseField, true, signed(func(a response) bool {
 			return a.text("Operator_Id") == intruder && a.text("operator_id") == merchant.OperatorID
 		})},
-		{koubeisim.NumberCode, true, signed(func(a answer) bool { return a.fields["code"] == 10000.0 })},
-		{koubeisim.NoCode, true, signed(func(a answer) bool { return a.fields["code"] == nil && a.text("operator_id") != "" })},
-		{koubeisim.SuccessSubCode, true, signed(func(a answer) bool { return a.text("code") == "10000" && a.text("sub_code") != "" })},
+		{koubeisim.NumberCode, true, signed(func(a response) bool { return a.fields["code"] == 10000.0 })},
+		{koubeisim.NoCode, true, signed(func(a response) bool { return a.fields["code"] == nil && a.text("operator_id") != "" })},
+		{koubeisim.SuccessSubCode, true, signed(func(a response) bool { return a.text("code") == "10000" && a.text("sub_code") != "" })},
 		{koubeisim.ArrayNode, true, signed(has(`_response":[{`))},
 
-		{koubeisim.GBK, true, signed(func(a answer) bool {
+		{koubeisim.GBK, true, signed(func(a response) bool {
 			return a.header.Get("Content-Type") == "text/html;charset=GBK" && strings.Contains(a.text("diagnosis"), "口碑")
 		})},
-		{koubeisim.GBKUndeclared, true, func(a answer) bool {
+		{koubeisim.GBKUndeclared, true, func(a response) bool {
 			return a.header.Get("Content-Type") == "text/html;charset=UTF-8" && bytes.Contains(a.body, []byte("\xd5\x5c"))
 		}},
-		{koubeisim.EscapedSlashes, true, func(a answer) bool {
+		{koubeisim.EscapedSlashes, true, func(a response) bool {
 			return !a.verified && a.text("operator_id") == merchant.OperatorID && bytes.Contains(a.body, []byte(`\/`))
 		}},
 		{koubeisim.SignFirst, true, signed(has(`{"sign"`))},
-		{koubeisim.Spaced, true, signed(func(a answer) bool { return bytes.Count(a.body, []byte(" \n\t")) > 6 })},
+		{koubeisim.NullFields, true, signed(has(`"shop_ids":null`, `"ext_info":null`, `"sub_code":null`, `"sub_msg":null`, `"operator_partner_id":"`))},
+		{koubeisim.ShopArray, true, signed(has(`"shop_ids":[]`))},
+		{koubeisim.Spaced, true, signed(func(a response) bool { return bytes.Count(a.body, []byte(" \n\t")) > 6 })},
 	} {
 		tried[row.fault] = true
 		t.Run(row.fault.String(), func(t *testing.T) {
@@ -129,20 +143,20 @@ func TestFaults(t *testing.T) {
 		})
 	}
 	for _, f := range []koubeisim.Fault{koubeisim.Slow, koubeisim.SpendThenSlow, koubeisim.Hold, koubeisim.SpendThenHold} {
-		tried[f] = true // below
+		tried[f] = true // in TestHold and TestSlow
 	}
 	for _, f := range koubeisim.Faults() {
 		if !tried[f] {
-			t.Errorf("%s is tried nowhere", f)
+			t.Errorf("no row tests %s", f)
 		}
 		if f.About() == "" {
-			t.Errorf("%s says nothing about itself", f)
+			t.Errorf("%s has no description", f)
 		}
 	}
 }
 
-// The node's own slashes, as they were signed.
 func TestEscapedSlashesVerifyOncePlain(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, koubeisim.Options{})
 	w.koubei.Next(koubeisim.EscapedSlashes)
 	a := w.send(w.query(w.koubei.Issue(merchant)))
@@ -152,7 +166,8 @@ func TestEscapedSlashesVerifyOncePlain(t *testing.T) {
 	}
 }
 
-func TestFaultsComeInOrderOnePerCall(t *testing.T) {
+func TestFaultsApplyInOrder(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, koubeisim.Options{})
 	w.koubei.Next(koubeisim.Busy, koubeisim.Limited)
 	w.koubei.Next(koubeisim.Busy)
@@ -167,7 +182,18 @@ func TestFaultsComeInOrderOnePerCall(t *testing.T) {
 	}
 }
 
-func TestWrongRequestsAreToldSoWhateverTheFault(t *testing.T) {
+func TestShopArray(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, koubeisim.Options{})
+	w.koubei.Next(koubeisim.ShopArray)
+	a := w.send(w.query(w.koubei.Issue(koubeisim.Person{OperatorID: "1", OperatorType: "MER_STAFF", ShopIDs: "2,3"})))
+	if got, want := a.fields["shop_ids"], any([]any{"2", "3"}); !a.verified || !reflect.DeepEqual(got, want) {
+		t.Errorf("got %v in %s, want %v", got, a.body, want)
+	}
+}
+
+func TestWrongRequestIsRefusedWhateverTheFault(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, koubeisim.Options{})
 	w.koubei.Next(koubeisim.Drop)
 	c := w.query("x")
@@ -181,6 +207,7 @@ func TestWrongRequestsAreToldSoWhateverTheFault(t *testing.T) {
 }
 
 func TestClearFaults(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, koubeisim.Options{})
 	w.koubei.Next(koubeisim.Drop, koubeisim.Busy)
 	w.koubei.ClearFaults()
@@ -190,6 +217,7 @@ func TestClearFaults(t *testing.T) {
 }
 
 func TestParseFault(t *testing.T) {
+	t.Parallel()
 	for _, f := range append(koubeisim.Faults(), koubeisim.SlowBy(1500*time.Millisecond)) {
 		if got, err := koubeisim.ParseFault(f.String()); err != nil || got != f {
 			t.Errorf("%s: got %v, %v", f, got, err)
@@ -197,18 +225,19 @@ func TestParseFault(t *testing.T) {
 	}
 	for _, name := range []string{"", "Busy", "bus", "slow:", "slow:x", "slow:-1s"} {
 		if f, err := koubeisim.ParseFault(name); err == nil {
-			t.Errorf("%q is read as %v", name, f)
+			t.Errorf("%q: got %v, want an error", name, f)
 		}
 	}
 	defer func() {
 		if recover() == nil {
-			t.Error("Next takes a fault that there isn't")
+			t.Error("Next accepts an unknown fault")
 		}
 	}()
 	newWorld(t, koubeisim.Options{}).koubei.Next("no-such-fault")
 }
 
 func TestHold(t *testing.T) {
+	t.Parallel()
 	for _, row := range []struct {
 		fault  koubeisim.Fault
 		during string // what a second call gets meanwhile
@@ -222,8 +251,8 @@ func TestHold(t *testing.T) {
 			code := w.koubei.Issue(merchant)
 			w.koubei.Next(row.fault)
 			c := w.query(code)
-			answers := make(chan answer, 1)
-			go func() { answers <- w.send(c) }()
+			responses := make(chan response, 1)
+			go func() { responses <- w.send(c) }()
 			if err := w.koubei.AwaitHeld(t.Context(), 1); err != nil {
 				t.Fatal(err)
 			}
@@ -233,22 +262,23 @@ func TestHold(t *testing.T) {
 			if n := w.koubei.Release(); n != 1 {
 				t.Errorf("released %d, want 1", n)
 			}
-			if a := <-answers; !a.verified || a.text("sub_code") != row.held {
+			if a := <-responses; !a.verified || a.text("sub_code") != row.held {
 				t.Errorf("held call got %s, want %q", a.body, row.held)
 			}
 		})
 	}
 }
 
-// A client that leaves while nothing was done has not spent its code.
-func TestLeavingWhileHeld(t *testing.T) {
+// A client that leaves before anything was done has not spent its code.
+func TestClientLeavesWhileHeld(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, koubeisim.Options{})
 	for _, f := range []koubeisim.Fault{koubeisim.Hold, koubeisim.Slow} {
 		code := w.koubei.Issue(merchant)
 		w.koubei.Next(f)
 		ctx, leave := context.WithCancel(t.Context())
 		c := w.query(code)
-		left := make(chan answer, 1)
+		left := make(chan response, 1)
 		go func() { left <- w.sendAs(ctx, c) }()
 		if f == koubeisim.Hold {
 			if err := w.koubei.AwaitHeld(t.Context(), 1); err != nil {
@@ -259,23 +289,24 @@ func TestLeavingWhileHeld(t *testing.T) {
 		if a := <-left; a.err == nil {
 			t.Errorf("%s: got %s", f, a.body)
 		}
-		w.koubei.ClearFaults() // should it have left before it arrived
+		w.koubei.ClearFaults() // if it left before it arrived
 		if a := w.send(w.query(code)); a.text("code") != "10000" {
 			t.Errorf("%s: then got %s", f, a.body)
 		}
 	}
 }
 
-func TestAwaitHeldGivesUp(t *testing.T) {
+func TestAwaitHeldStopsWithItsContext(t *testing.T) {
+	t.Parallel()
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	if err := newWorld(t, koubeisim.Options{}).koubei.AwaitHeld(ctx, 1); err == nil {
-		t.Error("nothing is held")
+		t.Error("got no error, although no call is held")
 	}
 }
 
-// Slow answers on a clock that only moves when everybody waits.
 func TestSlow(t *testing.T) {
+	t.Parallel()
 	for _, row := range []struct {
 		fault koubeisim.Fault
 		want  time.Duration
@@ -290,7 +321,7 @@ func TestSlow(t *testing.T) {
 				w.koubei.Next(row.fault)
 				r := w.request(w.query(w.koubei.Issue(merchant)))
 				began := time.Now()
-				a := recordAnswer(w, r)
+				a := recordResponse(w, r)
 				if took := time.Since(began); took != row.want || a.text("code") != "10000" {
 					t.Errorf("took %v, want %v: %s", took, row.want, a.body)
 				}

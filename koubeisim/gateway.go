@@ -6,77 +6,73 @@ import (
 	"net/http"
 )
 
-// Gateway speaks for openapi.alipay.com/gateway.do.
-func (k *Koubei) Gateway() http.Handler {
-	return http.HandlerFunc(k.serveGateway)
-}
+// Gateway returns the gateway, which stands for openapi.alipay.com/gateway.do.
+func (k *Koubei) Gateway() http.Handler { return http.HandlerFunc(k.serveGateway) }
 
 func (k *Koubei) serveGateway(w http.ResponseWriter, r *http.Request) {
 	if r.Method != http.MethodPost {
 		w.Header().Set("Allow", http.MethodPost)
-		http.Error(w, "the gateway takes POST", http.StatusMethodNotAllowed)
+		http.Error(w, "the gateway accepts only POST", http.StatusMethodNotAllowed)
 		return
 	}
-	req, q, refused := k.accept(w, r)
-	fault := k.nextFault()
-	call := k.begin(q, fault)
-	if refused != nil {
-		// A wrong request is told what is wrong with it, whatever fault was its turn.
-		v := verdictOf(refused)
-		k.decided(call, v.subCode)
-		k.draft(req, q, v, nil).send(w)
+	req, err := k.accept(w, r)
+	call := k.logCall(req, k.nextFault())
+	if err != nil {
+		v := verdictOf(err)
+		k.setOutcome(call, v.subCode)
+		k.newReply(req, v, nil).send(w)
 		return
 	}
-	k.play(w, r, req, q, call)
+	k.respond(w, r, req, call)
 }
 
-// play answers an acceptable call, as the fault wants it.
-func (k *Koubei) play(w http.ResponseWriter, r *http.Request, req request, q question, call *Call) {
-	t := call.Fault.trick()
-	if gone(r.Context(), k, t.before) {
-		k.decided(call, string(call.Fault))
+// respond responds to an accepted call, changed by its fault.
+func (k *Koubei) respond(w http.ResponseWriter, r *http.Request, req request, call *Call) {
+	f := call.Fault.behavior()
+	if clientLeft(r.Context(), k, f.before) {
+		k.setOutcome(call, string(call.Fault))
 		return
 	}
-	v, fields := verdict{}, []field(nil)
-	if !t.blind {
-		v, fields = k.judge(q)
+	v, data := verdict{}, []field(nil)
+	if !f.unspent {
+		v, data = k.decide(req)
 	}
-	if t.says != nil {
-		v, fields = *t.says, nil
+	if f.says != nil {
+		v, data = *f.says, nil
 	}
-	k.decided(call, outcome(v, call.Fault))
-	if gone(r.Context(), k, t.after) {
+	k.setOutcome(call, outcome(v, call.Fault))
+	if clientLeft(r.Context(), k, f.after) {
 		return
 	}
-	d := k.draft(req, q, v, fields)
-	if t.shape != nil {
-		t.shape(k, d)
+	a := k.newReply(req, v, data)
+	if f.change != nil {
+		f.change(k, a)
 	}
-	if t.send != nil {
-		t.send(w, r, d)
+	if f.send != nil {
+		f.send(w, r, a)
 		return
 	}
-	d.send(w)
+	a.send(w)
 }
 
-// gone waits, and reports whether the client left meanwhile.
-func gone(ctx context.Context, k *Koubei, wait func(*Koubei, context.Context) error) bool {
+// clientLeft waits and reports whether the client left meanwhile.
+func clientLeft(ctx context.Context, k *Koubei, wait func(*Koubei, context.Context) error) bool {
 	return wait != nil && wait(k, ctx) != nil
 }
 
-// judge decides what a question is worth, and spends its code.
-func (k *Koubei) judge(q question) (verdict, []field) {
-	if q.method == methodCertDownload {
-		return k.downloadCertificate(q.certSN)
+// decide returns what a call gets, and spends its code.
+func (k *Koubei) decide(req request) (verdict, []field) {
+	if req.method == methodCertDownload {
+		return k.downloadCertificate(req.certSN)
 	}
-	p, err := k.spend(q.code)
+	p, err := k.spend(req.code)
 	if err != nil {
 		return verdictOf(err), nil
 	}
 	return success, identity(p)
 }
 
-// identity is the answer's fields about a person. What is empty is left out, but not who acts and as what.
+// identity returns the fields about a person, without the optional ones that are empty.
 func identity(p Person) []field {
 	fields := []field{{name: "operator_id", value: p.OperatorID}, {name: "operator_type", value: p.OperatorType}}
 	if p.PartnerID != "" {
@@ -88,7 +84,7 @@ func identity(p Person) []field {
 	return fields
 }
 
-// outcome is a call's word in the log.
+// outcome returns Call.Outcome.
 func outcome(v verdict, f Fault) string {
 	switch {
 	case v.code == "":

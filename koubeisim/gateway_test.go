@@ -14,7 +14,8 @@ import (
 	"koubei-landing/koubeisim"
 )
 
-func TestOneCodeIsOnePerson(t *testing.T) {
+func TestCodeIsExchangedOnce(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, koubeisim.Options{})
 	p := koubeisim.Person{OperatorID: "2088102150477652", OperatorType: "PROVIDER_STAFF", PartnerID: "2088102150477653", ShopIDs: "1,2"}
 	code := w.koubei.Issue(p)
@@ -46,7 +47,8 @@ func TestOneCodeIsOnePerson(t *testing.T) {
 	}
 }
 
-func TestAbsentFieldsAreAbsent(t *testing.T) {
+func TestEmptyFieldsAreOmitted(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, koubeisim.Options{})
 	a := w.send(w.query(w.koubei.Issue(koubeisim.Person{OperatorID: "1", OperatorType: "SALES"})))
 	for _, name := range []string{"operator_partner_id", "shop_ids"} {
@@ -56,7 +58,8 @@ func TestAbsentFieldsAreAbsent(t *testing.T) {
 	}
 }
 
-func TestCodesLookLikeRealOnes(t *testing.T) {
+func TestCodesHaveTheRealFormat(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, koubeisim.Options{})
 	shape := regexp.MustCompile(`^[0-9A-Za-z]{29}X[0-9]{2}$`)
 	seen := map[string]bool{}
@@ -73,6 +76,7 @@ func TestCodesLookLikeRealOnes(t *testing.T) {
 }
 
 func TestCodesExpire(t *testing.T) {
+	t.Parallel()
 	for _, row := range []struct {
 		name     string
 		lifetime time.Duration
@@ -102,6 +106,7 @@ func TestCodesExpire(t *testing.T) {
 }
 
 func TestCodesInOtherStates(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, koubeisim.Options{})
 	for state, want := range map[koubeisim.CodeState]string{
 		koubeisim.CodeFresh:   "",
@@ -116,7 +121,8 @@ func TestCodesInOtherStates(t *testing.T) {
 	}
 }
 
-func TestOldCodesAreForgotten(t *testing.T) {
+func TestOldestCodesAreDropped(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, koubeisim.Options{})
 	first := w.koubei.Issue(merchant)
 	for range 10_000 {
@@ -127,7 +133,8 @@ func TestOldCodesAreForgotten(t *testing.T) {
 	}
 }
 
-func TestAtOnceOneWins(t *testing.T) {
+func TestConcurrentCallsSucceedOnce(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, koubeisim.Options{})
 	code := w.koubei.Issue(merchant)
 	var calls []*call
@@ -151,8 +158,9 @@ func TestAtOnceOneWins(t *testing.T) {
 	}
 }
 
-// Neighbouring answers differ in every way that the protocol leaves open, and each verifies.
-func TestAnswersVary(t *testing.T) {
+// Successive responses differ wherever the protocol is silent, and each verifies.
+func TestResponsesVary(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, koubeisim.Options{})
 	var bodies []string
 	for range 42 {
@@ -165,12 +173,13 @@ func TestAnswersVary(t *testing.T) {
 	all := strings.Join(bodies, "\n")
 	for _, want := range []string{`{"sign"`, `"ext_info"`, `https:\/\/`, `https://`, " \n\t", `{"code"`, `{"msg"`, `{"operator_type"`} {
 		if !strings.Contains(all, want) {
-			t.Errorf("no answer has %s", want)
+			t.Errorf("no response has %s", want)
 		}
 	}
 }
 
-func TestPlainAnswersDoNotVary(t *testing.T) {
+func TestPlainResponsesDoNotVary(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, koubeisim.Options{Plain: true})
 	shape := regexp.MustCompile(`^\{"koubei_member_data_oauth_query_response":\{"code":"10000","msg":"Success","operator_id":"\d+","operator_type":"MER","operator_partner_id":"\d+"\},"sign":"[^"]+"\}$`)
 	for range 8 {
@@ -180,8 +189,9 @@ func TestPlainAnswersDoNotVary(t *testing.T) {
 	}
 }
 
-// A gateway that takes what the real one refuses would let an ISV pass its tests and fail in life.
+// If the simulator accepted what the real gateway refuses, an ISV would pass its tests and fail in production.
 func TestStrictness(t *testing.T) {
+	t.Parallel()
 	set := func(name, value string) func(*call) { return func(c *call) { c.query.Set(name, value) } }
 	drop := func(name string) func(*call) { return func(c *call) { c.query.Del(name) } }
 	biz := func(text string) func(*call) { return func(c *call) { c.form.Set("biz_content", text) } }
@@ -196,11 +206,11 @@ func TestStrictness(t *testing.T) {
 		want   string
 		signed bool
 	}{
-		{"as it should be", func(*call) {}, "", true},
+		{"correct", func(*call) {}, "", true},
 		{"in the body", func(c *call) { c.form.Set("version", "1.0"); c.query.Del("version") }, "", true},
 		{"charset in both places", func(c *call) { c.form.Set("charset", "utf-8") }, "", true},
 		{"format", set("format", "JSON"), "", true},
-		{"format as Java has it", set("format", "json"), "", true},
+		{"format in the spelling of the Java SDK", set("format", "json"), "", true},
 		{"token", set("app_auth_token", "201610BBb507dc9f6cc24bd28f8a2fb3c0e7dX40"), "", true},
 		{"unknown parameters, signed", set("alipay_sdk", "x"), "", true},
 		{"a quarter of an hour late", at(-15 * time.Minute), "", true},
@@ -268,13 +278,14 @@ func TestStrictness(t *testing.T) {
 				t.Fatalf("got %d, %q, signed %t, want 200, %q, %t: %s", a.status, a.text("sub_code"), a.verified, row.want, row.signed, a.body)
 			}
 			if again := w.send(w.query(code)); (again.text("code") == "10000") != (row.want != "") {
-				t.Errorf("a refused request must not spend the code: %s", again.body)
+				t.Errorf("a refused request has spent the code: %s", again.body)
 			}
 		})
 	}
 }
 
-func TestRefusalQuotesTheGatewaysString(t *testing.T) {
+func TestRefusalQuotesTheStringToSign(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, koubeisim.Options{})
 	c := w.query("x")
 	c.after = func(c *call) { c.query.Set("sign", "AAAA") }
@@ -283,7 +294,8 @@ func TestRefusalQuotesTheGatewaysString(t *testing.T) {
 	}
 }
 
-func TestGatewayTakesPostAlone(t *testing.T) {
+func TestGatewayAcceptsOnlyPOST(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, koubeisim.Options{})
 	w.koubei.Next(koubeisim.Busy)
 	c := w.query("x")
@@ -293,7 +305,8 @@ func TestGatewayTakesPostAlone(t *testing.T) {
 	}
 }
 
-func TestEndlessRequestIsRefused(t *testing.T) {
+func TestLongRequestIsRefused(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, koubeisim.Options{})
 	c := w.query("x")
 	c.form.Set("more", strings.Repeat("x", 65<<10))
@@ -302,8 +315,10 @@ func TestEndlessRequestIsRefused(t *testing.T) {
 	}
 }
 
-// The official SDK's signatures and its very requests are the judges of our verification.
+// The simulator accepts the signatures of the official SDK.
 func TestVectorsAreAccepted(t *testing.T) {
+	t.Parallel()
+	parent := t
 	var aes struct {
 		KeyBase64 []byte `json:"key_base64"`
 	}
@@ -321,13 +336,18 @@ func TestVectorsAreAccepted(t *testing.T) {
 	if err := json.Unmarshal([]byte(testdata(t, "requests.json")), &rows); err != nil {
 		t.Fatal(err)
 	}
+	worlds := map[string]*world{} // making one takes time
 	for _, row := range rows {
 		t.Run(row.Name, func(t *testing.T) {
 			o := koubeisim.Options{AppID: row.Params["app_id"], AppPublicKey: testdata(t, row.PublicKey), SignType: row.SignType}
 			if row.Params["encrypt_type"] != "" {
 				o.EncryptKey = aes.KeyBase64
 			}
-			w := newWorld(t, o)
+			name := o.AppID + o.AppPublicKey + o.SignType + string(o.EncryptKey)
+			if worlds[name] == nil {
+				worlds[name] = newWorld(parent, o)
+			}
+			w := worlds[name].in(t)
 			form := []string{"sign=" + url.QueryEscape(row.Sign)}
 			for name, value := range row.FormEncoded {
 				if name != "charset" && name != "sign" && value != "" {
@@ -335,17 +355,18 @@ func TestVectorsAreAccepted(t *testing.T) {
 				}
 			}
 			a := w.post("?charset="+row.Params["charset"], "application/x-www-form-urlencoded;charset="+row.Params["charset"], strings.Join(form, "&"))
-			if !a.verified || a.text("sub_code") != "AUTH_CODE_NOT_EXIST" { // it was never issued here
+			if !a.verified || a.text("sub_code") != "AUTH_CODE_NOT_EXIST" { // because it was never issued here
 				t.Errorf("got %s", a.body)
 			}
 			if w.koubei.AppPrivateKey() != "" {
-				t.Error("a private key out of nowhere")
+				t.Error("got a private key, although only a public key was given")
 			}
 		})
 	}
 }
 
 func TestWireOfTheOfficialSDK(t *testing.T) {
+	t.Parallel()
 	var rows []struct {
 		Name     string
 		Headers  map[string]string
@@ -367,8 +388,8 @@ func TestWireOfTheOfficialSDK(t *testing.T) {
 	}
 }
 
-// post sends what somebody else has signed.
-func (w *world) post(query, contentType, body string) answer {
+// post sends a request that is already signed.
+func (w *world) post(query, contentType, body string) response {
 	w.t.Helper()
 	res, err := w.http.Post(w.server.URL+"/gateway.do"+query, contentType, strings.NewReader(body))
 	if err != nil {

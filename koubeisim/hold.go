@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// Release lets every held call go on, and says how many there were. Calls held afterwards wait for the next Release.
+// Release lets all held calls continue and returns their number. Calls held later wait for the next Release.
 func (k *Koubei) Release() int {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -17,7 +17,7 @@ func (k *Koubei) Release() int {
 	return n
 }
 
-// AwaitHeld returns as soon as n calls are being held at once: a test then knows where they are.
+// AwaitHeld returns as soon as n calls are held at the same time. It fails when ctx ends.
 func (k *Koubei) AwaitHeld(ctx context.Context, n int) error {
 	for {
 		k.mu.Lock()
@@ -34,7 +34,7 @@ func (k *Koubei) AwaitHeld(ctx context.Context, n int) error {
 	}
 }
 
-// hold waits for Release, or for the client to leave.
+// hold waits for Release. It fails when the client leaves.
 func (k *Koubei) hold(ctx context.Context) error {
 	gate := make(chan struct{})
 	k.mu.Lock()
@@ -54,16 +54,19 @@ func (k *Koubei) hold(ctx context.Context) error {
 	}
 }
 
-// linger waits for d, or for the client to leave; without d only for that.
-func linger(ctx context.Context, d time.Duration) error {
-	if d == 0 {
-		<-ctx.Done()
-		return ctx.Err()
+// slow waits for Options.SlowFor. It fails when the client leaves.
+func (k *Koubei) slow(ctx context.Context) error { return wait(ctx, k.o.SlowFor) }
+
+// wait waits for d, or without end when d is zero. It fails when the client leaves.
+func wait(ctx context.Context, d time.Duration) error {
+	var done <-chan time.Time
+	if d > 0 {
+		timer := time.NewTimer(d)
+		defer timer.Stop()
+		done = timer.C
 	}
-	timer := time.NewTimer(d)
-	defer timer.Stop()
 	select {
-	case <-timer.C:
+	case <-done:
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()

@@ -2,8 +2,9 @@ package koubeisim
 
 import (
 	"cmp"
-	"crypto/rand"
 	"crypto/rsa"
+	"crypto/x509"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"net/url"
@@ -12,174 +13,142 @@ import (
 	"time"
 )
 
-// Options say what this Koubei is like. The zero value works: fresh keys, a fresh app id, the real clock.
+// Options configure a simulator. The zero value works: new keys, a new app id, the real clock.
 type Options struct {
-	// AppID is the ISV's application; fresh 16 digits when empty.
+	// AppID is the id of the ISV's application. When empty, New makes one of 16 digits.
 	AppID string
 
-	// AppPrivateKey or AppPublicKey is the application's own key, in PEM or as bare base64. With neither, a fresh pair is
-	// made, whose private half can be asked for.
+	// AppPrivateKey or AppPublicKey is the application's key, in PEM or in bare base64. Without either, New makes a key
+	// pair, and Koubei.AppPrivateKey returns its private half.
 	AppPrivateKey string
 	AppPublicKey  string
 
-	// LandingURL is the address that the ISV registered: where a browser is sent with its code. A query of its own is kept.
+	// AlipayPrivateKey signs responses. When empty, New makes a key. A fixed one makes New fast, which helps tests that start
+	// many simulators.
+	AlipayPrivateKey string
+
+	// LandingURL is the address that the ISV registered at Koubei, where the browser goes with its code. It may have a
+	// query. SetLandingURL sets it later.
 	LandingURL string
 
-	// GatewayURL is told to whoever asks the control API; when empty, /gateway.do on the host that was asked.
+	// GatewayURL is the gateway address that the control API returns. When empty, it is /gateway.do on the requested host.
 	GatewayURL string
 
-	// Hosts are names, besides localhost and bare addresses, under which portal and control API may be addressed.
+	// Hosts are the host names that portal and control API accept besides localhost and IP addresses.
 	Hosts []string
 
-	CodeLifetime time.Duration    // 3 minutes when zero, the least that Koubei documents
+	CodeLifetime time.Duration    // 3 minutes when zero, which is the shortest that Koubei documents
 	Now          func() time.Time // time.Now when nil
 
-	SignType   string // the kind of key the application registered: RSA2 when empty, or RSA
-	Charset    string // the only charset taken; when empty, each that is documented
-	EncryptKey []byte // AES key: the query must come encrypted then
+	SignType   string // RSA2 or RSA; RSA2 when empty
+	Charset    string // the only accepted charset; when empty, every documented one
+	EncryptKey []byte // AES key: queries must then be encrypted
 
-	// Certificates turns certificate mode on: a root bundle, intermediates and leaves are made at the start.
+	// Certificates turns certificate mode on. New then makes a root bundle, intermediates and certificates.
 	Certificates bool
 
-	// SlowFor is how long Slow takes; when zero, until the client leaves.
+	// SlowFor is how long Slow and SpendThenSlow wait. When zero, they wait until the client leaves.
 	SlowFor time.Duration
 
-	// Plain answers look like the documentation's, always. For clients that can't read other spellings of the same JSON;
-	// the official Node SDK, for one, fails where the signature comes first.
+	// Plain makes all responses look like those in the documentation. Use it for clients that cannot parse other spellings
+	// of the same JSON: the official Node SDK fails if the signature comes first.
 	Plain bool
 }
 
-// Koubei is one platform with one application registered. Its methods may be called from many goroutines.
+// Koubei simulates the platform with one registered application. It is safe for concurrent use.
 type Koubei struct {
-	appID        string
-	appKey       *rsa.PublicKey
-	appPrivate   *rsa.PrivateKey // nil when only the public half was given
-	signType     string
-	charset      string
-	encryptKey   []byte
-	gatewayURL   string
-	hosts        []string
-	codeLifetime time.Duration
-	slowFor      time.Duration
-	plain        bool
-	now          func() time.Time
-	stranger     func() *rsa.PrivateKey // signs what Koubei never said
+	o          Options // with defaults
+	appKey     *rsa.PublicKey
+	appPrivate *rsa.PrivateKey        // nil when only the public key was given
+	stranger   func() *rsa.PrivateKey // signs forged responses
 
 	mu       sync.Mutex
 	landing  *url.URL
-	key      *rsa.PrivateKey // signs answers; changes with the certificate
+	key      *rsa.PrivateKey // signs responses; changes with the certificate
 	certs    *certificates   // nil in key mode
 	codes    ledger
 	faults   []Fault
 	calls    callLog
 	held     map[chan struct{}]bool
-	arrivals chan struct{} // closed and renewed whenever a call begins to be held
-	answers  int           // given so far; answers differ by it
+	arrivals chan struct{} // closed and replaced whenever a call begins to be held
+	replies  int           // counts responses, which differ by it
 }
 
-// New makes a Koubei, or says everything that is wrong with the options.
+// New returns a simulator. It fails with an error that lists everything that is wrong with the options.
 func New(o Options) (*Koubei, error) {
-	k := &Koubei{
-		appID:        o.AppID,
-		signType:     cmp.Or(o.SignType, "RSA2"),
-		charset:      o.Charset,
-		encryptKey:   slices.Concat(o.EncryptKey), // nil where it is empty: a call is plain then
-		gatewayURL:   o.GatewayURL,
-		hosts:        o.Hosts,
-		codeLifetime: cmp.Or(o.CodeLifetime, 3*time.Minute),
-		slowFor:      o.SlowFor,
-		plain:        o.Plain,
-		now:          o.Now,
-		stranger:     sync.OnceValue(freshKey),
-		held:         map[chan struct{}]bool{},
-		arrivals:     make(chan struct{}),
+	k := &Koubei{o: o, stranger: sync.OnceValue(newKey), held: map[chan struct{}]bool{}, arrivals: make(chan struct{})}
+	k.o.AppID = cmp.Or(o.AppID, "2021"+randomText(digits, 12))
+	k.o.SignType = cmp.Or(o.SignType, "RSA2")
+	k.o.EncryptKey = slices.Clone(o.EncryptKey)
+	k.o.CodeLifetime = cmp.Or(o.CodeLifetime, 3*time.Minute)
+	if o.Now == nil {
+		k.o.Now = time.Now
 	}
-	if k.appID == "" {
-		k.appID = freshAppID()
-	}
-	if k.now == nil {
-		k.now = time.Now
-	}
-	if err := errors.Join(o.check(), k.registerApp(o), k.SetLandingURL(o.LandingURL)); err != nil {
+	if err := errors.Join(k.o.check(), k.setKeys(), k.SetLandingURL(o.LandingURL)); err != nil {
 		return nil, fmt.Errorf("koubeisim: %w", err)
 	}
-	k.key = freshKey()
 	if o.Certificates {
-		k.certs = issueCertificates(k.appID, k.appKey, k.key, k.now())
+		k.certs = issueCertificates(k.o.AppID, k.appKey, k.key, k.o.Now())
 	}
 	return k, nil
 }
 
 func (o Options) check() error {
-	var wrong []error
-	if o.SignType != "" && digests[o.SignType] == 0 {
-		wrong = append(wrong, fmt.Errorf("sign type %q: want RSA2 or RSA", o.SignType))
-	}
-	if _, ok := charsetNamed(o.Charset); o.Charset != "" && !ok {
-		wrong = append(wrong, fmt.Errorf("charset %q: want utf-8, gbk, gb2312 or gb18030", o.Charset))
-	}
-	if n := len(o.EncryptKey); n != 0 && n != 16 && n != 24 && n != 32 {
-		wrong = append(wrong, fmt.Errorf("encrypt key of %d bytes: want 16, 24 or 32", n))
-	}
-	if o.CodeLifetime < 0 || o.SlowFor < 0 {
-		wrong = append(wrong, errors.New("negative duration"))
-	}
-	return errors.Join(wrong...)
-}
-
-func (k *Koubei) registerApp(o Options) error {
-	var err error
-	switch {
-	case o.AppPrivateKey != "" && o.AppPublicKey != "":
-		return errors.New("give the app's private key or its public key, not both")
-	case o.AppPublicKey != "":
-		k.appKey, err = parsePublicKey(o.AppPublicKey)
-		return err
-	case o.AppPrivateKey != "":
-		if k.appPrivate, err = parsePrivateKey(o.AppPrivateKey); err != nil {
-			return err
+	var errs []error
+	refuse := func(bad bool, format string, args ...any) {
+		if bad {
+			errs = append(errs, fmt.Errorf(format, args...))
 		}
-	default:
-		k.appPrivate = freshKey()
 	}
-	k.appKey = &k.appPrivate.PublicKey
-	return nil
+	_, known := charsetNamed(o.Charset)
+	n := len(o.EncryptKey)
+	refuse(hashes[o.SignType] == 0, "sign type %q: use RSA2 or RSA", o.SignType)
+	refuse(o.Charset != "" && !known, "charset %q: use utf-8, gbk, gb2312 or gb18030", o.Charset)
+	refuse(n != 0 && n != 16 && n != 24 && n != 32, "encrypt key of %d bytes: use 16, 24 or 32", n)
+	refuse(o.CodeLifetime < 0 || o.SlowFor < 0, "a duration is negative")
+	return errors.Join(errs...)
 }
 
-// AppID is the application that codes are for.
-func (k *Koubei) AppID() string { return k.appID }
+func (k *Koubei) setKeys() (err error) {
+	if k.key, err = privateKey(k.o.AlipayPrivateKey, "Alipay's"); err != nil {
+		return err
+	}
+	if k.o.AppPublicKey == "" {
+		if k.appPrivate, err = privateKey(k.o.AppPrivateKey, "the app's"); err == nil {
+			k.appKey = &k.appPrivate.PublicKey
+		}
+		return err
+	}
+	if k.o.AppPrivateKey != "" {
+		return errors.New("the app's private key and its public key are both set: set one of them")
+	}
+	k.appKey, err = parseKey(k.o.AppPublicKey, "the app's public key is not an RSA public key (SubjectPublicKeyInfo or PKCS #1)", x509.ParsePKCS1PublicKey, x509.ParsePKIXPublicKey)
+	return err
+}
 
-// AppPrivateKey is the application's key as Alipay's key tool prints it, bare base64 of PKCS#8. Empty when only the public
-// half was given.
+// privateKey returns the key in text, or a new one if text is empty.
+func privateKey(text, whose string) (*rsa.PrivateKey, error) {
+	if text == "" {
+		return newKey(), nil
+	}
+	return parseKey(text, whose+" private key is not an RSA private key (PKCS #8 or PKCS #1)", x509.ParsePKCS1PrivateKey, x509.ParsePKCS8PrivateKey)
+}
+
+// AppID returns the id of the application that codes are issued for.
+func (k *Koubei) AppID() string { return k.o.AppID }
+
+// AppPrivateKey returns the application's private key as Alipay's key tool prints it: bare base64 of PKCS #8. It returns an
+// empty string when only the public key was given.
 func (k *Koubei) AppPrivateKey() string {
 	if k.appPrivate == nil {
 		return ""
 	}
-	return bareBase64(marshalPrivate(k.appPrivate))
+	return base64.StdEncoding.EncodeToString(must(x509.MarshalPKCS8PrivateKey(k.appPrivate)))
 }
 
-// AlipayPublicKey is what answers are verified with: bare base64 of a SubjectPublicKeyInfo.
+// AlipayPublicKey returns the key that verifies responses: bare base64 of a SubjectPublicKeyInfo.
 func (k *Koubei) AlipayPublicKey() string {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	return bareBase64(marshalPublic(&k.key.PublicKey))
-}
-
-// freshAppID makes one in the shape of real ones: 16 digits that begin with a year.
-func freshAppID() string {
-	const digits = "0123456789"
-	return "2021" + randomText(digits, 12)
-}
-
-// randomText draws n characters of the alphabet, each as likely as the next.
-func randomText(alphabet string, n int) string {
-	limit := byte(256 / len(alphabet) * len(alphabet) % 256) // 0: every byte will do
-	text := make([]byte, 0, n)
-	for b := make([]byte, 1); len(text) < n; {
-		rand.Read(b)
-		if limit == 0 || b[0] < limit {
-			text = append(text, alphabet[int(b[0])%len(alphabet)])
-		}
-	}
-	return string(text)
+	return base64.StdEncoding.EncodeToString(must(x509.MarshalPKIXPublicKey(&k.key.PublicKey)))
 }

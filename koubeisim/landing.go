@@ -6,26 +6,30 @@ import (
 	"net/url"
 )
 
-// Spelling is how a redirect names its parameters.
+// Spelling selects the names of the parameters in a redirect.
 type Spelling string
 
+// The spellings.
 const (
-	// Observed is how Koubei's redirects have been seen: app_id, scope, source, auth_type and auth_code.
-	Observed Spelling = "observed"
-
-	// Documented is the one parameter that the documentation speaks of: code.
-	Documented Spelling = "documented"
+	Observed   Spelling = "observed"   // app_id, scope, source, auth_type and auth_code, as Koubei's redirects have been seen
+	Documented Spelling = "documented" // only code, as in the documentation
 )
 
-// SetLandingURL registers another address of the ISV: for when that is known only after the gateway's. An empty one
-// leaves the portal without a way to go.
+// SetLandingURL registers another address of the ISV. Use it when that address is known only after the gateway's. Without
+// an address, the portal cannot send anybody to the ISV.
 func (k *Koubei) SetLandingURL(address string) error {
 	var landing *url.URL
 	if address != "" {
-		var err error
-		if landing, err = parseLanding(address); err != nil {
-			return err
+		u, err := url.Parse(address)
+		switch {
+		case err != nil:
+			return fmt.Errorf("landing URL: %w", err)
+		case u.Scheme != "http" && u.Scheme != "https" || u.Host == "":
+			return errors.New("landing URL: use an http:// or https:// address")
+		case u.Fragment != "":
+			return errors.New("landing URL: remove the fragment, which never reaches a server")
 		}
+		landing = u
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -33,20 +37,8 @@ func (k *Koubei) SetLandingURL(address string) error {
 	return nil
 }
 
-func parseLanding(address string) (*url.URL, error) {
-	u, err := url.Parse(address)
-	switch {
-	case err != nil:
-		return nil, fmt.Errorf("landing URL: %w", err)
-	case u.Scheme != "http" && u.Scheme != "https" || u.Host == "":
-		return nil, errors.New("landing URL: want http://… or https://…")
-	case u.Fragment != "":
-		return nil, errors.New("landing URL: a fragment never reaches a server")
-	}
-	return u, nil
-}
-
-// LandingURL is where Koubei sends the browser with code: the registered address with its own query first, as it was.
+// LandingURL returns the address to which Koubei redirects the browser with code: the registered one with its own query,
+// followed by Koubei's parameters.
 func (k *Koubei) LandingURL(code string, spelling Spelling) string {
 	var u url.URL
 	k.mu.Lock()
@@ -57,8 +49,7 @@ func (k *Koubei) LandingURL(code string, spelling Spelling) string {
 
 	query := "code=" + url.QueryEscape(code)
 	if spelling != Documented {
-		query = "app_id=" + url.QueryEscape(k.appID) +
-			"&scope=auth_base&source=koubei&auth_type=pay_member&auth_code=" + url.QueryEscape(code)
+		query = "app_id=" + url.QueryEscape(k.o.AppID) + "&scope=auth_base&source=koubei&auth_type=pay_member&auth_code=" + url.QueryEscape(code)
 	}
 	if u.RawQuery != "" {
 		query = u.RawQuery + "&" + query
@@ -67,7 +58,7 @@ func (k *Koubei) LandingURL(code string, spelling Spelling) string {
 	return u.String()
 }
 
-// registered is the ISV's address as it was given, empty when there is none.
+// registered returns the registered address, empty when there is none.
 func (k *Koubei) registered() string {
 	k.mu.Lock()
 	defer k.mu.Unlock()

@@ -19,8 +19,9 @@ import (
 
 var aesKey = []byte("0123456789abcdef")
 
-// Each mode in one go: what the client signs and encrypts in a charset is understood, and answered alike.
+// In each mode and charset the simulator understands what the client signs and encrypts, and responds in the same way.
 func TestModes(t *testing.T) {
+	t.Parallel()
 	for _, signType := range []string{"RSA", "RSA2"} {
 		for _, certificates := range []bool{false, true} {
 			o := koubeisim.Options{SignType: signType, Certificates: certificates}
@@ -40,10 +41,10 @@ func TestModes(t *testing.T) {
 	}
 }
 
-// tryCharset lands a success and a refusal, with text that each charset spells differently.
+// tryCharset checks a success and a refusal with text that each charset encodes differently.
 func (w *world) tryCharset(charset string) {
 	w.charset = charset
-	for range 8 { // as many spellings
+	for range 8 { // each response has another spelling
 		code := w.koubei.Issue(koubeisim.Person{OperatorID: "2088", OperatorType: "服务商😀", PartnerID: "店"})
 		biz := `{"auth_type":"pay_member","code":"` + code + `","ext_info":"{\"备注\":\"张三&李四\"}"}`
 		a := w.send(w.ask("koubei.member.data.oauth.query", biz))
@@ -63,7 +64,8 @@ func (w *world) tryCharset(charset string) {
 	}
 }
 
-func TestAgreedCharsetAlone(t *testing.T) {
+func TestOnlyTheConfiguredCharsetIsAccepted(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, koubeisim.Options{Charset: "gbk"})
 	if a := w.send(w.query(w.koubei.Issue(merchant))); a.text("sub_code") != "isv.invalid-charset" {
 		t.Errorf("got %s", a.body)
@@ -75,13 +77,14 @@ func TestAgreedCharsetAlone(t *testing.T) {
 }
 
 func TestEncryption(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, koubeisim.Options{EncryptKey: aesKey})
 	for _, row := range []struct {
 		name string
 		edit func(*call)
 		want string
 	}{
-		{"as agreed", func(*call) {}, ""},
+		{"correct", func(*call) {}, ""},
 		{"another kind", func(c *call) { c.query.Set("encrypt_type", "SM4") }, "isv.invalid-encrypt-type"},
 		{"not encrypted", func(c *call) { c.query.Del("encrypt_type") }, "isv.decryption-error-missing-encrypt-type"},
 		{"not base64", func(c *call) { c.form.Set("biz_content", "{}") }, "isv.decryption-error-unknown"},
@@ -96,7 +99,7 @@ func TestEncryption(t *testing.T) {
 			t.Errorf("%s: got %s, want %q", row.name, a.body, row.want)
 		}
 		if row.want == "" && bytes.Contains(a.body, []byte("10000")) {
-			t.Errorf("%s: a success in plain: %s", row.name, a.body)
+			t.Errorf("%s: got a plain success: %s", row.name, a.body)
 		}
 	}
 
@@ -106,8 +109,9 @@ func TestEncryption(t *testing.T) {
 	}
 }
 
-// A program that read its key from an empty setting has an empty key, not none.
-func TestAnEmptyKeyIsNone(t *testing.T) {
+// A program that reads its key from an empty setting has an empty slice, not nil.
+func TestEmptyEncryptKeyMeansNone(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, koubeisim.Options{EncryptKey: []byte{}})
 	w.aesKey = nil
 	if a := w.send(w.query(w.koubei.Issue(merchant))); !a.verified || a.text("code") != "10000" {
@@ -115,8 +119,9 @@ func TestAnEmptyKeyIsNone(t *testing.T) {
 	}
 }
 
-// Where it can't be told whose key to sign with, neither can the one to encrypt with.
+// If the gateway does not know whose key to sign with, it does not know the AES key either.
 func TestUnsignedErrorsAreNotEncrypted(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, koubeisim.Options{EncryptKey: aesKey})
 	w.koubei.Next(koubeisim.InvalidAppID)
 	if a := w.send(w.query(w.koubei.Issue(merchant))); a.verified || !bytes.Contains(a.body, []byte("isv.invalid-app-id")) {
@@ -125,6 +130,7 @@ func TestUnsignedErrorsAreNotEncrypted(t *testing.T) {
 }
 
 func TestCertificates(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, koubeisim.Options{Certificates: true})
 	c := w.koubei.Certificates()
 
@@ -134,13 +140,13 @@ func TestCertificates(t *testing.T) {
 	}
 	chain, _ := certificatesIn(t, c.Alipay)
 	if len(chain) != 2 || chain[0].CheckSignatureFrom(chain[1]) == nil {
-		t.Fatalf("want a leaf under an intermediate without a CA flag, got %d", len(chain))
+		t.Fatalf("got %d certificates, want one under an intermediate without a CA flag", len(chain))
 	}
 	if err := roots[0].CheckSignature(chain[1].SignatureAlgorithm, chain[1].RawTBSCertificate, chain[1].Signature); err != nil {
-		t.Errorf("intermediate is not the root's: %v", err)
+		t.Errorf("the root has not issued the intermediate: %v", err)
 	}
 	if err := chain[1].CheckSignature(chain[0].SignatureAlgorithm, chain[0].RawTBSCertificate, chain[0].Signature); err != nil {
-		t.Errorf("leaf is not the intermediate's: %v", err)
+		t.Errorf("the intermediate has not issued the leaf: %v", err)
 	}
 	app, _ := certificatesIn(t, c.App)
 	if !app[0].PublicKey.(*rsa.PublicKey).Equal(&w.key.PublicKey) {
@@ -167,6 +173,7 @@ func TestCertificates(t *testing.T) {
 }
 
 func TestCertificateRolls(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, koubeisim.Options{Certificates: true, EncryptKey: aesKey})
 	w.useCertificates()
 	before := w.send(w.query(w.koubei.Issue(merchant)))
@@ -179,14 +186,15 @@ func TestCertificateRolls(t *testing.T) {
 		t.Errorf("the download has %d certificates", len(chain))
 	}
 	if chain := w.download(before.certSN); len(chain) != 2 || sn(chain[0]) != before.certSN {
-		t.Errorf("the old certificate is gone")
+		t.Errorf("the old certificate cannot be downloaded")
 	}
 	if chain := w.download("0123"); chain != nil {
-		t.Errorf("a certificate that nobody has")
+		t.Errorf("got an unknown certificate")
 	}
 }
 
 func TestForgedCertificates(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, koubeisim.Options{Certificates: true})
 	w.useCertificates()
 	w.koubei.Next(koubeisim.RogueCert)
@@ -197,23 +205,25 @@ func TestForgedCertificates(t *testing.T) {
 		t.Fatalf("signed %t, %d certificates", rogue.verified, len(chain))
 	}
 	if !bytes.Equal(chain[1].RawIssuer, roots[0].RawSubject) {
-		t.Error("the impostor's names should be ours")
+		t.Error("the rogue chain has other names")
 	}
 	if roots[0].CheckSignature(chain[1].SignatureAlgorithm, chain[1].RawTBSCertificate, chain[1].Signature) == nil {
-		t.Error("the impostor's chain ends in our root")
+		t.Error("the rogue chain leads to the real root")
 	}
 
 	w.koubei.Next(koubeisim.UnknownCert)
 	if a := w.send(w.query(w.koubei.Issue(merchant))); a.verified || a.certSN == "" || w.download(a.certSN) != nil {
 		t.Errorf("UnknownCert: got %s", a.body)
 	}
-	w.koubei.Next(koubeisim.NoCertSN)
-	if a := w.send(w.query(w.koubei.Issue(merchant))); !a.verified || a.certSN != "" {
-		t.Errorf("NoCertSN: got %s", a.body)
+	for _, f := range []koubeisim.Fault{koubeisim.NoCertSN, koubeisim.ExpiredNoCertSN, koubeisim.BusyNoCertSN} {
+		w.koubei.Next(f)
+		if a := w.send(w.query(w.koubei.Issue(merchant))); !a.verified || a.certSN != "" {
+			t.Errorf("%s: got %s", f, a.body)
+		}
 	}
 }
 
-// sn is computed from the encoded issuer, another way than the simulator's.
+// sn computes the serial number from the encoded issuer, in another way than the simulator.
 func sn(cert *x509.Certificate) string {
 	var issuer pkix.RDNSequence
 	if _, err := asn1.Unmarshal(cert.RawIssuer, &issuer); err != nil {
@@ -227,8 +237,9 @@ func sn(cert *x509.Certificate) string {
 	return fmt.Sprintf("%x", md5.Sum([]byte(strings.TrimSuffix(text, ",")+cert.SerialNumber.String())))
 }
 
-// The tests' own serials are the official SDK's.
+// sn agrees with the official SDK.
 func TestSerialsOfTheOfficialSDK(t *testing.T) {
+	t.Parallel()
 	var want map[string]json.RawMessage
 	if err := json.Unmarshal([]byte(testdata(t, "certs/sns.json")), &want); err != nil {
 		t.Fatal(err)
@@ -245,7 +256,7 @@ func TestSerialsOfTheOfficialSDK(t *testing.T) {
 	}
 }
 
-// useCertificates fills the certificate parameters in, and returns the app's serial.
+// useCertificates sets the certificate parameters, and returns the app_cert_sn.
 func (w *world) useCertificates() string {
 	c := w.koubei.Certificates()
 	app, _ := certificatesIn(w.t, c.App)
@@ -254,7 +265,7 @@ func (w *world) useCertificates() string {
 	return sn(app[0])
 }
 
-// download asks for a certificate in plain, as clients may.
+// download downloads a certificate with a plain request.
 func (w *world) download(serial string) []*x509.Certificate {
 	w.t.Helper()
 	open := w.in(w.t)

@@ -15,7 +15,7 @@ import (
 
 const landing = "http://isv.example/koubei/callback?isApp=true&x=a%2Fb"
 
-// visit asks the portal as a browser of the kind would.
+// visit sends a request to the portal, with these headers.
 func (w *world) visit(method, path string, header ...string) (*http.Response, string) {
 	w.t.Helper()
 	r, err := http.NewRequest(method, w.server.URL+path, nil)
@@ -42,8 +42,9 @@ func (w *world) visit(method, path string, header ...string) (*http.Response, st
 
 var personLink = regexp.MustCompile(`<a data-person="([^"]+)" data-operator-id="([^"]+)" data-operator-type="([^"]+)" data-partner-id="([^"]*)" data-shop-ids="([^"]*)" href="([^"]+)"`)
 
-// Every link of the portal leads to the ISV with a code that is worth the person on it.
+// Every person's link leads to the ISV with a code for that person.
 func TestPortalLinks(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, koubeisim.Options{LandingURL: landing})
 	_, page := w.visit("GET", "/")
 	links := personLink.FindAllStringSubmatch(page, -1)
@@ -78,6 +79,7 @@ func checkRedirect(t *testing.T, res *http.Response) url.Values {
 }
 
 func TestSpellings(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, koubeisim.Options{LandingURL: landing})
 	appID := w.koubei.AppID()
 	for path, want := range map[string]string{
@@ -94,6 +96,7 @@ func TestSpellings(t *testing.T) {
 }
 
 func TestEnterQueuesFaults(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, koubeisim.Options{LandingURL: landing})
 	w.visit("GET", "/enter?as=mer&fault=busy,slow:2s&fault=drop")
 	w.visit("GET", "/enter?as=mer&fault=html&times=2")
@@ -103,14 +106,15 @@ func TestEnterQueuesFaults(t *testing.T) {
 	}
 	_, page := w.visit("GET", "/?lang=en")
 	if !strings.Contains(page, `<code>slow:2s</code>`) {
-		t.Error("the page doesn't show the queue")
+		t.Error("the page does not show the queue")
 	}
 	if res, _ := w.visit("POST", "/faults/clear?lang=en"); res.Header.Get("Location") != "/?lang=en" || len(w.koubei.Queued()) != 0 {
 		t.Errorf("got %d to %s, %v", res.StatusCode, res.Header.Get("Location"), w.koubei.Queued())
 	}
 }
 
-func TestEnterWithAnOddCode(t *testing.T) {
+func TestEnterWithCodeState(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, koubeisim.Options{LandingURL: landing})
 	for state, want := range map[string]string{
 		"expired": "AUTH_CODE_EXPIRES", "used": "AUTH_CODE_NOT_EXIST", "unknown": "AUTH_CODE_NOT_EXIST", "foreign": "ACCESS_NOT_ALLOWED",
@@ -123,6 +127,7 @@ func TestEnterWithAnOddCode(t *testing.T) {
 }
 
 func TestEnterRefuses(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, koubeisim.Options{LandingURL: landing})
 	for _, path := range []string{
 		"/enter", "/enter?as=nobody", "/enter?as=mer&fault=bsuy", "/enter?as=mer&spelling=x", "/enter?as=mer&code=x",
@@ -141,17 +146,18 @@ func TestEnterRefuses(t *testing.T) {
 }
 
 func TestLandingURL(t *testing.T) {
+	t.Parallel()
 	for _, address := range []string{"/callback", "ftp://isv.example/", "http://", "https://isv.example/#x", "http://[::1"} {
 		if _, err := koubeisim.New(koubeisim.Options{LandingURL: address}); err == nil {
-			t.Errorf("%q is taken", address)
+			t.Errorf("%q is accepted", address)
 		}
 	}
 	w := newWorld(t, koubeisim.Options{})
 	if res, body := w.visit("GET", "/enter?as=mer"); res.StatusCode != http.StatusBadRequest || !strings.Contains(body, "--landing-url") {
-		t.Errorf("nowhere to go: got %d %s", res.StatusCode, body)
+		t.Errorf("no landing URL: got %d %s", res.StatusCode, body)
 	}
 	if _, page := w.visit("GET", "/"); !strings.Contains(page, `id="no-landing"`) {
-		t.Error("the page doesn't say that there is nowhere to go")
+		t.Error("the page does not say that no landing URL is registered")
 	}
 	if err := w.koubei.SetLandingURL(landing); err != nil {
 		t.Fatal(err)
@@ -161,15 +167,16 @@ func TestLandingURL(t *testing.T) {
 	}
 }
 
-func TestPortalSpeaksBothLanguages(t *testing.T) {
+func TestPortalLanguages(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, koubeisim.Options{LandingURL: landing})
 	for _, row := range []struct{ path, accept, want string }{
 		{"/", "", "口碑模拟门户 · 仅供测试"},
 		{"/", "zh-CN,en;q=0.8", "口碑模拟门户 · 仅供测试"},
 		{"/", "fr", "口碑模拟门户 · 仅供测试"},
 		{"/", "en;q=0.4,zh;q=0.9", "口碑模拟门户 · 仅供测试"},
-		{"/", "fr,en-GB;q=0.8,zh;q=0.1", "Koubei, simulated · for tests only"},
-		{"/?lang=en", "zh", "Koubei, simulated · for tests only"},
+		{"/", "fr,en-GB;q=0.8,zh;q=0.1", "Koubei simulator · for tests only"},
+		{"/?lang=en", "zh", "Koubei simulator · for tests only"},
 		{"/?lang=zh", "en", "口碑模拟门户 · 仅供测试"},
 	} {
 		res, page := w.visit("GET", row.path, "Accept-Language", row.accept)
@@ -179,8 +186,9 @@ func TestPortalSpeaksBothLanguages(t *testing.T) {
 	}
 }
 
-// Nothing inline, nothing from elsewhere, every word there.
+// Pages have nothing inline, load nothing from elsewhere, and lack no word.
 func TestPortalPagesAreSelfContained(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, koubeisim.Options{LandingURL: landing})
 	w.send(w.query(w.koubei.Issue(merchant)))
 	w.koubei.Next(koubeisim.Busy)
@@ -203,8 +211,9 @@ func TestPortalPagesAreSelfContained(t *testing.T) {
 	}
 }
 
-// All choices on the page are links that lead to a page with that choice made.
+// Every option on the page is a link to the page with that option chosen.
 func TestPortalChoices(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, koubeisim.Options{LandingURL: landing})
 	_, page := w.visit("GET", "/?lang=en&fault=drop")
 	links := regexp.MustCompile(`<a data-(fault|code|spelling|show|times)="([^"]+)" href="([^"]+)"`).FindAllStringSubmatch(page, -1)
@@ -220,10 +229,11 @@ func TestPortalChoices(t *testing.T) {
 }
 
 func TestFrame(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, koubeisim.Options{LandingURL: landing})
 	_, page := w.visit("GET", "/?show=frame")
 	if !strings.Contains(page, `href="/frame?as=provider"`) {
-		t.Error("the people's links don't lead into the frame")
+		t.Error("the people's links do not lead into the frame")
 	}
 	_, page = w.visit("GET", "/frame?as=provider")
 	src := regexp.MustCompile(`<iframe id="isv" src="([^"]+)"`).FindStringSubmatch(page)
@@ -232,8 +242,9 @@ func TestFrame(t *testing.T) {
 	}
 }
 
-// Nobody else's page may mint operators in the browser of whoever runs this.
+// A foreign page must not issue codes through the browser of whoever runs the simulator.
 func TestGuard(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, koubeisim.Options{LandingURL: landing, Hosts: []string{"koubeisim"}})
 	for _, row := range []struct {
 		name, method, path string
@@ -245,17 +256,17 @@ func TestGuard(t *testing.T) {
 		{"an address", "GET", "/api/app", []string{"Host", "[::1]:8900"}, 200},
 		{"an allowed name", "GET", "/api/app", []string{"Host", "koubeisim:8900"}, 200},
 		{"a foreign name", "GET", "/api/app", []string{"Host", "evil.example"}, 421},
-		{"a foreign name that looks like ours", "GET", "/", []string{"Host", "localhost.evil.example"}, 421},
+		{"a foreign name that looks local", "GET", "/", []string{"Host", "localhost.evil.example"}, 421},
 		{"a foreign name to enter", "GET", "/enter?as=mer", []string{"Host", "evil.example:8900"}, 421},
 		{"a link on the portal", "GET", "/enter?as=mer", []string{"Sec-Fetch-Site", "same-origin"}, 303},
 		{"typed in", "GET", "/enter?as=mer", []string{"Sec-Fetch-Site", "none"}, 303},
-		{"a link of the ISV's", "GET", "/enter?as=mer", []string{"Sec-Fetch-Site", "same-site"}, 303},
+		{"a link of the ISV", "GET", "/enter?as=mer", []string{"Sec-Fetch-Site", "same-site"}, 303},
 		{"a link of a foreign page", "GET", "/enter?as=mer", []string{"Sec-Fetch-Site", "cross-site"}, 403},
 		{"to the front page", "GET", "/", []string{"Sec-Fetch-Site", "cross-site"}, 200},
 		{"a foreign form", "POST", "/api/release", []string{"Sec-Fetch-Site", "cross-site"}, 403},
 		{"a form of another port", "POST", "/api/release", []string{"Sec-Fetch-Site", "same-site"}, 403},
 		{"an old browser's foreign form", "POST", "/api/release", []string{"Origin", "http://evil.example"}, 403},
-		{"our own form", "POST", "/faults/clear", []string{"Sec-Fetch-Site", "same-origin"}, 303},
+		{"its own form", "POST", "/faults/clear", []string{"Sec-Fetch-Site", "same-origin"}, 303},
 	} {
 		if res, body := w.visit(row.method, row.path, row.header...); res.StatusCode != row.want {
 			t.Errorf("%s: got %d, want %d: %s", row.name, res.StatusCode, row.want, body)
@@ -265,6 +276,6 @@ func TestGuard(t *testing.T) {
 	c := w.query("x")
 	c.header.Set("Sec-Fetch-Site", "cross-site")
 	if a := w.send(c); a.text("code") != "20000" {
-		t.Errorf("the gateway has its signatures: got %d", a.status)
+		t.Errorf("the gateway must not be guarded: got %d", a.status)
 	}
 }

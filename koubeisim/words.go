@@ -6,9 +6,19 @@ import (
 	"strings"
 )
 
+// text is a text in both languages.
+type text struct{ zh, en string }
+
+func (t text) in(lang string) string {
+	if lang == "en" {
+		return t.en
+	}
+	return t.zh
+}
+
 var langTags = map[string]string{"zh": "zh-CN", "en": "en"}
 
-// languageOf is what the visitor chose, else the browser's first choice of our two; Chinese when in doubt.
+// languageOf returns the visitor's choice, or else the browser's first choice of zh and en; zh when in doubt.
 func languageOf(c choice, r *http.Request) string {
 	if langTags[c.lang] != "" {
 		return c.lang
@@ -30,60 +40,60 @@ func languageOf(c choice, r *http.Request) string {
 
 func words(lang string) map[string]string {
 	words := make(map[string]string, len(phrases))
-	for key, p := range phrases {
-		words[key] = map[string]string{"zh": p.zh, "en": p.en}[lang]
+	for key, t := range phrases {
+		words[key] = t.in(lang)
 	}
 	return words
 }
 
-var phrases = map[string]struct{ zh, en string }{
+var phrases = map[string]text{
 	"language":            {"中文", "English"},
-	"title":               {"口碑模拟门户 · 仅供测试", "Koubei, simulated · for tests only"},
+	"title":               {"口碑模拟门户 · 仅供测试", "Koubei simulator · for tests only"},
 	"colon":               {"：", ": "},
-	"name":                {"口碑模拟门户", "Koubei, simulated"},
+	"name":                {"口碑模拟门户", "Koubei simulator"},
 	"badge":               {"仅供测试", "for tests only"},
-	"intro":               {"选择身份，带着一枚新授权码进入 ISV 的页面。这里的人、商户和授权码都是虚构的，与口碑、支付宝无关。", "Choose who you are and enter the ISV's page with a fresh code. People, merchants and codes here are made up; Koubei and Alipay have no part in it."},
+	"intro":               {"选择一个身份，携带新的授权码进入 ISV 页面。此处的人员、商户和授权码均为虚构，与口碑、支付宝无关。", "Choose a person and enter the ISV's page with a new code. People, merchants and codes are made up and have nothing to do with Koubei or Alipay."},
 	"app":                 {"应用", "Application"},
-	"landing":             {"落地地址", "Landing address"},
-	"nolanding":           {"还没有登记落地地址，无法进入。启动时请用 --landing-url 指定。", "No landing address is registered, so there is nowhere to go. Start with --landing-url."},
-	"who":                 {"以谁的身份进入", "Enter as"},
-	"how":                 {"怎样跳转", "How to get there"},
-	"spelling":            {"参数写法", "Parameters"},
-	"spelling.observed":   {"实际所见 auth_code", "as observed: auth_code"},
-	"spelling.documented": {"文档所述 code", "as documented: code"},
-	"show":                {"显示方式", "Shown"},
+	"landing":             {"落地页地址", "Landing address"},
+	"nolanding":           {"尚未登记落地页地址，无法进入。请在启动时使用 --landing-url 指定。", "No landing address is registered. Start the simulator with --landing-url."},
+	"who":                 {"选择身份进入", "Enter as"},
+	"how":                 {"跳转方式", "Redirect"},
+	"spelling":            {"参数名称", "Parameters"},
+	"spelling.observed":   {"实际使用的 auth_code", "as observed: auth_code"},
+	"spelling.documented": {"文档中的 code", "as documented: code"},
+	"show":                {"打开方式", "Open"},
 	"show.page":           {"直接打开", "as a page"},
-	"show.frame":          {"在 iframe 中", "in an iframe"},
-	"trouble":             {"什么会出错", "What goes wrong"},
-	"honest":              {"一切正常", "Nothing"},
-	"chosen":              {"下一次进入时", "At the next entry"},
+	"show.frame":          {"在 iframe 中打开", "in an iframe"},
+	"trouble":             {"模拟故障", "Faults"},
+	"honest":              {"无故障", "None"},
+	"chosen":              {"下次进入时", "At the next entry"},
 	"code.expired":        {"授权码已过期", "the code has expired"},
-	"code.used":           {"授权码已被使用", "the code has been used"},
-	"code.unknown":        {"授权码不存在", "the code never existed"},
-	"code.foreign":        {"授权码属于别的应用", "the code is another application's"},
-	"group.network":       {"网络", "The network"},
-	"group.refusal":       {"网关拒绝", "The gateway refuses"},
-	"group.forgery":       {"应答被伪造", "Somebody forges"},
-	"group.content":       {"内容不合文档", "Not as documented"},
-	"group.spelling":      {"难读的真应答", "True, but hard to read"},
+	"code.used":           {"授权码已被使用", "the code was used before"},
+	"code.unknown":        {"授权码不存在", "the code was never issued"},
+	"code.foreign":        {"授权码属于其他应用", "the code belongs to another application"},
+	"group.network":       {"网络故障", "Network"},
+	"group.refusal":       {"网关拒绝", "Refusals of the gateway"},
+	"group.forgery":       {"伪造的应答", "Forged responses"},
+	"group.content":       {"内容与文档不符", "Content that is not as documented"},
+	"group.spelling":      {"合法但写法少见的应答", "Correct responses with an unusual spelling"},
 	"times":               {"故障次数", "How often"},
 	"times.1":             {"一次", "once"},
 	"times.3":             {"三次", "three times"},
 	"times.10":            {"十次", "ten times"},
-	"gateway":             {"网关动态", "At the gateway"},
-	"queued":              {"排队的故障", "Faults in the queue"},
+	"gateway":             {"网关调用", "Gateway"},
+	"queued":              {"排队的故障", "Queued faults"},
 	"clear":               {"清空", "Clear"},
-	"held":                {"挂起的调用", "Calls being held"},
+	"held":                {"挂起的调用", "Held calls"},
 	"release":             {"放行", "Release"},
-	"calls":               {"最近的调用，新的在前", "The latest calls, newest first"},
-	"nocalls":             {"网关还没有收到调用。", "Nothing has reached the gateway yet."},
+	"calls":               {"最近的调用（从新到旧）", "Latest calls, newest first"},
+	"nocalls":             {"网关尚未收到调用。", "The gateway has received no calls yet."},
 	"at":                  {"时间", "Time"},
 	"code":                {"授权码", "Code"},
 	"fault":               {"故障", "Fault"},
 	"outcome":             {"结果", "Outcome"},
-	"underway":            {"进行中", "under way"},
-	"ci":                  {"程序可用 /api/app、/api/codes、/api/faults、/api/calls 控制本模拟器。", "Programs control the simulator by /api/app, /api/codes, /api/faults and /api/calls."},
-	"frame.title":         {"商家中心（模拟）", "Merchant centre (simulated)"},
+	"underway":            {"进行中", "in progress"},
+	"ci":                  {"程序可通过 /api/app、/api/codes、/api/faults、/api/calls 控制本模拟器。", "Programs control the simulator with /api/app, /api/codes, /api/faults and /api/calls."},
+	"frame.title":         {"商家中心（模拟）", "Merchant center (simulated)"},
 	"frame.back":          {"返回门户", "Back to the portal"},
-	"frame.isv":           {"ISV 的页面", "The ISV's page"},
+	"frame.isv":           {"ISV 页面", "The ISV's page"},
 }

@@ -9,7 +9,8 @@ import (
 	"koubei-landing/koubeisim"
 )
 
-// writeFiles leaves what an ISV has to be configured with. The environment comes last and whole: a script may wait for it.
+// writeFiles writes the files that configure an ISV's service. The environment file comes last and whole, because a script
+// may wait for it.
 func (s *settings) writeFiles(koubei *koubeisim.Koubei, gateway string) error {
 	dir, err := filepath.Abs(s.Certificates)
 	if err != nil {
@@ -40,14 +41,14 @@ func writeCertificates(dir string, c koubeisim.Certificates) error {
 	return nil
 }
 
-// The names that Alipay's console gives its files.
+// The file names of Alipay's console.
 const (
 	appCertFile    = "appCertPublicKey.crt"
 	alipayCertFile = "alipayCertPublicKey_RSA2.crt"
 	rootCertFile   = "alipayRootCert.crt"
 )
 
-// environment is the service's settings, one NAME=value a line.
+// environment returns the service's settings, one NAME=value per line.
 func (s *settings) environment(koubei *koubeisim.Koubei, gateway, dir string) string {
 	var b strings.Builder
 	set := func(name, value string) {
@@ -73,7 +74,7 @@ func (s *settings) environment(koubei *koubeisim.Koubei, gateway, dir string) st
 	return b.String()
 }
 
-// writePrivately replaces the file in one step, readable by its owner alone: it holds a key.
+// writePrivately replaces the file in one step. Only the owner can read it, because it holds a key.
 func writePrivately(name, content string) error {
 	f, err := os.CreateTemp(filepath.Dir(name), ".koubeisim-*") // mode 0600
 	if err != nil {

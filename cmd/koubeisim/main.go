@@ -1,5 +1,5 @@
-// Command koubeisim is a stand-in for Koubei and the Alipay gateway: a portal whose links send a browser to an ISV with a
-// code, and a gateway that says once who is behind it. For tests, demos and ISVs' own CI, never for production.
+// Command koubeisim simulates Koubei and the Alipay gateway for tests, demos and CI: a portal whose links send a browser to
+// an ISV with a code, and a gateway that says once who is behind it. Never use it in production.
 package main
 
 import (
@@ -44,7 +44,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 	return 0
 }
 
-// serve listens first: only then is it known what to tell the ISV.
+// serve listens before it writes files, because only then the address is known.
 func serve(ctx context.Context, s *settings, koubei *koubeisim.Koubei, stdout io.Writer) error {
 	listener, err := net.Listen("tcp", s.Listen)
 	if err != nil {
@@ -69,11 +69,11 @@ func serveUntil(ctx context.Context, listener net.Listener, koubei *koubeisim.Ko
 		return err
 	case <-ctx.Done():
 	}
-	koubei.Release() // a held call would keep us
+	koubei.Release() // a held call would delay the shutdown
 	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), 3*time.Second)
 	defer cancel()
 	if err := server.Shutdown(grace); err != nil {
-		server.Close() // slow answers to patient clients
+		server.Close() // cuts the responses that are still slow
 	}
 	if err := <-served; !errors.Is(err, http.ErrServerClosed) {
 		return err
@@ -81,9 +81,9 @@ func serveUntil(ctx context.Context, listener net.Listener, koubei *koubeisim.Ko
 	return nil
 }
 
-// baseURL is how to reach the listener from this machine.
+// baseURL returns the address of the listener for this machine.
 func baseURL(addr net.Addr) string {
-	host, port, _ := net.SplitHostPort(addr.String()) // TCP addresses have both
+	host, port, _ := net.SplitHostPort(addr.String()) // a TCP address has both
 	if ip := net.ParseIP(host); ip.IsUnspecified() {
 		host = "127.0.0.1"
 	}

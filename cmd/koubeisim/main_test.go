@@ -64,6 +64,7 @@ func environmentIn(t *testing.T, file string) map[string]string {
 }
 
 func TestRun(t *testing.T) {
+	t.Parallel()
 	file := filepath.Join(t.TempDir(), "isv.env")
 	line := start(t, map[string]string{"KOUBEISIM_LANDING_URL": "http://isv.example/callback", "KOUBEISIM_APP_ID": "", "KOUBEISIM_LISTEN": "127.0.0.1:1"},
 		"--listen", "127.0.0.1:0", "--write-env", file)
@@ -104,6 +105,7 @@ func TestRun(t *testing.T) {
 }
 
 func TestRunWithCertificates(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	file := filepath.Join(dir, "isv.env")
 	start(t, nil, "--listen", "127.0.0.1:0", "--certificates", filepath.Join(dir, "certs"), "--write-env", file,
@@ -125,7 +127,8 @@ func TestRunWithCertificates(t *testing.T) {
 	}
 }
 
-func TestRunWithAnAppsOwnKey(t *testing.T) {
+func TestRunWithTheAppsOwnKey(t *testing.T) {
+	t.Parallel()
 	key := filepath.Join(t.TempDir(), "app.pem")
 	content, err := os.ReadFile("../../koubeisim/testdata/keys/app_public.pem")
 	if err == nil {
@@ -141,6 +144,7 @@ func TestRunWithAnAppsOwnKey(t *testing.T) {
 }
 
 func TestRunRefuses(t *testing.T) {
+	t.Parallel()
 	for _, row := range []struct {
 		name string
 		args []string
@@ -163,7 +167,8 @@ func TestRunRefuses(t *testing.T) {
 	}
 }
 
-func TestHelpTellsTheControlAPI(t *testing.T) {
+func TestHelpDescribesTheControlAPI(t *testing.T) {
+	t.Parallel()
 	var stdout, stderr bytes.Buffer
 	if got := run(t.Context(), []string{"--help"}, func(string) string { return "x" }, &stdout, &stderr); got != 0 {
 		t.Errorf("exit code %d: %s", got, stderr.String())

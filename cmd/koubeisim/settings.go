@@ -16,19 +16,19 @@ import (
 )
 
 type settings struct {
-	Listen           string        `default:"127.0.0.1:8900" placeholder:"ADDRESS" help:"Portal, control API and gateway. It mints operators: keep it on loopback or inside a test network."`
-	AllowHost        []string      `placeholder:"NAME" help:"Host names, besides localhost and bare addresses, under which portal and control API may be addressed."`
-	LandingURL       string        `name:"landing-url" placeholder:"URL" help:"The address that the ISV registered at Koubei: where browsers are sent with their code. Its own query is kept."`
-	GatewayURL       string        `name:"gateway-url" placeholder:"URL" help:"How the ISV reaches the gateway, if not by the listener's address."`
-	AppID            string        `name:"app-id" placeholder:"ID" help:"The ISV's application; fresh when not given."`
-	AppPublicKeyFile string        `placeholder:"FILE" help:"The application's public key, PEM or bare base64; without it a fresh pair is made."`
-	CodeLifetime     time.Duration `default:"3m" help:"How long a code is good."`
-	SignType         string        `default:"RSA2" placeholder:"TYPE" help:"The kind of key that the application registered: RSA2 or RSA."`
-	Charset          string        `placeholder:"NAME" help:"The only charset to take: utf-8, gbk, gb2312 or gb18030. Each of them when not given."`
-	EncryptKey       string        `placeholder:"BASE64" help:"AES key: queries must come encrypted, and are answered so."`
-	Certificates     string        `placeholder:"DIR" help:"Certificate mode; the certificates are written to this directory."`
-	SlowFor          time.Duration `default:"8s" help:"How long the fault 'slow' takes."`
-	Plain            bool          `help:"Spell answers always as the documentation does. For the official Node SDK, which can't read every spelling."`
+	Listen           string        `default:"127.0.0.1:8900" placeholder:"ADDRESS" help:"Portal, control API and gateway. They sign anybody in: keep them on loopback or in a test network."`
+	AllowHost        []string      `placeholder:"NAME" help:"Host names that portal and control API accept besides localhost and IP addresses."`
+	LandingURL       string        `name:"landing-url" placeholder:"URL" help:"The address that the ISV registered at Koubei, where browsers go with their code. It may have a query."`
+	GatewayURL       string        `name:"gateway-url" placeholder:"URL" help:"The gateway address that the ISV uses, if it is not the listener's."`
+	AppID            string        `name:"app-id" placeholder:"ID" help:"The id of the ISV's application. Default: a new one at every start."`
+	AppPublicKeyFile string        `placeholder:"FILE" help:"The application's public key, PEM or bare base64. Default: a new key pair at every start."`
+	CodeLifetime     time.Duration `default:"3m" help:"How long a code is valid."`
+	SignType         string        `default:"RSA2" placeholder:"TYPE" help:"The sign type of the application: RSA2 or RSA."`
+	Charset          string        `placeholder:"NAME" help:"The only accepted charset: utf-8, gbk, gb2312 or gb18030. Default: all of them."`
+	EncryptKey       string        `placeholder:"BASE64" help:"AES key: queries must be encrypted, and so are the responses."`
+	Certificates     string        `placeholder:"DIR" help:"Certificate mode. The certificates are written to this directory."`
+	SlowFor          time.Duration `default:"8s" help:"How long the fault 'slow' waits."`
+	Plain            bool          `help:"Make all responses look like those in the documentation, for clients such as the official Node SDK that cannot parse every spelling."`
 	WriteEnv         string        `placeholder:"FILE" help:"Write the ISV's settings (ALIPAY_APP_ID=… and so on) to this file, mode 0600, before serving."`
 
 	Version kong.VersionFlag `help:"Print the version."`
@@ -37,24 +37,24 @@ type settings struct {
 // version is set by the build: -ldflags "-X main.version=…".
 var version = ""
 
-const description = `A stand-in for Koubei and the Alipay gateway, for tests, demos and an ISV's own CI.
+const description = `Simulates Koubei and the Alipay gateway for tests, demos and CI.
 
-Each flag is also an environment variable, KOUBEISIM_LISTEN for --listen and so on; the flag wins. Keys, app id and codes are new at every start.
+Each flag is also an environment variable, for example KOUBEISIM_LISTEN for --listen; the flag wins. Keys, app id and codes are new at every start.
 
-For people: open the printed address. For programs, on the same listener:
+People open the printed address. Programs use the same listener:
 
   GET    /api/app              app id, keys, gateway and landing address
-  POST   /api/codes            {"operator_id","operator_type","partner_id","shop_ids","lifetime","state"} gives {"code","url","documented_url"}
-  POST   /api/faults           {"faults":["busy","spend-then-drop"]}, one for each gateway call to come
-  GET    /api/faults           what is queued, and every fault there is
-  DELETE /api/faults           forget the queue
-  POST   /api/release          let held calls go on
+  POST   /api/codes            {"operator_id","operator_type","partner_id","shop_ids","lifetime","state"} returns {"code","url","documented_url"}
+  POST   /api/faults           {"faults":["busy","spend-then-drop"]}, one for each of the next gateway calls
+  GET    /api/faults           the queued faults, and all that exist
+  DELETE /api/faults           empty the queue
+  POST   /api/release          release held calls
   POST   /api/certificate/roll renew Alipay's certificate
-  GET    /api/calls[?code=…]   what reached the gateway
+  GET    /api/calls[?code=…]   the calls that reached the gateway
   POST   /gateway.do           the gateway
   GET    /healthz              200 once serving`
 
-// parse reads the flags, else the environment, else the defaults. done means that it has printed the help or the version.
+// parse reads flags, which win over the environment. done is true if help or the version was printed.
 func parse(args []string, getenv func(string) string, stdout io.Writer) (s *settings, done bool, err error) {
 	s = &settings{}
 	environment := func(_ *kong.Context, _ *kong.Path, flag *kong.Flag) (any, error) {
@@ -79,7 +79,7 @@ func parse(args []string, getenv func(string) string, stdout io.Writer) (s *sett
 	return s, done, err
 }
 
-// koubei is what the settings ask for, or everything that is wrong with them.
+// koubei returns the simulator, or an error that lists everything that is wrong with the settings.
 func (s *settings) koubei() (*koubeisim.Koubei, error) {
 	key, keyErr := base64.StdEncoding.DecodeString(s.EncryptKey)
 	if keyErr != nil {

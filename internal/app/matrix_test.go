@@ -55,6 +55,8 @@ var faults = []fault{
 	{name: koubeisim.NoPermission, want: alipay.ErrRejected, signed: true},
 	{name: koubeisim.ErrorNode, want: alipay.ErrRejected, signed: true},
 	{name: koubeisim.InvalidAppID, want: alipay.ErrRejected},
+	{name: koubeisim.ExpiredNoCertSN, want: alipay.ErrCodeExpired, signed: true},
+	{name: koubeisim.BusyNoCertSN, calls: 2},
 	// Forgeries.
 	{name: koubeisim.UnsignedExpired, want: alipay.ErrRejected},
 	{name: koubeisim.Unsigned, want: alipay.ErrUntrusted},
@@ -69,11 +71,16 @@ var faults = []fault{
 	{name: koubeisim.RogueCert, want: alipay.ErrUntrusted, onlyCertificates: true},
 	{name: koubeisim.NoCertSN, want: alipay.ErrUntrusted, onlyCertificates: true},
 	{name: koubeisim.NotEncrypted, want: alipay.ErrUntrusted, signed: true, onlyAES: true},
+	{name: koubeisim.NullSign, want: alipay.ErrUntrusted},
+	{name: koubeisim.NumberErrorCode, want: alipay.ErrUntrusted},
+	{name: koubeisim.OtherNodeError, want: alipay.ErrUntrusted},
 	// Signed, but no identity.
 	{name: koubeisim.Malformed, want: alipay.ErrUntrusted, signed: true},
 	{name: koubeisim.RepeatedField, want: alipay.ErrUntrusted, signed: true},
 	// True, but hard to read.
 	{name: koubeisim.CaseField},
+	{name: koubeisim.NullFields},
+	{name: koubeisim.ShopArray},
 	{name: koubeisim.GBK},
 	{name: koubeisim.GBKUndeclared},
 	{name: koubeisim.EscapedSlashes},

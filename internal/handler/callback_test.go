@@ -189,6 +189,11 @@ func TestWhatTheGatewaySays(t *testing.T) {
 		{name: "invalid signature", faults: []koubeisim.Fault{koubeisim.InvalidSignature}, status: 502, code: "gateway_rejected", calls: 1, again: true},
 		{name: "unsigned expired", faults: []koubeisim.Fault{koubeisim.UnsignedExpired}, status: 502, code: "gateway_rejected", calls: 1, again: true},
 		{name: "no permission", faults: []koubeisim.Fault{koubeisim.NoPermission}, status: 502, code: "gateway_rejected", calls: 1, again: true},
+		{name: "null in optional members", faults: []koubeisim.Fault{koubeisim.NullFields}, status: 303, calls: 1},
+		{name: "shops in an array", faults: []koubeisim.Fault{koubeisim.ShopArray}, status: 303, calls: 1},
+		{name: "sign is null", faults: []koubeisim.Fault{koubeisim.NullSign}, status: 502, code: "gateway_untrusted", calls: 1, again: true},
+		{name: "numeric error code", faults: []koubeisim.Fault{koubeisim.NumberErrorCode}, status: 502, code: "gateway_untrusted", calls: 1, again: true},
+		{name: "error in another node", faults: []koubeisim.Fault{koubeisim.OtherNodeError}, status: 502, code: "gateway_untrusted", calls: 1, again: true},
 	} {
 		t.Run(tt.name, func(t *testing.T) { tt.check(t, w) })
 	}
