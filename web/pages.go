@@ -56,6 +56,7 @@ type IdentityPage struct {
 	Partners     []Partner // newest first
 	NoPartner    *Partner  // the entry of a landing that named no merchant, if there is one
 	LogoutURL    string    // where the sign-out form posts to
+	ForgetURL    string    // where the form posts to that clears the browser's memory; empty when the browser has none
 }
 
 // Partner is one entry of a session: what the operator may do for one merchant.
@@ -73,13 +74,15 @@ type SignInPage struct{ Common }
 // SignedOutPage is where signing out ends.
 type SignedOutPage struct{ Common }
 
-// SwitchPage asks whether the live session of one operator may be replaced by another's. Its form posts
-// decision=yes or decision=no with Fields to Action.
+// SwitchPage asks whether the arriving operator may be signed in: in place of the current one or, where
+// LastKnown is set, in a browser that has been used by others. Its form posts decision=yes or decision=no with
+// Fields to Action.
 type SwitchPage struct {
 	Common
 	Action            string
 	Fields            []Field
 	Current, Arriving Party
+	LastKnown         string // the operator who used the browser last, most of the id hidden; then there is no Current
 }
 
 // Field is a hidden field of a form.

@@ -58,15 +58,16 @@ func samples(what, link string) map[string][]any {
 	all := map[string][]any{
 		web.PageIdentity: {
 			web.IdentityPage{Common: common, SignedIn: true, AppID: what, OperatorID: what, OperatorType: what,
-				Partners: []web.Partner{partner}, NoPartner: &nobody, LogoutURL: link},
+				Partners: []web.Partner{partner}, NoPartner: &nobody, LogoutURL: link, ForgetURL: link},
 			web.IdentityPage{Common: common, SignedIn: true, AppID: what, OperatorID: what, LogoutURL: link},
-			web.IdentityPage{Common: common},
+			web.IdentityPage{Common: common, ForgetURL: link},
 			web.IdentityPage{},
 		},
 		web.PageSignIn:    {web.SignInPage{Common: common}, web.SignInPage{}},
 		web.PageSignedOut: {web.SignedOutPage{Common: common}, web.SignedOutPage{}},
 		web.PageSwitch: {
 			web.SwitchPage{Common: common, Action: link, Fields: []web.Field{{Name: what, Value: what}}, Current: party, Arriving: party},
+			web.SwitchPage{Common: common, Action: link, Fields: []web.Field{{Name: what, Value: what}}, LastKnown: "x" + what, Arriving: party},
 			web.SwitchPage{},
 		},
 		web.PageError: {
@@ -189,6 +190,10 @@ func TestPagesShow(t *testing.T) {
 		Current:  web.Party{OperatorID: "op-1", OperatorType: "MER", PartnerID: "p-1"},
 		Arriving: web.Party{OperatorID: "op-2", OperatorType: "SALES"},
 	}
+	stranger := ask
+	stranger.Current, stranger.LastKnown = web.Party{}, "••••7652"
+	remembered := identity
+	remembered.ForgetURL = "/koubei/forget"
 	for _, row := range []struct {
 		name    string
 		lang    web.Lang
@@ -207,8 +212,12 @@ func TestPagesShow(t *testing.T) {
 		{"entry without a merchant", web.Chinese, web.PageIdentity,
 			web.IdentityPage{SignedIn: true, OperatorID: "op-1", NoPartner: &web.Partner{Type: "MER", HomeURL: "/h"}},
 			[]string{`data-partner=""`, `href="/h">未指定商户</a>`}, nil},
+		{"identity, remembered", web.Chinese, web.PageIdentity, remembered,
+			[]string{`method="post" action="/koubei/forget"`, `id="forget" type="submit">忘记在这个浏览器用过的账号<`, `id="sign-out"`}, nil},
+		{"nobody, remembered", web.English, web.PageIdentity, web.IdentityPage{Common: common, ForgetURL: "/koubei/forget"},
+			[]string{"You are not signed in", `action="/koubei/forget"`, "Forget accounts used in this browser"}, []string{"sign-out"}},
 		{"nobody", web.Chinese, web.PageIdentity, web.IdentityPage{Common: common, OperatorID: "op-1", LogoutURL: "/x"},
-			[]string{"您还没有登录", entry}, []string{"op-1", "sign-out"}},
+			[]string{"您还没有登录", entry}, []string{"op-1", "sign-out", "forget"}},
 		{"sign in", web.Chinese, web.PageSignIn, web.SignInPage{Common: common}, []string{entry}, []string{"entry-words"}},
 		{"sign in, no entry", web.Chinese, web.PageSignIn, web.SignInPage{}, []string{`id="entry-words"`}, []string{`id="entry"`, "request-id"}},
 		{"signed out", web.English, web.PageSignedOut, web.SignedOutPage{Common: common}, []string{"You are signed out", entry}, nil},
@@ -216,6 +225,11 @@ func TestPagesShow(t *testing.T) {
 			`action="/koubei/callback/switch"`, `type="hidden" name="landing" value="l&amp;1"`, "op-1", "商户", "op-2", "阿里销售小二", "未指定",
 			"不是您自己刚从口碑点过来的，请保留", `id="decision-no" type="submit" name="decision" value="no"`, `id="decision-yes" type="submit" name="decision" value="yes"`,
 		}, nil},
+		{"stranger", web.Chinese, web.PageSwitch, stranger, []string{
+			`action="/koubei/callback/switch"`, `type="hidden" name="landing" value="l&amp;1"`, "这是您的账号吗？", "••••7652", "op-2", "阿里销售小二",
+			"请不要登录", `id="decision-no" type="submit" name="decision" value="no">不登录<`, `id="decision-yes" type="submit" name="decision" value="yes"`,
+		}, []string{"op-1", `id="current"`, "当前"}},
+		{"stranger", web.English, web.PageSwitch, stranger, []string{"Is this your account?", "••••7652", "Do not sign in", "op-2"}, []string{"op-1", "urrent"}},
 		{"error", web.Chinese, web.PageError, web.ErrorPage{Common: common, Status: 410, Code: "code_used"},
 			[]string{"登录链接已经用过了", entry, `id="request-id">req-1<`, `id="error-code">code_used<`}, []string{"<script", "retry-now", "http-equiv"}},
 		{"retry", web.Chinese, web.PageError, web.ErrorPage{Common: common, Status: 503, Code: "gateway_unavailable", Retry: &web.Retry{URL: "/cb?code=c&x=1", After: 7}},

@@ -56,9 +56,10 @@ func build(c Config) (*service, error) {
 		return nil, errors.Join(err, b.redis.Close())
 	}
 	ready := newReadiness(c, b, m)
+	cookies := session.NewCookies(c.Session.Cookie)
 	h, err := handler.New(handler.Options{
 		Config: c.Web, AppID: c.Alipay.AppID,
-		Landing: lander, Sessions: b.sessions, Cookies: session.NewCookies(c.Session.Cookie), Readiness: ready,
+		Landing: lander, Sessions: b.sessions, Cookies: cookies, Memory: newMemory(c, cookies, b.sealer), Readiness: ready,
 		Metrics: m, Assertions: assertions,
 		Log: c.Log, Now: c.Now,
 	})
@@ -66,6 +67,15 @@ func build(c Config) (*service, error) {
 		return nil, errors.Join(err, b.redis.Close())
 	}
 	return &service{redis: b.redis, handler: h, lander: lander, sessions: b.sessions, readiness: ready}, nil
+}
+
+// newMemory returns the browsers' memory of operators. Without the question that it serves it is off.
+func newMemory(c Config, cookies session.Cookies, sealer *session.Sealer) *session.Memory {
+	o := session.MemoryOptions{Cookies: cookies, Sealer: sealer, AppID: c.Alipay.AppID, Now: c.Now}
+	if c.Landing.Confirm {
+		o.Life = c.Landing.Memory
+	}
+	return session.NewMemory(o)
 }
 
 // newGateway returns the gateway's client, and logs what it warns of.

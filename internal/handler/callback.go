@@ -1,6 +1,7 @@
 package handler
 
 import (
+	"fmt"
 	"net/http"
 	"net/url"
 
@@ -42,15 +43,22 @@ func (h *Handler) callback(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if out.Result == landing.Asked && prefersJSON(r) {
-		return errOperatorDiffers
+	if out.Result == landing.Asked {
+		return h.ask(w, r, out, in.returnTo)
+	}
+	return h.enter(w, r, out, in.returnTo)
+}
+
+// enter gives the browser the session of a landing and sends it on. It fails when the result is not a landing's: then
+// nobody is signed in.
+func (h *Handler) enter(w http.ResponseWriter, r *http.Request, out landing.Outcome, returnTo string) error {
+	if out.Result != landing.Landed && out.Result != landing.Replayed {
+		return fmt.Errorf("handler: result %q does not sign anyone in", out.Result)
 	}
 	h.logLanding(w, r, out)
-	if out.Result == landing.Asked {
-		return h.ask(w, r, out.Question, in.returnTo)
-	}
 	h.setSession(w, out)
-	goTo(w, h.destination(out, in.returnTo))
+	h.remember(w, r, out)
+	goTo(w, h.destination(out, returnTo))
 	return nil
 }
 
@@ -108,13 +116,14 @@ func (h *Handler) returnTo(values []string) (string, error) {
 	return address, nil
 }
 
-// arrival is the request as package landing sees it. A browser that showed no arrival cookie gets a fresh one in case
-// that the grant has to travel in a cookie, which is bound to it.
+// arrival is the request as package landing sees it. A browser that showed no arrival cookie may need a fresh one: what
+// waits for the browser's next request is bound to it.
 func (h *Handler) arrival(r *http.Request, in arriving, marks []session.Mark) (a landing.Arrival, fresh *session.Mark) {
 	a = landing.Arrival{
 		Code:    in.code,
 		Tokens:  h.Cookies.Tokens(r),
 		Pending: h.Cookies.PendingOf(r, in.codeHash),
+		Known:   h.Memory.Operators(r),
 		Client:  h.client(r),
 	}
 	if len(marks) == 0 {
@@ -127,13 +136,14 @@ func (h *Handler) arrival(r *http.Request, in arriving, marks []session.Mark) (a
 	return a, fresh
 }
 
-// setPending gives the browser the grant that Redis could not keep, or takes it away once it is of no more use.
+// setPending gives the browser the grant that Redis could not keep, or takes it away once it is of no more use. A browser
+// without an arrival gets the fresh one, if the grant waits for it: in its cookie, or for an answer to a question.
 func (h *Handler) setPending(w http.ResponseWriter, r *http.Request, in arriving, out landing.Outcome, fresh *session.Mark) {
+	if fresh != nil && (out.Pending != "" || out.Result == landing.Asked) {
+		http.SetCookie(w, h.Cookies.Keep(*fresh))
+	}
 	if out.Pending != "" {
 		http.SetCookie(w, h.Cookies.Pending(in.codeHash, out.Pending))
-		if fresh != nil {
-			http.SetCookie(w, h.Cookies.Keep(*fresh))
-		}
 		return
 	}
 	if out.Result != "" && len(h.Cookies.PendingOf(r, in.codeHash)) > 0 {
@@ -155,10 +165,15 @@ func (h *Handler) destination(out landing.Outcome, returnTo string) string {
 	return h.Targets.HomeOf(out.Session, out.Entry)
 }
 
-// ask shows the question whether the live session shall be replaced.
-func (h *Handler) ask(w http.ResponseWriter, r *http.Request, q landing.Question, returnTo string) error {
-	current := q.Current.Newest()
-	return h.writePage(w, r, http.StatusOK, web.PageSwitch, web.SwitchPage{
+// ask shows the question whether the arriving operator shall be signed in: in place of the live session or, where none is
+// live, in a browser that remembers other operators only.
+func (h *Handler) ask(w http.ResponseWriter, r *http.Request, out landing.Outcome, returnTo string) error {
+	if prefersJSON(r) {
+		return errOperatorDiffers
+	}
+	h.logLanding(w, r, out)
+	q := out.Question
+	page := web.SwitchPage{
 		Common: h.common(w),
 		Action: h.CallbackPath + "/switch",
 		Fields: []web.Field{
@@ -166,7 +181,13 @@ func (h *Handler) ask(w http.ResponseWriter, r *http.Request, q landing.Question
 			{Name: "session", Value: q.Sessions},
 			{Name: "return_to", Value: returnTo},
 		},
-		Current:  web.Party{OperatorID: q.Current.OperatorID, OperatorType: string(current.OperatorType), PartnerID: current.PartnerID},
 		Arriving: web.Party{OperatorID: q.Arriving.ID, OperatorType: string(q.Arriving.Type), PartnerID: q.PartnerID},
-	})
+	}
+	if q.Sessions == "" {
+		page.LastKnown = masked(q.LastKnown)
+	} else {
+		current := q.Current.Newest()
+		page.Current = web.Party{OperatorID: q.Current.OperatorID, OperatorType: string(current.OperatorType), PartnerID: current.PartnerID}
+	}
+	return h.writePage(w, r, http.StatusOK, web.PageSwitch, page)
 }

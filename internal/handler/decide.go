@@ -32,21 +32,19 @@ func (h *Handler) decide(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	h.logLanding(w, r, out)
-	if out.Result == landing.Kept {
-		goTo(w, h.keptHome(out))
-		return nil
+	if out.Result != landing.Kept {
+		return h.enter(w, r, out, returnTo)
 	}
-	h.setSession(w, out)
-	goTo(w, h.destination(out, returnTo))
+	h.logLanding(w, r, out)
+	goTo(w, h.keptHome(out))
 	return nil
 }
 
-// keptHome is where a browser goes that keeps its session: the home of its operator, or, where that session has ended
-// meanwhile, the page that says so.
+// keptHome is where a "no" leads: to the home of the operator whose session is kept, or to the way to Koubei where nobody is
+// signed in.
 func (h *Handler) keptHome(out landing.Outcome) string {
 	if out.Session.OperatorID == "" {
-		return h.base + "/"
+		return h.base + "/signin"
 	}
 	return h.Targets.HomeOf(out.Session, out.Entry)
 }

@@ -31,6 +31,7 @@ type Options struct {
 	Landing   *landing.Lander
 	Sessions  *session.Manager
 	Cookies   session.Cookies
+	Memory    *session.Memory
 	Readiness *readiness.Checker
 	Metrics   *metrics.Metrics
 
@@ -48,7 +49,7 @@ type Handler struct {
 	pages   *web.Pages
 	policy  policy
 	forms   *http.CrossOriginProtection // for the switch
-	leaving *http.CrossOriginProtection // for the sign-out
+	leaving *http.CrossOriginProtection // for signing out and forgetting
 	gate    *gate
 
 	foreignProxy sync.Once // has been warned of

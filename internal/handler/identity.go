@@ -73,6 +73,9 @@ func rfc3339(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 // identity is the page that says who is signed in.
 func (h *Handler) identity(w http.ResponseWriter, r *http.Request) error {
 	page := web.IdentityPage{Common: h.common(w), LogoutURL: h.base + "/logout"}
+	if h.Memory.Present(r) {
+		page.ForgetURL = h.base + "/forget"
+	}
 	s, err := h.Sessions.Choose(r.Context(), h.Cookies.Tokens(r))
 	switch {
 	case errors.Is(err, session.ErrNone):
@@ -103,7 +106,7 @@ func (h *Handler) signedOut(w http.ResponseWriter, r *http.Request) error {
 	return h.writePage(w, r, http.StatusOK, web.PageSignedOut, web.SignedOutPage{Common: h.common(w)})
 }
 
-// logout ends every session whose cookie came along. The cookies go only once that is done: while Redis is out of
+// logout ends every session whose cookie came along, and keeps the browser's memory. The cookies go only once that is done: while Redis is out of
 // reach, a browser without its cookie would look signed out and not be.
 func (h *Handler) logout(w http.ResponseWriter, r *http.Request) error {
 	ended, err := h.Sessions.EndAll(r.Context(), h.Cookies.Tokens(r))

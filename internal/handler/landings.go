@@ -26,8 +26,12 @@ func (h *Handler) logLanding(w http.ResponseWriter, r *http.Request, out landing
 		h.Metrics.Landing(string(out.Result))
 	}
 	if out.Result == landing.Asked {
-		h.writeLanding(w, r, string(out.Result), slog.String("operator_id", out.Question.Arriving.ID),
-			slog.String("current_operator_id", out.Question.Current.OperatorID))
+		q := out.Question
+		other := slog.String("current_operator_id", q.Current.OperatorID)
+		if q.Sessions == "" {
+			other = slog.String("last_known_operator_id", q.LastKnown)
+		}
+		h.writeLanding(w, r, string(out.Result), slog.String("operator_id", q.Arriving.ID), other)
 		return
 	}
 	h.writeLanding(w, r, string(out.Result), slog.String("operator_id", out.Session.OperatorID),

@@ -188,6 +188,11 @@ func TestOneLineALanding(t *testing.T) {
 	_, page = asked(t, w, b, testworld.ProviderStaff)
 	check("yes", b.Post(switchURL(w), answerTo(t, page, "yes")), "landed", who(testworld.ProviderStaff))
 
+	signOut(t, w.Service, b)
+	_, page = asked(t, w, b, testworld.Sales)
+	check("a stranger", page, "asked", logLine{"operator_id": testworld.Sales.OperatorID, "last_known_operator_id": testworld.ProviderStaff.OperatorID})
+	check("no to the stranger", b.Post(switchURL(w), formOf(page, "no")), "kept", who(koubeisim.Person{}))
+
 	w.Redis.Freeze()
 	check("without Redis", program.Get(w.Public+w.Config.Web.CallbackPath+"?code=x"), "store_unavailable", nil)
 	w.Redis.Thaw()

@@ -271,6 +271,7 @@ func TestAnswersAreAsDescribed(t *testing.T) {
 		ask(b, "POST", w.Public+callback+"/switch", callback+"/switch", "decision=yes&landing=x", 410, kind, form)
 		ask(b, "POST", w.Public+callback+"/switch", callback+"/switch", "x="+strings.Repeat(long, 2), 413, kind, form)
 		public(b, "POST", "/logout", "", 403, kind, foreign)
+		public(b, "POST", "/forget", "", 403, kind, foreign)
 		public(nobody, "GET", "/session", "", 401, kind)
 		public(b, "GET", "/session", "?x="+long, 414, kind)
 		internal(b, "GET", "/auth/verify", "?x="+long, 414, kind)
@@ -306,6 +307,8 @@ func TestAnswersAreAsDescribed(t *testing.T) {
 	}
 	ask(b, "GET", w.Public+"/static/none.css", "/static/{file}", "", 404)
 	public(w.Browser(), "POST", "/logout", "", 204, asJSON)
+	public(w.Browser(), "POST", "/forget", "", 204, asJSON)
+	public(w.Browser(), "POST", "/forget", "", 303)
 	public(b, "GET", "/session", "", 200, http.Header{"Origin": {friend}})
 
 	for _, method := range []string{"GET", "HEAD", "POST", "DELETE", "OPTIONS", "PROPFIND"} {

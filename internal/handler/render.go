@@ -33,7 +33,7 @@ func (h *Handler) writePage(w http.ResponseWriter, r *http.Request, status int, 
 func hasForm(data any) bool {
 	switch page := data.(type) {
 	case web.IdentityPage:
-		return page.SignedIn
+		return page.SignedIn || page.ForgetURL != ""
 	case web.SwitchPage:
 		return true
 	case web.ErrorPage:

@@ -27,6 +27,7 @@ func (h *Handler) Public() http.Handler {
 	get(r, h.base+"/signin", h.page(noStore(h.admit(h.signIn))))
 	get(r, h.base+"/signed-out", h.page(noStore(h.admit(h.signedOut))))
 	r.Post(h.base+"/logout", h.page(noStore(sameOrigin(h.leaving, h.admit(h.logout)))))
+	r.Post(h.base+"/forget", h.page(noStore(sameOrigin(h.leaving, h.admit(h.forget)))))
 	get(r, h.base+"/.well-known/jwks.json", h.api(h.admit(h.jwks)))
 	get(r, h.base+"/static/*", h.page(h.admit(h.static)))
 	return r

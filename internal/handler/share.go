@@ -6,7 +6,7 @@ import (
 	"github.com/rs/cors"
 )
 
-// share lets pages of the allowed origins read /session with credentials, and sign out. It stands outside of what may
+// share lets pages of the allowed origins read /session with credentials, sign out, and clear the browser's memory. It stands outside of what may
 // refuse a request, so that a page can read errors too.
 func (h *Handler) share(next http.Handler) http.Handler {
 	if len(h.CORSOrigins) == 0 {
@@ -21,10 +21,11 @@ func (h *Handler) share(next http.Handler) http.Handler {
 		MaxAge:           600,
 	}).Handler(next)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Path == h.base+"/session" || r.URL.Path == h.base+"/logout" {
+		switch r.URL.Path {
+		case h.base + "/session", h.base + "/logout", h.base + "/forget":
 			shared.ServeHTTP(w, r)
-			return
+		default:
+			next.ServeHTTP(w, r)
 		}
-		next.ServeHTTP(w, r)
 	})
 }

@@ -42,12 +42,14 @@ func TestPagesOfAllowedOriginsReadTheSession(t *testing.T) {
 			t.Errorf("%s: got Vary %v, want Origin", tt.name, a.Header.Values("Vary"))
 		}
 	}
-	preflight := ask("OPTIONS", "/logout", friend, http.Header{"Access-Control-Request-Method": {"POST"}, "Access-Control-Request-Headers": {"accept"}})
-	if preflight.StatusCode != http.StatusNoContent || preflight.Header.Get("Access-Control-Allow-Origin") != friend {
-		t.Errorf("preflight: got %d for %q", preflight.StatusCode, preflight.Header.Get("Access-Control-Allow-Origin"))
-	}
-	a := ask("POST", "/logout", friend, http.Header{"Accept": {"application/json"}, "Sec-Fetch-Site": {"same-site"}})
-	if a.StatusCode != http.StatusNoContent || a.Header.Get("Access-Control-Allow-Origin") != friend {
-		t.Errorf("sign-out: got %d for %q", a.StatusCode, a.Header.Get("Access-Control-Allow-Origin"))
+	for _, path := range []string{"/forget", "/logout"} {
+		preflight := ask("OPTIONS", path, friend, http.Header{"Access-Control-Request-Method": {"POST"}, "Access-Control-Request-Headers": {"accept"}})
+		if preflight.StatusCode != http.StatusNoContent || preflight.Header.Get("Access-Control-Allow-Origin") != friend {
+			t.Errorf("%s: preflight: got %d for %q", path, preflight.StatusCode, preflight.Header.Get("Access-Control-Allow-Origin"))
+		}
+		a := ask("POST", path, friend, http.Header{"Accept": {"application/json"}, "Sec-Fetch-Site": {"same-site"}})
+		if a.StatusCode != http.StatusNoContent || a.Header.Get("Access-Control-Allow-Origin") != friend {
+			t.Errorf("%s: got %d for %q", path, a.StatusCode, a.Header.Get("Access-Control-Allow-Origin"))
+		}
 	}
 }

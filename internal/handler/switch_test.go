@@ -174,7 +174,8 @@ func TestTheSwitchStaleAndExpired(t *testing.T) {
 	link, page := asked(t, w, b, testworld.ProviderStaff)
 	form := answerTo(t, page, "yes")
 	b.Post(w.Public+"/logout", nil)
-	if a := b.Land(w.Landing(w.Koubei.Issue(testworld.Sales))); a.StatusCode != http.StatusSeeOther {
+	_, stranger := asked(t, w, b, testworld.Sales)
+	if a := b.Post(switchURL(w), formOf(stranger, "yes")); a.StatusCode != http.StatusSeeOther {
 		t.Fatalf("got %d", a.StatusCode)
 	}
 	accept := b.Header.Get("Accept")

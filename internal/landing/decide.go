@@ -74,6 +74,11 @@ func (l *Lander) resume(ctx context.Context, v visit, e entry) (Outcome, error) 
 		return Outcome{}, err
 	}
 	v.Code = h.Code
+	if e.Session != "" {
+		// The person has seen the question about a session that was live. Once that session is gone, a refresh lands, and
+		// the memory does not ask once more.
+		v.Known = nil
+	}
 	if l.mustAsk(v, h.Grant.Operator.ID) {
 		return question(v, h.Grant), nil
 	}

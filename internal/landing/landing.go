@@ -44,7 +44,7 @@ type Arrival struct {
 	Tokens   []session.Token // of the session cookies that came along
 	Browsers []string        // the arrival cookies that came along, newest first
 	Pending  []string        // the pending grants that came along
-	Known    []string        // operators that the browser remembers, newest first
+	Known    []string        // ids of the operators that the browser remembers, newest first
 	Client   string          // whom the rate limit counts
 }
 
@@ -66,6 +66,9 @@ type Outcome struct {
 	Session session.Session
 	Entry   session.Entry // of this code, so that a replay goes to the same place
 
+	// Replaced are the sessions of other operators that this landing has ended, as they were.
+	Replaced []session.Session
+
 	// Pending is to be given to the browser as a cookie, also beside an error: it is what the spent code was worth.
 	Pending string
 
@@ -78,7 +81,7 @@ type Question struct {
 	Landing   string          // names the landing, in the form: the code's hash
 	Sessions  string          // names the sessions that would be replaced, in the form; empty for none
 	Current   session.Session // that would be replaced; without an operator where none is live
-	LastKnown string          // where none is live: the operator that the browser remembers best
+	LastKnown string          // where none is live: the operator that this browser remembers and that landed last
 	Arriving  operator.Operator
 	PartnerID string
 }

@@ -63,10 +63,13 @@ func (l *Lander) save(ctx context.Context, v visit, e entry, grant operator.Gran
 	if err != nil {
 		return Outcome{}, err
 	}
-	if err := l.endOthers(ctx, v, grant.Operator.ID, yes); err != nil {
+	replaced, err := l.endOthers(ctx, v, grant.Operator.ID, yes)
+	if err != nil {
 		return Outcome{}, errors.Join(err, l.undo(ctx, s))
 	}
-	return l.settle(ctx, v, e, grant, s)
+	out, err := l.settle(ctx, v, e, grant, s)
+	out.Replaced = replaced
+	return out, err
 }
 
 // write adds to the operator's own session or begins a new one.
@@ -125,23 +128,28 @@ func (l *Lander) settle(ctx context.Context, v visit, e entry, grant operator.Gr
 	return Outcome{Result: Landed, Token: s.Token, Session: s.Session, Entry: partner}, nil
 }
 
-// endOthers ends the sessions that a new operator replaces: the live ones, and those that the person agreed to.
-func (l *Lander) endOthers(ctx context.Context, v visit, operatorID string, yes consent) error {
+// endOthers ends the sessions that a new operator replaces, the live ones and those that the person agreed to, and returns
+// them as they were.
+func (l *Lander) endOthers(ctx context.Context, v visit, operatorID string, yes consent) ([]session.Session, error) {
 	hashes := slices.Clone(yes)
 	for _, h := range v.others(operatorID) {
 		hashes = append(hashes, h.Session.Hash())
 	}
 	slices.Sort(hashes)
+	var ended []session.Session
 	for _, hash := range slices.Compact(hashes) {
-		_, err := l.sessions.EndByHash(ctx, hash)
+		s, err := l.sessions.EndByHash(ctx, hash)
 		switch {
 		case err == nil:
 			l.onReplaced()
+			if len(s.Entries) > 0 {
+				ended = append(ended, s)
+			}
 		case !errors.Is(err, session.ErrNone):
-			return err
+			return nil, err
 		}
 	}
-	return nil
+	return ended, nil
 }
 
 // undo ends a session that nobody was told of.

@@ -19,6 +19,7 @@ const (
 	SealToken   Purpose = "koubei-landing token in ledger v1"
 	SealHeld    Purpose = "koubei-landing held grant v1"
 	SealPending Purpose = "koubei-landing pending grant v1"
+	SealMemory  Purpose = "koubei-landing operator memory v1"
 )
 
 // ErrSeal says that something was not sealed by us, for this purpose and this place, with a key that we still have.
@@ -43,7 +44,7 @@ func NewSealer(keys ...[]byte) (*Sealer, error) {
 		if len(key) != SealKeySize {
 			return nil, fmt.Errorf("session: a seal key has %d bytes, want %d", len(key), SealKeySize)
 		}
-		for _, purpose := range []Purpose{SealCode, SealToken, SealHeld, SealPending} {
+		for _, purpose := range []Purpose{SealCode, SealToken, SealHeld, SealPending, SealMemory} {
 			aead, err := derive(key, purpose)
 			if err != nil {
 				return nil, err

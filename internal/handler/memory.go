@@ -1,0 +1,46 @@
+package handler
+
+import (
+	"net/http"
+	"strings"
+
+	"koubei-landing/internal/landing"
+	"koubei-landing/internal/session"
+)
+
+// remember adds the operator that landed to the browser's memory, and the operators that it replaced: those may have landed
+// in another tab whose response is not here yet.
+func (h *Handler) remember(w http.ResponseWriter, r *http.Request, out landing.Outcome) {
+	visits := []session.Visit{{OperatorID: out.Session.OperatorID, At: h.Now()}}
+	for _, s := range out.Replaced {
+		visits = append(visits, session.Visit{OperatorID: s.OperatorID, At: s.Newest().AuthenticatedAt})
+	}
+	if c := h.Memory.Remember(r, visits...); c != nil {
+		http.SetCookie(w, c)
+	}
+}
+
+// forget clears the memory of the browser. Who is signed in stays signed in.
+func (h *Handler) forget(w http.ResponseWriter, r *http.Request) error {
+	for _, c := range h.Memory.Forget() {
+		http.SetCookie(w, c)
+	}
+	if prefersJSON(r) {
+		w.WriteHeader(http.StatusNoContent)
+		return nil
+	}
+	goTo(w, h.base+"/")
+	return nil
+}
+
+// shownDigits is how much of a remembered operator id a page shows: whoever opens a link in this browser sees the page.
+const shownDigits = 4
+
+// masked returns an operator id with all but its last four characters hidden.
+func masked(id string) string {
+	const hidden = "••••"
+	if len(id) <= shownDigits {
+		return hidden
+	}
+	return hidden + strings.ToValidUTF8(id[len(id)-shownDigits:], "")
+}

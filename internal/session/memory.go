@@ -1,0 +1,127 @@
+package session
+
+import (
+	"encoding/json"
+	"net/http"
+	"slices"
+	"time"
+)
+
+const (
+	knownSuffix = "_known"
+
+	// MaxKnown is how many operators a browser remembers.
+	MaxKnown = 8
+
+	// maxMemory is the longest sealed memory that is read: eight operators take about 1,000 bytes at most.
+	maxMemory = 2048
+)
+
+// MemoryOptions is what a Memory is made of.
+type MemoryOptions struct {
+	Cookies Cookies
+	Sealer  *Sealer
+	AppID   string
+	Life    time.Duration // of an operator since its last landing; 0 turns the memory off
+	Now     func() time.Time
+}
+
+// Memory reads and writes the cookie in which a browser remembers the operators that have used it. The cookie outlives the
+// session: it shows that a landing's operator is a stranger to this browser, although nobody is signed in.
+//
+// The cookie is sealed and bound to the application. It holds operator ids and times, and nothing else. A cookie that does
+// not open counts as none: it is junk, another application's, or sealed with a key that was dropped since.
+type Memory struct {
+	MemoryOptions
+	name string
+}
+
+// Visit says when an operator landed last in a browser.
+type Visit struct {
+	OperatorID string    `json:"id"`
+	At         time.Time `json:"at"`
+}
+
+// NewMemory returns a Memory.
+func NewMemory(o MemoryOptions) *Memory {
+	o.Cookies.Domain = ""
+	return &Memory{o, o.Cookies.Name + knownSuffix}
+}
+
+// Operators returns the ids of the operators that a request's browser remembers, newest first. It returns none while the
+// memory is off.
+func (m *Memory) Operators(r *http.Request) []string {
+	var ids []string
+	for _, v := range m.visits(r) {
+		ids = append(ids, v.OperatorID)
+	}
+	return ids
+}
+
+// Remember returns the cookie that adds visits to what a request's browser remembers; nil while the memory is off.
+func (m *Memory) Remember(r *http.Request, visits ...Visit) *http.Cookie {
+	all := m.newest(slices.Concat(visits, m.visits(r)))
+	if len(all) == 0 {
+		return nil
+	}
+	plain, err := json.Marshal(all)
+	if err != nil {
+		return nil // no time of ours fails to encode
+	}
+	cookie := m.Cookies.cookie(m.name, m.Sealer.Seal(SealMemory, m.AppID, plain))
+	cookie.MaxAge = max(int(all[0].At.Add(m.Life).Sub(m.Now())/time.Second), 1)
+	return cookie
+}
+
+// Present reports whether a memory came with a request, readable or not.
+func (m *Memory) Present(r *http.Request) bool { return len(r.CookiesNamed(m.name)) > 0 }
+
+// Forget returns the cookies that clear a browser's memory.
+func (m *Memory) Forget() []*http.Cookie { return m.Cookies.end(m.name) }
+
+// visits returns what a request's browser remembers, newest first: the union of the cookies of the name, because a browser
+// sends several where a neighbor has set one too.
+func (m *Memory) visits(r *http.Request) []Visit {
+	var all []Visit
+	for _, cookie := range r.CookiesNamed(m.name) {
+		all = append(all, m.open(cookie.Value)...)
+	}
+	return m.newest(all)
+}
+
+func (m *Memory) open(sealed string) []Visit {
+	if len(sealed) > maxMemory {
+		return nil
+	}
+	plain, err := m.Sealer.Open(SealMemory, m.AppID, sealed)
+	if err != nil {
+		return nil
+	}
+	var visits []Visit
+	if err := json.Unmarshal(plain, &visits); err != nil {
+		return nil
+	}
+	return visits
+}
+
+// newest returns the last visit of each operator, newest first: at most MaxKnown, and none that is older than Life.
+func (m *Memory) newest(visits []Visit) []Visit {
+	now := m.Now().UTC().Truncate(time.Second)
+	var all []Visit
+	for _, v := range visits {
+		if v.At = v.At.UTC().Truncate(time.Second); v.At.After(now) {
+			v.At = now // another replica's clock is ahead
+		}
+		if v.OperatorID != "" && now.Sub(v.At) < m.Life {
+			all = append(all, v)
+		}
+	}
+	slices.SortStableFunc(all, func(a, b Visit) int { return b.At.Compare(a.At) })
+	var ids []string
+	all = slices.DeleteFunc(all, func(v Visit) bool {
+		known := slices.Contains(ids, v.OperatorID)
+		ids = append(ids, v.OperatorID)
+		return known
+	})
+	return all[:min(len(all), MaxKnown)]
+}
