@@ -52,7 +52,7 @@ func usable(c app.Config, wrong setting.Problems) app.Config {
 	if concerns(wrong, "ALIPAY_") {
 		c.Alipay = alipay.Config{}
 	}
-	if concerns(wrong, "REDIS_") {
+	if concerns(wrong, "REDIS_") || c.Redis.Prefix == "" {
 		c.Redis = app.Redis{}
 	}
 	if concerns(wrong, "PUBLIC_", "CALLBACK_RATE", "TRUSTED_PROXIES") {

@@ -184,10 +184,16 @@ func TestProblemsNameTheirSettings(t *testing.T) {
 		{"reading from replicas", map[string]string{"REDIS_URL": "redis://127.0.0.1:1?read_only=true", "REDIS_MODE": "cluster"}, "REDIS_URL"},
 		{"a secret twice", map[string]string{"REDIS_URL_FILE": "/x"}, "REDIS_URL REDIS_URL_FILE"},
 		{"Redis's authorities without TLS", map[string]string{"REDIS_CA_FILE": authorities}, "REDIS_URL REDIS_CA_FILE REDIS_CERT_FILE REDIS_KEY_FILE"},
+		{"http far away", map[string]string{"ALIPAY_GATEWAY_URL": "http://gateway.example/gateway.do"}, "ALIPAY_GATEWAY_URL ALIPAY_ALLOW_HTTP"},
+		{"the application's own public key", map[string]string{"ALIPAY_PUBLIC_KEY": "OWN"}, "ALIPAY_PUBLIC_KEY"},
+		{"an app id with a space", map[string]string{"ALIPAY_APP_ID": "2014 0723"}, "ALIPAY_APP_ID"},
 		{"a certificate without key", map[string]string{"REDIS_CERT_FILE": "/x"}, "REDIS_CERT_FILE REDIS_KEY_FILE"},
 	} {
 		env, _ := good(t)
 		maps.Copy(env, tt.env)
+		if env["ALIPAY_PUBLIC_KEY"] == "OWN" {
+			env["ALIPAY_PUBLIC_KEY"] = ownPublicKey(t, env["ALIPAY_APP_PRIVATE_KEY"])
+		}
 		got := parseWith(t, env).problems
 		if len(got) != 1 || strings.Join(got[0].Settings, " ") != tt.want {
 			t.Errorf("%s: got %v, want one problem of %s", tt.name, got, tt.want)

@@ -24,6 +24,7 @@ type redisSettings struct {
 	RedisWaitReplicas string `default:"0" help:"Replicas that must have a claim, a session, a sign-out or a revocation before it counts as done."`
 }
 
+// parse makes the default of REDIS_KEY_PREFIX from the application's id, which is empty if it has a problem.
 func (s redisSettings) parse(p *parser, appID string) app.Redis {
 	r := app.Redis{
 		URL:      s.RedisURL,
@@ -32,7 +33,7 @@ func (s redisSettings) parse(p *parser, appID string) app.Redis {
 		Prefix:   s.RedisKeyPrefix,
 		Replicas: p.number("REDIS_WAIT_REPLICAS", s.RedisWaitReplicas, 0, 100),
 	}
-	if r.Prefix == "" {
+	if r.Prefix == "" && appID != "" {
 		r.Prefix = "koubei:" + appID + ":"
 	}
 	r.Authorities = s.authorities(p)

@@ -95,6 +95,22 @@ func places(t *testing.T) []place {
 		}
 	}
 
+	// Variables of OpenTelemetry.
+	for name, value := range map[string]string{
+		"OTEL_EXPORTER_OTLP_ENDPOINT": "http://u:" + marked + "@[::1", "OTEL_EXPORTER_OTLP_HEADERS": "authorization:" + marked, "OTEL_EXPORTER_OTLP_TRACES_HEADERS": "a=%zz" + marked,
+		"OTEL_TRACES_EXPORTER": marked, "OTEL_EXPORTER_OTLP_PROTOCOL": marked,
+	} {
+		env := map[string]string{"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "http://127.0.0.1:1"}
+		env[name] = value
+		add(name, env)
+	}
+
+	// Secrets in their right places, with a Redis that is not there.
+	for _, mode := range []string{"single", "sentinel", "cluster"} {
+		add("REDIS_URL, "+mode, map[string]string{"REDIS_MODE": mode, "REDIS_URL": "redis://u:" + marked + "@127.0.0.1:1"})
+	}
+	add("ADMIN_TOKEN and others", map[string]string{"ADMIN_TOKEN": marked, "ALIPAY_APP_AUTH_TOKEN": marked})
+
 	// Arguments.
 	for _, arg := range []string{
 		"REDIS_URL=redis://:" + marked + "@h/0", "ALIPAY_APP_PRIVATE_KEY=" + keyOf, "ADMIN_TOKEN=" + marked, "LOG_LEVEL=" + marked, marked, keyOf, pemOf,
@@ -134,6 +150,9 @@ func TestSecretsInWrongPlacesAreNotPrinted(t *testing.T) {
 			}
 			if command[0] == "serve" && got.code == exitOK {
 				t.Errorf("%s: serve ends with exit code 0", p.name)
+			}
+			if command[0] == "serve" && strings.Contains(got.stderr, "_*") {
+				t.Errorf("%s: names a pattern of variables: %s", p.name, got.stderr)
 			}
 		}
 	}

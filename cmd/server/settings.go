@@ -66,11 +66,15 @@ func (s settings) parse(w *world) parsed {
 		Build:      buildinfo.Of(version),
 		Now:        time.Now,
 	}
+	if p.problems.Concern("ALIPAY_APP_ID") {
+		c.Alipay.AppID = ""
+	}
 	c.Redis = s.Redis.parse(p, c.Alipay.AppID)
 	c.Session = s.Session.parse(p, c.Web.PublicURL, c.Alipay.PrivateKey)
 	c.Assertions = s.Assertions.parse(p, c.Web.PublicURL)
 	p.checkFrames(c)
 	p.checkShutdown(c)
+	p.checkTracing(w.env.get)
 	for i := range inForce {
 		inForce[i] = complete(inForce[i], c, p.problems)
 	}
@@ -110,18 +114,13 @@ func complete(s setting.InForce, c app.Config, problems setting.Problems) settin
 		"REDIS_KEY_PREFIX":   c.Redis.Prefix,
 		"ASSERTION_AUDIENCE": strings.Join(c.Assertions.Audiences, ","),
 	}
-	if c.Alipay.AppID == "" {
-		derived["REDIS_KEY_PREFIX"] = ""
-	}
 	if s.Source == setting.Unset && derived[s.Name] != "" {
 		s.Value, s.Source = derived[s.Name], setting.Default
 	}
 	if s.Name == "SEAL_KEYS" && s.Source == setting.Unset && len(c.Session.SealKeys) > 0 {
 		s.Source = setting.Default
 	}
-	for _, problem := range problems {
-		s.Invalid = s.Invalid || problem.Concerns(s.Name)
-	}
+	s.Invalid = problems.Concern(s.Name)
 	if s.Secret || s.Invalid {
 		s.Value = ""
 	}

@@ -2,8 +2,8 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
+	"net/url"
 	"strings"
 
 	"github.com/go-logr/logr"
@@ -12,42 +12,79 @@ import (
 	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracehttp"
 	"go.opentelemetry.io/otel/sdk/resource"
 	"go.opentelemetry.io/otel/sdk/trace"
+
+	"koubei-landing/internal/setting"
 )
 
-// tracing returns what sends spans to the OTLP endpoint that the standard variables of OpenTelemetry name, and nil where
-// they name none. The exporter reads the other variables itself; what it can't do for them is a problem, not passed over.
-func tracing(ctx context.Context, getenv func(string) string, log *slog.Logger) (*trace.TracerProvider, error) {
-	first := func(names ...string) string {
-		for _, name := range names {
-			if value := getenv(name); value != "" {
-				return value
-			}
-		}
-		return ""
+// tracingOn reports whether the standard variables of OpenTelemetry name an OTLP endpoint and do not turn tracing off.
+func tracingOn(getenv func(string) string) bool {
+	return (getenv("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT") != "" || getenv("OTEL_EXPORTER_OTLP_ENDPOINT") != "") &&
+		!strings.EqualFold(getenv("OTEL_SDK_DISABLED"), "true") && getenv("OTEL_TRACES_EXPORTER") != "none"
+}
+
+// checkTracing adds what is wrong with the variables of OpenTelemetry, if tracing is on. The exporter reads them itself. It
+// would ignore what it can't read, and quote it in the log.
+func (p *parser) checkTracing(getenv func(string) string) {
+	if !tracingOn(getenv) {
+		return
 	}
-	if first("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT") == "" ||
-		strings.EqualFold(getenv("OTEL_SDK_DISABLED"), "true") || getenv("OTEL_TRACES_EXPORTER") == "none" {
+	check := func(name string, valid func(string) bool, fix string) {
+		if value := getenv(name); value != "" && !valid(value) {
+			p.invalid(name, value, fix)
+		}
+	}
+	check("OTEL_TRACES_EXPORTER", func(v string) bool { return v == "otlp" }, "use otlp or none")
+	for _, traces := range []string{"", "TRACES_"} {
+		check("OTEL_EXPORTER_OTLP_"+traces+"PROTOCOL", func(v string) bool { return v == "http/protobuf" }, "use http/protobuf, usually on port 4318: the service has no other")
+		check("OTEL_EXPORTER_OTLP_"+traces+"ENDPOINT", isHTTP, "use an address such as http://collector.example:4318")
+		check("OTEL_EXPORTER_OTLP_"+traces+"HEADERS", isHeaders, "use name=value pairs separated by commas, the values percent-encoded")
+	}
+}
+
+func isHTTP(address string) bool {
+	u, err := url.Parse(address)
+	return err == nil && u.Host != "" && (u.Scheme == "http" || u.Scheme == "https")
+}
+
+func isHeaders(list string) bool {
+	for pair := range strings.SplitSeq(list, ",") {
+		name, value, ok := strings.Cut(pair, "=")
+		if _, err := url.PathUnescape(value); !ok || err != nil || strings.TrimSpace(name) == "" {
+			return false
+		}
+	}
+	return true
+}
+
+// tracing returns the provider that sends spans to the OTLP endpoint, and nil if tracing is off. It fails with
+// setting.Problems.
+func tracing(ctx context.Context, getenv func(string) string, log *slog.Logger) (*trace.TracerProvider, error) {
+	if !tracingOn(getenv) {
 		return nil, nil
 	}
-	p := &parser{}
-	if exporter := getenv("OTEL_TRACES_EXPORTER"); exporter != "" && exporter != "otlp" {
-		p.invalid("OTEL_TRACES_EXPORTER", exporter, "use otlp or none")
-	}
-	if protocol := first("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL"); protocol != "" && protocol != "http/protobuf" {
-		p.invalid("OTEL_EXPORTER_OTLP_PROTOCOL", protocol, "use http/protobuf, usually on port 4318: the service has no other")
-	}
-	if err := p.problems.Err(); err != nil {
-		return nil, err
-	}
 	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) { log.Warn("tracing failed", "error", err) }))
-	otel.SetLogger(logr.FromSlogHandler(log.Handler()))
+	otel.SetLogger(logr.FromSlogHandler(messagesOnly{log.Handler()}))
 	exporter, err := otlptracehttp.New(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("OTEL_EXPORTER_OTLP_ENDPOINT: %w", err)
+		return nil, setting.Problems{setting.Bad("OTEL_EXPORTER_OTLP_ENDPOINT", "can't be used", "check it and the other OTEL_EXPORTER_OTLP variables")}
 	}
 	named, err := resource.New(ctx, resource.WithAttributes(attribute.String("service.name", "koubei-landing")), resource.WithFromEnv(), resource.WithTelemetrySDK())
 	if err != nil {
-		return nil, fmt.Errorf("OTEL_RESOURCE_ATTRIBUTES: %w", err)
+		return nil, setting.Problems{setting.Bad("OTEL_RESOURCE_ATTRIBUTES", "can't be used", "use key=value pairs separated by commas, the values percent-encoded")}
 	}
 	return trace.NewTracerProvider(trace.WithBatcher(exporter), trace.WithResource(named)), nil
 }
+
+// messagesOnly drops the attributes of OpenTelemetry's own log lines: they quote the values of variables.
+type messagesOnly struct{ slog.Handler }
+
+// Handle is slog's.
+func (h messagesOnly) Handle(ctx context.Context, r slog.Record) error {
+	return h.Handler.Handle(ctx, slog.NewRecord(r.Time, r.Level, "opentelemetry: "+r.Message, r.PC))
+}
+
+// WithAttrs is slog's.
+func (h messagesOnly) WithAttrs([]slog.Attr) slog.Handler { return h }
+
+// WithGroup is slog's.
+func (h messagesOnly) WithGroup(string) slog.Handler { return h }

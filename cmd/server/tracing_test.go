@@ -89,19 +89,55 @@ func TestTracesGoToTheCollector(t *testing.T) {
 	}
 }
 
+// What the exporter can't do is a problem of the settings, told with all others.
 func TestTracingSettings(t *testing.T) {
+	t.Parallel()
 	for _, row := range []struct {
-		name, variable, value, wrong string
+		name, variable, value string
+		problem, on           bool
 	}{
-		{"by gRPC", "OTEL_EXPORTER_OTLP_PROTOCOL", "grpc", "OTEL_EXPORTER_OTLP_PROTOCOL is"},
-		{"to somebody else", "OTEL_TRACES_EXPORTER", "zipkin", "OTEL_TRACES_EXPORTER is"},
-		{"to nobody", "OTEL_TRACES_EXPORTER", "none", ""},
-		{"disabled", "OTEL_SDK_DISABLED", "true", ""},
+		{"plain", "", "", false, true},
+		{"gRPC", "OTEL_EXPORTER_OTLP_PROTOCOL", "grpc", true, true},
+		{"gRPC for traces", "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "grpc", true, true},
+		{"another exporter", "OTEL_TRACES_EXPORTER", "zipkin", true, true},
+		{"an endpoint without scheme", "OTEL_EXPORTER_OTLP_ENDPOINT", "collector:4318", true, true},
+		{"no endpoint", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://", true, true},
+		{"headers", "OTEL_EXPORTER_OTLP_HEADERS", "a=b,c=d%20e", false, true},
+		{"a header without value", "OTEL_EXPORTER_OTLP_HEADERS", "a=b,c", true, true},
+		{"a header badly escaped", "OTEL_EXPORTER_OTLP_TRACES_HEADERS", "a=%zz", true, true},
+		{"no exporter", "OTEL_TRACES_EXPORTER", "none", false, false},
+		{"disabled", "OTEL_SDK_DISABLED", "true", false, false},
 	} {
-		env := map[string]string{"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:1", row.variable: row.value}
-		provider, err := tracing(t.Context(), func(name string) string { return env[name] }, nil)
-		if provider != nil || (err != nil) != (row.wrong != "") || err != nil && !strings.Contains(err.Error(), row.wrong) {
-			t.Errorf("%s: got %v, %v, want %q and no spans", row.name, provider, err, row.wrong)
+		env, _ := good(t)
+		env["OTEL_EXPORTER_OTLP_ENDPOINT"] = "http://127.0.0.1:1"
+		env[row.variable] = row.value
+		got := parseWith(t, env)
+		if n := concerning(got.problems, row.variable); len(got.problems) != n || (n == 1) != row.problem {
+			t.Errorf("%s: got %v, want a problem %v", row.name, got.problems, row.problem)
 		}
+		if on := tracingOn(newEnvironment(environ(env)).get); on != row.on {
+			t.Errorf("%s: tracing is on %v, want %v", row.name, on, row.on)
+		}
+	}
+}
+
+// The exporter reads the process's own variables. What it finds wrong there is not quoted in the log.
+func TestTracingQuotesNoVariable(t *testing.T) {
+	collector := httptest.NewServer(http.NotFoundHandler())
+	t.Cleanup(collector.Close)
+	env, _ := good(t)
+	env["OTEL_EXPORTER_OTLP_ENDPOINT"] = collector.URL
+	for name, value := range map[string]string{
+		"OTEL_EXPORTER_OTLP_ENDPOINT": collector.URL, "OTEL_EXPORTER_OTLP_HEADERS": marked + ",a=%zz" + marked + ",(" + marked + ")=b",
+		"OTEL_EXPORTER_OTLP_TRACES_TIMEOUT": marked, "OTEL_EXPORTER_OTLP_CERTIFICATE": "/" + marked, "OTEL_EXPORTER_OTLP_CLIENT_KEY": marked, "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE": marked,
+	} {
+		t.Setenv(name, value)
+	}
+	s := startServing(t, env)
+	s.end()
+	t.Setenv("OTEL_RESOURCE_ATTRIBUTES", marked)
+	refused := runWith(t.Context(), env, "serve")
+	if log := s.log.String() + refused.stderr; refused.code != exitUsage || strings.Contains(log, marked[:8]) || !strings.Contains(log, "opentelemetry: ") {
+		t.Errorf("got exit code %d and %s", refused.code, log)
 	}
 }

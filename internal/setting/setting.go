@@ -4,6 +4,7 @@ package setting
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -36,14 +37,7 @@ func (p Problem) Error() string {
 
 // Concerns reports whether one of the names belongs to the problem.
 func (p Problem) Concerns(names ...string) bool {
-	for _, s := range p.Settings {
-		for _, name := range names {
-			if s == name {
-				return true
-			}
-		}
-	}
-	return false
+	return slices.ContainsFunc(names, func(name string) bool { return slices.Contains(p.Settings, name) })
 }
 
 // Problems are all problems of one set of settings. It is an error that errors.As and errors.Is look into.
@@ -66,6 +60,11 @@ func (ps Problems) Unwrap() []error {
 		errs[i] = p
 	}
 	return errs
+}
+
+// Concern reports whether a setting has one of the problems.
+func (ps Problems) Concern(name string) bool {
+	return slices.ContainsFunc(ps, func(p Problem) bool { return p.Concerns(name) })
 }
 
 // Err returns the problems as an error, and nil if there are none.
