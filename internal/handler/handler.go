@@ -53,6 +53,7 @@ type Handler struct {
 	gate    *gate
 
 	foreignProxy sync.Once // has been warned of
+	limited      limitedLog
 }
 
 // New returns a Handler. It fails when a page can't be rendered, and on origins that are none.

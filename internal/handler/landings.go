@@ -1,6 +1,7 @@
 package handler
 
 import (
+	"errors"
 	"log/slog"
 	"net/http"
 
@@ -15,6 +16,9 @@ func (h *Handler) landed(f handlerFunc) http.HandlerFunc {
 			code := problemFor(err).code
 			h.Metrics.Landing(code)
 			h.writeLanding(w, r, code)
+		}
+		if errors.Is(err, landing.ErrRateLimited) {
+			h.logLimited(r)
 		}
 		return err
 	})
