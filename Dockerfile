@@ -54,7 +54,7 @@ LABEL org.opencontainers.image.title="koubei-landing" \
 COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
 COPY --from=build /src/bin/server /server
 USER 65532:65532
-# The internal listener stays on loopback unless INTERNAL_LISTEN says otherwise: never publish its port.
+# INTERNAL_LISTEN is loopback by default. Publish its port to the proxy alone, never to browsers.
 EXPOSE 8080
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=10s --timeout=4s --start-period=5s --retries=3 CMD ["/server", "healthcheck"]

@@ -187,12 +187,26 @@ func TestTroubleshootingNamesEveryCode(t *testing.T) {
 	}
 }
 
+// TestContainerExample: the example's container can be reached by a proxy on the same machine, on both listeners, and by
+// nobody else.
+func TestContainerExample(t *testing.T) {
+	t.Parallel()
+	example := regexp.MustCompile(`docker run (?:.*\\\n)*.*`).FindString(slurp(t, "../docs/operations.md"))
+	var published []string
+	for _, m := range regexp.MustCompile(`-p (\S+)`).FindAllStringSubmatch(example, -1) {
+		published = append(published, m[1])
+	}
+	if want := []string{"127.0.0.1:8080:8080", "127.0.0.1:9090:9090"}; !slices.Equal(published, want) || !strings.Contains(example, " -e INTERNAL_LISTEN=:9090 ") {
+		t.Errorf("got %s, want %q published, and the internal listener on all of the container's addresses", example, want)
+	}
+}
+
 // The settings that pages name are settings.
 func TestDocsNameSettingsThatExist(t *testing.T) {
 	t.Parallel()
 	for _, page := range opsDocs {
 		for _, m := range regexp.MustCompile("`([A-Z]+(?:_[A-Z]+)+)(?:=[^`]*)?`").FindAllStringSubmatch(slurp(t, "../"+page), -1) {
-			if base := strings.TrimSuffix(m[1], "_FILE"); !slices.Contains([]string{"NAME", "INVALID_PARAMETER"}, base) && !settingNames(t)[base] {
+			if base := strings.TrimSuffix(m[1], "_FILE"); !slices.Contains([]string{"NAME", "INVALID_PARAMETER", "HTTPS_PROXY", "NO_PROXY", "NO_COLOR"}, base) && !settingNames(t)[base] {
 				wantSetting(t, m[1])
 			}
 		}
