@@ -15,17 +15,17 @@ type alipaySettings struct {
 	AlipayAppID          string `name:"alipay-app-id" help:"The application's id. Required."`
 	AlipayAppPrivateKey  string `kong:"-" secret:"ALIPAY_APP_PRIVATE_KEY" help:"The application's private key: PKCS#1 or PKCS#8, PEM or bare base64. Required."`
 	AlipayPublicKey      string `kong:"-" secret:"ALIPAY_PUBLIC_KEY" help:"Alipay's public key, PEM or bare base64. Required, unless certificates are set."`
-	AlipayAppCertFile    string `help:"Certificate mode: the application's certificate. All three or none."`
-	AlipayCertFile       string `help:"Certificate mode: Alipay's certificate."`
-	AlipayRootCertFile   string `help:"Certificate mode: Alipay's root certificates."`
-	AlipayEncryptKey     string `kong:"-" secret:"ALIPAY_ENCRYPT_KEY" help:"Base64 AES key: content encryption."`
-	AlipayAppAuthToken   string `kong:"-" secret:"ALIPAY_APP_AUTH_TOKEN" help:"Sent when set."`
-	AlipayGatewayURL     string `name:"alipay-gateway-url" default:"https://openapi.alipay.com/gateway.do" help:"The gateway: production, the sandbox or koubeisim."`
-	AlipayAllowHTTP      string `name:"alipay-allow-http" default:"false" help:"Allow an http:// gateway that is not on this machine."`
+	AlipayAppCertFile    string `help:"Certificate mode: the file of the application's certificate. Set all three files or none."`
+	AlipayCertFile       string `help:"Certificate mode: the file of Alipay's certificate."`
+	AlipayRootCertFile   string `help:"Certificate mode: the file of Alipay's root certificates."`
+	AlipayEncryptKey     string `kong:"-" secret:"ALIPAY_ENCRYPT_KEY" help:"Base64 AES key. When set, requests and responses are encrypted."`
+	AlipayAppAuthToken   string `kong:"-" secret:"ALIPAY_APP_AUTH_TOKEN" help:"The app auth token. The service sends it when it is set."`
+	AlipayGatewayURL     string `name:"alipay-gateway-url" default:"https://openapi.alipay.com/gateway.do" help:"Address of the gateway: production, the sandbox or koubeisim."`
+	AlipayAllowHTTP      string `name:"alipay-allow-http" default:"false" help:"Allow an http:// gateway on another host. Without TLS, a response can be replayed."`
 	AlipaySignType       string `default:"RSA2" help:"RSA2 or RSA."`
 	AlipayCharset        string `default:"utf-8" help:"utf-8, gbk, gb2312 or gb18030. The gateway is known to take only the first two."`
-	AlipayTimeout        string `default:"10s" help:"The whole exchange, its retries included."`
-	AlipayAttemptTimeout string `default:"6s" help:"One attempt."`
+	AlipayTimeout        string `default:"10s" help:"Timeout of the whole exchange of a code, retries included."`
+	AlipayAttemptTimeout string `default:"6s" help:"Timeout of one attempt."`
 }
 
 func (s alipaySettings) parse(p *parser) alipay.Config {
@@ -83,7 +83,7 @@ func (s alipaySettings) encryptKey(p *parser) []byte {
 // certificateSettings are the settings of certificate mode, in the order of alipay.ParseCertificates.
 var certificateSettings = []string{"ALIPAY_APP_CERT_FILE", "ALIPAY_CERT_FILE", "ALIPAY_ROOT_CERT_FILE"}
 
-// alipayKeys sets Alipay's public key or the certificates, whichever is given.
+// alipayKeys sets Alipay's public key or the certificates, whichever is set.
 func (s alipaySettings) alipayKeys(p *parser, c *alipay.Config) {
 	files := []string{s.AlipayAppCertFile, s.AlipayCertFile, s.AlipayRootCertFile}
 	set := 0

@@ -7,8 +7,8 @@ import (
 	"github.com/alecthomas/kong"
 )
 
-// usageProblem says what is wrong with the arguments that kong refused with err. It never quotes an argument, which may
-// be a secret: it says which one is wrong, by its number.
+// usageProblem describes why kong refused the arguments with err. It names a wrong argument by its number and never quotes
+// it, because it may be a secret.
 func usageProblem(root *kong.Node, args []string, err error) string {
 	node := root
 	for i := 0; i < len(args); i++ {

@@ -9,8 +9,8 @@ import (
 
 // assertionSettings are the settings of assertions.
 type assertionSettings struct {
-	AssertionKeysFile string `help:"PEM file with EC P-256 or Ed25519 private keys: the first signs assertions, all are published."`
-	AssertionAudience string `help:"Comma-separated audiences; the first unless ?audience= names another of them. Default: PUBLIC_URL."`
+	AssertionKeysFile string `help:"PEM file with EC P-256 or Ed25519 private keys. The first one signs assertions, all are published."`
+	AssertionAudience string `help:"Audiences, separated by commas. An assertion names the first one, unless the request asks for another with ?audience=. Default: PUBLIC_URL."`
 	AssertionTTL      string `name:"assertion-ttl" default:"60s" help:"How long an assertion is valid."`
 }
 

@@ -24,11 +24,11 @@ var errCheck = errors.New("check: something is wrong")
 
 // Run prints what is wrong, each problem with its fix, then what is right and every setting in effect. Settings that have
 // a problem don't keep it from checking the others.
-func (c *checkCmd) Run(w *world) error {
+func (c *checkCmd) Run(inv *invocation) error {
 	logging.Disable() // go-redis would repeat on stderr what the findings say
-	r := c.parse(w)
-	findings := slices.Concat(settingsFindings(r), app.Check(w.ctx, usable(r.config, r.problems)))
-	if err := c.print(w, findings, r.inForce); err != nil {
+	r := c.parse(inv)
+	findings := slices.Concat(settingsFindings(r), app.Check(inv.ctx, usable(r.config, r.problems)))
+	if err := c.print(inv, findings, r.inForce); err != nil {
 		return err
 	}
 	if slices.ContainsFunc(findings, func(f app.Finding) bool { return f.Level == app.Failure }) {
@@ -37,11 +37,11 @@ func (c *checkCmd) Run(w *world) error {
 	return nil
 }
 
-func (c *checkCmd) print(w *world, findings []app.Finding, inForce []setting.InForce) error {
+func (c *checkCmd) print(inv *invocation, findings []app.Finding, inForce []setting.InForce) error {
 	if !c.JSON {
-		return newFindingsPrinter(w).print(findings, inForce)
+		return newFindingsPrinter(inv).print(findings, inForce)
 	}
-	e := json.NewEncoder(w.stdout)
+	e := json.NewEncoder(inv.stdout)
 	e.SetEscapeHTML(false)
 	e.SetIndent("", "  ")
 	return e.Encode(findings)

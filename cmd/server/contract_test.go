@@ -8,8 +8,7 @@ import (
 	"testing"
 )
 
-// contract is the contract's list of settings: with a ° what is secret, and behind = what a setting is by default, as far as
-// that is a value.
+// contract lists the settings of the contract. A ° marks a secret; the text after = is the default, if it is a value.
 var contract = strings.Fields(`
 	ACCESS_LOG=public OPERATOR_MEMORY=720h REDIS_CA_FILE REDIS_CERT_FILE REDIS_KEY_FILE PUBLIC_LISTEN=:8080 INTERNAL_LISTEN=127.0.0.1:9090 PUBLIC_URL=http://localhost:8080 CALLBACK_PATH=/koubei/callback
 	ALIPAY_APP_ID ALIPAY_APP_PRIVATE_KEY° ALIPAY_PUBLIC_KEY° ALIPAY_APP_CERT_FILE ALIPAY_CERT_FILE ALIPAY_ROOT_CERT_FILE
@@ -22,7 +21,7 @@ var contract = strings.Fields(`
 	ASSERTION_KEYS_FILE ASSERTION_AUDIENCE ASSERTION_TTL=60s ADMIN_TOKEN° CALLBACK_RATE=60 TRUSTED_PROXIES MAX_REQUESTS=1000
 	SHUTDOWN_DELAY=0s SHUTDOWN_TIMEOUT=15s LOG_LEVEL=info LOG_FORMAT=json OTEL_*=off`)
 
-// The README's table, which is the struct's, has what the contract has, no more and no less.
+// The settings and their defaults are those of the contract.
 func TestSettingsAreTheContracts(t *testing.T) {
 	var got []string
 	for _, r := range settingsRows() {
@@ -39,7 +38,7 @@ func TestSettingsAreTheContracts(t *testing.T) {
 	}
 }
 
-// The help of each command that takes settings tells all of them: flags with their defaults, and what has no flag.
+// The help of each command lists all settings: the flags with their defaults, and the secrets.
 func TestHelpTellsAllSettings(t *testing.T) {
 	for _, command := range [][]string{{"serve"}, {"check"}, {"sessions", "list"}, {"sessions", "revoke"}} {
 		got := runWith(t.Context(), nil, append(command, "--help")...)
@@ -60,7 +59,7 @@ func TestHelpTellsAllSettings(t *testing.T) {
 	}
 }
 
-// Each secret may come from a file, and from one place only.
+// A secret comes from its variable or from a readable file, not from both.
 func TestEverySecretFromOneFileOnly(t *testing.T) {
 	t.Parallel()
 	env, _ := good(t)

@@ -90,8 +90,8 @@ func settingsTables() string {
 	return b.String() + "\n"
 }
 
-// exampleEnv is a file for docker --env-file and systemd's EnvironmentFile: one NAME=value a line, without quotes. What
-// has a default is a comment.
+// exampleEnv returns a file for docker --env-file and systemd's EnvironmentFile: one NAME=value per line, without quotes.
+// Only the required settings are not comments.
 func exampleEnv() string {
 	var b strings.Builder
 	b.WriteString("# Example settings of koubei-landing. docs/settings.md describes them.\n" +
@@ -117,7 +117,7 @@ func exampleEnv() string {
 	return b.String()
 }
 
-// With the required settings filled in, docs/example.env is what the service uses without any other setting.
+// docs/example.env is valid once the required settings are filled in, with and without its commented lines.
 func TestExampleEnvIsValid(t *testing.T) {
 	t.Parallel()
 	env, _ := good(t)
@@ -137,7 +137,7 @@ func TestExampleEnvIsValid(t *testing.T) {
 			}
 			environ = append(environ, name+"="+value)
 		}
-		w := silentWorld(t, environ)
+		w := silent(t, environ)
 		var c cli
 		parser, err := newParser(&c, w)
 		if err != nil {
@@ -157,7 +157,7 @@ func TestExampleEnvIsValid(t *testing.T) {
 func TestFlagsAreTheSettings(t *testing.T) {
 	t.Parallel()
 	var c cli
-	parser, err := newParser(&c, silentWorld(t, nil))
+	parser, err := newParser(&c, silent(t, nil))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -15,13 +15,13 @@ import (
 	"koubei-landing/internal/setting"
 )
 
-// environment is the environment variables. As a kong.Resolver it gives each setting's flag the value of its variable,
-// unless the command line has the flag.
+// environment is the environment variables. It is a kong.Resolver: a flag that is not on the command line gets the value of
+// its variable.
 type environment struct {
 	names  []string // in the order of os.Environ
 	values map[string]string
 
-	// resolved says where each flag's value comes from. A flag that is not in it was on the command line.
+	// resolved is the source of each flag's value. A flag that is not in it was on the command line.
 	resolved map[string]setting.Source
 }
 
@@ -41,7 +41,7 @@ func newEnvironment(environ []string) *environment {
 // get returns the value of a variable, cleaned. An empty variable counts as unset.
 func (e *environment) get(name string) string { return clean(e.values[name]) }
 
-// Resolve is kong's.
+// Resolve implements kong.Resolver.
 func (e *environment) Resolve(_ *kong.Context, _ *kong.Path, flag *kong.Flag) (any, error) {
 	name := variableOf(flag.Name)
 	if !isSetting(name) {
@@ -56,7 +56,7 @@ func (e *environment) Resolve(_ *kong.Context, _ *kong.Path, flag *kong.Flag) (a
 	return value, nil
 }
 
-// Validate is kong's.
+// Validate implements kong.Resolver.
 func (*environment) Validate(*kong.Application) error { return nil }
 
 // source returns where the value of a setting with a flag comes from.
@@ -97,7 +97,7 @@ func clean(value string) string {
 	return strings.TrimFunc(value, func(r rune) bool { return unicode.IsSpace(r) || r == '\ufeff' })
 }
 
-// maxFile bounds what is read of a file. A system's bundle of authorities has about 250 KiB.
+// maxFile is the largest file that is read whole. A system's bundle of authorities has about 250 KiB.
 const maxFile = 1 << 20
 
 // readFile returns the start of a file, at most one byte more than maxFile.

@@ -23,17 +23,17 @@ type findingsPrinter struct {
 // colors of the signs, as ANSI escape sequences.
 var colors = map[app.Level]string{app.OK: "32", app.Warning: "33", app.Failure: "31", app.Skipped: "2"}
 
-func newFindingsPrinter(w *world) *findingsPrinter {
-	r := &findingsPrinter{out: w.stdout, indent: 9, fix: "fix: ", signs: map[app.Level]string{}}
+func newFindingsPrinter(inv *invocation) *findingsPrinter {
+	r := &findingsPrinter{out: inv.stdout, indent: 9, fix: "fix: ", signs: map[app.Level]string{}}
 	for level := range colors {
 		r.signs[level] = fmt.Sprintf("%-8s", level)
 	}
-	if !isTerminal(w.stdout) {
+	if !isTerminal(inv.stdout) {
 		return r
 	}
 	r.indent, r.fix = 2, "→ "
 	r.signs = map[app.Level]string{app.OK: "✓", app.Warning: "!", app.Failure: "✗", app.Skipped: "-"}
-	if w.env.get("NO_COLOR") == "" && w.env.get("TERM") != "dumb" {
+	if inv.env.get("NO_COLOR") == "" && inv.env.get("TERM") != "dumb" {
 		for level, sign := range r.signs {
 			r.signs[level] = "\x1b[" + colors[level] + "m" + sign + "\x1b[0m"
 		}

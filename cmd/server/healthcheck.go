@@ -13,17 +13,17 @@ type healthcheckCmd struct {
 }
 
 // Run asks the service on this machine whether it lives.
-func (c *healthcheckCmd) Run(w *world) error {
+func (c *healthcheckCmd) Run(inv *invocation) error {
 	p := &parser{}
 	address := p.listen("INTERNAL_LISTEN", c.InternalListen)
 	if err := p.problems.Err(); err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(w.ctx, 3*time.Second)
+	ctx, cancel := context.WithTimeout(inv.ctx, 3*time.Second)
 	defer cancel()
 	if err := app.Health(ctx, address); err != nil {
 		return err
 	}
-	_, err := fmt.Fprintln(w.stdout, "ok")
+	_, err := fmt.Fprintln(inv.stdout, "ok")
 	return err
 }

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// A listener on every address is asked at loopback's own address, not by a name that somebody must know.
+// The check reaches a listener on every address at the loopback address. It needs no name service.
 func TestHealthcheckAsksLoopbackByItsAddress(t *testing.T) {
 	for _, row := range []struct{ listens, setting, asked string }{
 		{"127.0.0.1", "", "127.0.0.1"},

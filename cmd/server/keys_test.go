@@ -17,7 +17,7 @@ import (
 	"koubei-landing/internal/alipay"
 )
 
-// ownPublicKey returns the public half of a private key, as somebody pastes it by mistake.
+// ownPublicKey returns the public key of a private key, which people paste in place of Alipay's.
 func ownPublicKey(t *testing.T, private string) string {
 	t.Helper()
 	key, err := alipay.ParsePrivateKey(private)

@@ -8,8 +8,8 @@ import (
 
 // landingSettings are the settings of what a landing may do.
 type landingSettings struct {
-	ConfirmOperatorSwitch string `default:"true" help:"Ask before a live session of another operator is replaced."`
-	OperatorMemory        string `default:"720h" help:"How long a browser remembers which operators it was used by, so that a stranger's landing is asked about even when no session is live. 0 turns it off; at most 2160h. No effect with CONFIRM_OPERATOR_SWITCH=false."`
+	ConfirmOperatorSwitch string `default:"true" help:"Ask the user before a landing replaces the live session of another operator."`
+	OperatorMemory        string `default:"720h" help:"How long a browser remembers its operators after each one's last landing. The service asks the user before it signs in any other operator. 0 turns this off; at most 2160h. It has no effect with CONFIRM_OPERATOR_SWITCH=false."`
 	CallbackRate          string `default:"60" help:"Landings per minute per client address; 0 turns it off."`
 }
 

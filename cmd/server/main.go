@@ -43,8 +43,8 @@ type cli struct {
 	PrintVersion kong.VersionFlag `name:"version" help:"Print the version."`
 }
 
-// world is what a command may use.
-type world struct {
+// invocation is one run of the program: what a command may use.
+type invocation struct {
 	ctx    context.Context
 	env    *environment
 	stdout io.Writer
@@ -57,13 +57,13 @@ const logPatience = 2 * time.Second
 // run carries out one command and returns the exit code. environ is in the form of os.Environ. Nothing waits for a reader
 // of stderr, where the log goes.
 func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) int {
-	w := &world{ctx, newEnvironment(environ), stdout, logging.NewWriter(stderr)}
-	defer w.stderr.Close(logPatience)
+	inv := &invocation{ctx, newEnvironment(environ), stdout, logging.NewWriter(stderr)}
+	defer inv.stderr.Close(logPatience)
 	var c cli
 	exited, code := false, exitOK
-	parser, err := newParser(&c, w, kong.Exit(func(c int) { exited, code = true, c }))
+	parser, err := newParser(&c, inv, kong.Exit(func(c int) { exited, code = true, c }))
 	if err != nil {
-		fmt.Fprintln(w.stderr, "server:", err)
+		fmt.Fprintln(inv.stderr, "server:", err)
 		return exitFailed
 	}
 	command, err := parser.Parse(args)
@@ -71,18 +71,18 @@ func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) 
 		return code
 	}
 	if err != nil {
-		fmt.Fprintf(w.stderr, "server: %s\nTry: server --help\n", usageProblem(parser.Model.Node, args, err))
+		fmt.Fprintf(inv.stderr, "server: %s\nTry: server --help\n", usageProblem(parser.Model.Node, args, err))
 		return exitUsage
 	}
-	return report(command.Run(w), w.stderr)
+	return report(command.Run(inv), inv.stderr)
 }
 
-func newParser(c *cli, w *world, options ...kong.Option) (*kong.Kong, error) {
+func newParser(c *cli, inv *invocation, options ...kong.Option) (*kong.Kong, error) {
 	return kong.New(c, append(options,
 		kong.Name("server"),
 		kong.Description("koubei-landing: exchanges Koubei's codes for sessions.\n\n"+settingsNote),
-		kong.Writers(w.stdout, w.stderr),
-		kong.Resolvers(w.env),
+		kong.Writers(inv.stdout, inv.stderr),
+		kong.Resolvers(inv.env),
 		kong.Vars{"version": buildLine()},
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 120}),
 	)...)

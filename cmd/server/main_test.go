@@ -19,25 +19,25 @@ import (
 	"koubei-landing/koubeisim"
 )
 
-// ran is what a command left behind.
+// ran is the result of a command.
 type ran struct {
 	code           int
 	stdout, stderr string
 }
 
-// runWith runs a command with an environment of its own.
+// runWith runs a command with these environment variables alone.
 func runWith(ctx context.Context, env map[string]string, args ...string) ran {
 	var stdout, stderr bytes.Buffer
 	code := run(ctx, args, environ(env), &stdout, &stderr)
 	return ran{code, stdout.String(), stderr.String()}
 }
 
-// silentWorld is a world whose output nobody reads.
-func silentWorld(t *testing.T, environ []string) *world {
+// silent returns an invocation without output.
+func silent(t *testing.T, environ []string) *invocation {
 	t.Helper()
 	stderr := logging.NewWriter(io.Discard)
 	t.Cleanup(func() { stderr.Close(time.Second) })
-	return &world{t.Context(), newEnvironment(environ), io.Discard, stderr}
+	return &invocation{t.Context(), newEnvironment(environ), io.Discard, stderr}
 }
 
 // environ returns variables in the form of os.Environ.
@@ -50,7 +50,7 @@ func environ(env map[string]string) []string {
 	return list
 }
 
-// good are settings that work, against a koubeisim of the test's.
+// good returns valid settings for a new koubeisim.
 func good(t *testing.T) (map[string]string, *koubeisim.Koubei) {
 	t.Helper()
 	k, err := koubeisim.New(koubeisim.Options{})
@@ -128,7 +128,7 @@ func TestEveryProblemIsListedAtOnce(t *testing.T) {
 // parseWith returns the settings that serve would use with these variables and flags.
 func parseWith(t *testing.T, env map[string]string, flags ...string) parsed {
 	t.Helper()
-	w := silentWorld(t, environ(env))
+	w := silent(t, environ(env))
 	var c cli
 	parser, err := newParser(&c, w)
 	if err != nil {
@@ -165,7 +165,7 @@ func TestMissingSettings(t *testing.T) {
 	}
 }
 
-// A problem names every setting that has a part in it.
+// A problem names every setting that it concerns.
 func TestProblemsNameTheirSettings(t *testing.T) {
 	t.Parallel()
 	certificates := "ALIPAY_APP_CERT_FILE ALIPAY_CERT_FILE ALIPAY_ROOT_CERT_FILE"
@@ -217,7 +217,7 @@ func TestAFlagWinsOverItsVariable(t *testing.T) {
 	}
 }
 
-// synced is a buffer that a running command writes to.
+// synced is a buffer for the output of a running command.
 type synced struct {
 	testworld.Log
 }
@@ -302,7 +302,7 @@ func TestVersionAndHelp(t *testing.T) {
 	}
 }
 
-// Wrong arguments end the program with exit code 2 and name the flag or the variable that was probably meant.
+// The program refuses wrong arguments with exit code 2 and names the flag or the variable that was probably meant.
 func TestWrongArguments(t *testing.T) {
 	t.Parallel()
 	for _, row := range []struct{ args, hint string }{

@@ -80,14 +80,14 @@ func variables() []string {
 	return names
 }
 
-// ownPrefixes begin no variable but ours, as far as we know.
+// ownPrefixes are the prefixes of our variables that no other software uses, as far as we know.
 var ownPrefixes = []string{"ALIPAY_", "SESSION_", "ASSERTION_", "CALLBACK_"}
 
-// foreign matches the variables that others set by themselves: Kubernetes and Docker for each service and linked
-// container, and a desktop's session manager.
+// foreign matches variables that other software sets: Kubernetes and Docker for each service and linked container, and a
+// desktop's session manager.
 var foreign = regexp.MustCompile(`^[A-Z0-9_]+_(SERVICE_HOST|SERVICE_PORT(_[A-Z0-9_]+)?|PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)$|^SESSION_MANAGER$`)
 
-// misspelled returns a problem for each variable that was probably meant as one of ours, and is none.
+// misspelled returns a problem for each variable that is not ours but was probably meant to be.
 func (e *environment) misspelled() []setting.Problem {
 	known := variables()
 	var problems []setting.Problem
@@ -107,7 +107,7 @@ func (e *environment) misspelled() []setting.Problem {
 	return problems
 }
 
-// nearest returns the variable that name is a slip of the pen away from, and nothing if there is none.
+// nearest returns the known variable whose misspelling name is, or an empty string.
 func nearest(name string, known []string) string {
 	name = strings.ToUpper(strings.ReplaceAll(name, "-", "_"))
 	for _, candidate := range known {
@@ -118,8 +118,8 @@ func nearest(name string, known []string) string {
 	return ""
 }
 
-// slip reports whether two names are that close that one was meant as the other: one letter for a short name, two for a
-// long one. Two letters in the wrong order count as one.
+// slip reports whether two names are so close that one is a misspelling of the other: one letter in a short name, two in a
+// long one.
 func slip(a, b string) bool {
 	allowed := 1
 	if min(len(a), len(b)) > 9 {

@@ -10,10 +10,10 @@ import (
 
 // operationSettings are the settings of the listeners and the shutdown.
 type operationSettings struct {
-	PublicListen    string `default:":8080" help:"Browsers' listener: host:port, or unix:/path (mode 0660) for a proxy on the same machine."`
-	InternalListen  string `default:"127.0.0.1:9090" help:"Proxies' and operators' listener: host:port or unix:/path. Never expose it to browsers."`
-	ShutdownDelay   string `default:"0s" help:"After SIGTERM: unready but serving for so long."`
-	ShutdownTimeout string `default:"15s" help:"Then: finishing what is in flight for at most so long."`
+	PublicListen    string `default:":8080" help:"Address of the listener for browsers: host:port, or unix:/path (mode 0660) for a proxy on the same machine."`
+	InternalListen  string `default:"127.0.0.1:9090" help:"Address of the listener for proxies and operators: host:port or unix:/path. Never expose it to browsers."`
+	ShutdownDelay   string `default:"0s" help:"After SIGTERM, the service reports unready but still serves for this long."`
+	ShutdownTimeout string `default:"15s" help:"Then it finishes the requests in flight, for at most this long. Keep it longer than ALIPAY_TIMEOUT and 4 s."`
 }
 
 func (s operationSettings) parse(p *parser) app.Operations {

@@ -20,8 +20,8 @@ import (
 	"koubei-landing/internal/setting"
 )
 
-// parser turns texts into values and collects what is wrong with them. Its problems never hold a value of eight
-// characters or more: it may be a secret that was put into the wrong place.
+// parser turns texts into values and collects their problems. A problem never holds a value of eight characters or more,
+// because the value may be a secret in the wrong place.
 type parser struct {
 	problems setting.Problems
 	warnings []setting.Problem

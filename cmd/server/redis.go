@@ -15,13 +15,13 @@ import (
 // redisSettings are the settings of Redis.
 type redisSettings struct {
 	RedisURL          string `kong:"-" secret:"REDIS_URL" help:"redis://, rediss:// or unix://, in go-redis's URL syntax. Required."`
-	RedisMode         string `default:"single" help:"single, sentinel or cluster: how REDIS_URL is read."`
-	RedisTimeout      string `default:"500ms" help:"One command, connecting and pool included, whatever the URL says."`
-	RedisKeyPrefix    string `help:"Begins every key. Default: koubei: and the application's id and a colon."`
-	RedisCAFile       string `name:"redis-ca-file" help:"PEM, with rediss://: the authorities that Redis's certificate must lead to. They concern Redis alone. Default: the system's."`
-	RedisCertFile     string `help:"PEM, with rediss://: the client's own certificate. With REDIS_KEY_FILE or not at all."`
-	RedisKeyFile      string `help:"PEM, with rediss://: the key of the client's own certificate."`
-	RedisWaitReplicas string `default:"0" help:"Replicas that must have a claim, a session, a sign-out or a revocation before it counts as done."`
+	RedisMode         string `default:"single" help:"single, sentinel or cluster: the kind of URL in REDIS_URL."`
+	RedisTimeout      string `default:"500ms" help:"Timeout of one command, including connecting and waiting for a connection. It overrides the timeouts in the URL."`
+	RedisKeyPrefix    string `help:"Prefix of every key. Default: koubei: and the application's id and a colon."`
+	RedisCAFile       string `name:"redis-ca-file" help:"PEM file, with rediss://: the authorities that may sign Redis's certificate. It concerns Redis alone. Default: the system's authorities."`
+	RedisCertFile     string `help:"PEM file, with rediss://: the client's own certificate. Set it together with REDIS_KEY_FILE."`
+	RedisKeyFile      string `help:"PEM file, with rediss://: the private key of the client's own certificate."`
+	RedisWaitReplicas string `default:"0" help:"How many replicas must confirm a claim, a session, a sign-out or a revocation before it counts as done."`
 }
 
 // parse makes the default of REDIS_KEY_PREFIX from the application's id, which is empty if it has a problem.
@@ -56,7 +56,7 @@ func (s redisSettings) parse(p *parser, appID string) app.Redis {
 	return r
 }
 
-// asciiURL returns REDIS_URL with a host that the resolver knows. What is no URL stays as it is.
+// asciiURL returns REDIS_URL with a host that the resolver knows. It returns anything else unchanged.
 func (s redisSettings) asciiURL() string {
 	u, err := url.Parse(s.RedisURL)
 	if err != nil || strings.IndexFunc(u.Host, func(r rune) bool { return r > unicode.MaxASCII }) < 0 {

@@ -33,7 +33,7 @@ func places(t *testing.T) []place {
 	var all []place
 	add := func(name string, env map[string]string, args ...string) { all = append(all, place{name, env, args}) }
 
-	// A value in every setting, as short as a password and as long as a key, with the setting's other form.
+	// A secret as the value of every setting, and of its other form.
 	for _, f := range table {
 		for _, kind := range []struct{ name, value string }{{"password", marked}, {"PEM", pemOf}, {"path", "/run/" + marked}, {"address", "http://" + marked + "@h.example"}} {
 			if f.name == "ALIPAY_APP_ID" || f.name == "REDIS_KEY_PREFIX" || f.name == "ASSERTION_AUDIENCE" || f.name == "SESSION_COOKIE_NAME" || f.name == "HOME_URL" && kind.name == "path" {
@@ -123,7 +123,7 @@ func places(t *testing.T) []place {
 	return all
 }
 
-// A secret in the wrong place is refused, and nothing of it is printed by any command.
+// No command prints any part of a secret, whatever wrong place it is in.
 func TestSecretsInWrongPlacesAreNotPrinted(t *testing.T) {
 	c := settingsFor(t, koubeisim.Options{})
 	c.stop() // no command waits for the gateway
@@ -169,7 +169,7 @@ func firstOf(text string, fragments map[string]bool) string {
 	return ""
 }
 
-// Files that can't be read: nothing of their path is printed, which may be a secret.
+// The path of a file that can't be read is not printed, because it may be a secret.
 func TestPathsAreNotPrinted(t *testing.T) {
 	t.Parallel()
 	env, _ := good(t)

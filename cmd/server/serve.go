@@ -20,8 +20,8 @@ var errLogged = errors.New("see the log")
 
 // Run serves until the context ends. Once the settings are accepted it reports in the log alone: the first line is
 // "starting", the last is "stopped".
-func (c *serveCmd) Run(w *world) error {
-	r := c.parse(w)
+func (c *serveCmd) Run(inv *invocation) error {
+	r := c.parse(inv)
 	if err := r.problems.Err(); err != nil {
 		return err
 	}
@@ -29,11 +29,11 @@ func (c *serveCmd) Run(w *world) error {
 	log := config.Log
 	redis.SetLogger(newRedisLog(log))
 	slog.SetDefault(log) // receives what libraries write with package log
-	provider, err := tracing(w.ctx, w.env.get, log)
+	provider, err := tracing(inv.ctx, inv.env.get, log)
 	if err != nil {
 		return err
 	}
-	if w.env.get("GOGC") == "" {
+	if inv.env.get("GOGC") == "" {
 		// The heap is small, and most of what a check allocates dies young. Fewer collections save a tenth of its CPU for
 		// a few megabytes. GOMEMLIMIT still holds.
 		debug.SetGCPercent(400)
@@ -43,7 +43,7 @@ func (c *serveCmd) Run(w *world) error {
 		log.Warn("questionable setting", "settings", warning.Settings, "problem", warning.Problem, "fix", warning.Fix)
 	}
 	begun := time.Now()
-	if err := serve(w.ctx, config, provider); err != nil {
+	if err := serve(inv.ctx, config, provider); err != nil {
 		log.Error("stopped", "after", time.Since(begun).String(), "error", err)
 		return errLogged
 	}

@@ -18,13 +18,13 @@ import (
 
 // sessionSettings are the settings of sessions and their cookie.
 type sessionSettings struct {
-	SealKeys              string `kong:"-" secret:"SEAL_KEYS" help:"Base64 32-byte keys, comma-separated: the first seals, all open. Default: derived from the application's private key."`
-	SessionLifetime       string `default:"12h" help:"Of a partner's entry, since its own landing; at most 24h."`
-	SessionIdleTimeout    string `default:"2h" help:"Since the last read; 0 turns it off."`
-	SessionCacheTTL       string `name:"session-cache-ttl" default:"0s" help:"Keep read sessions in the process for at most this long; changes on any replica take effect within 100 ms."`
-	SessionCookieName     string `default:"koubei_session" help:"Gets __Host- before it on https, __Secure- when there is a domain."`
-	SessionCookieSamesite string `default:"lax" help:"lax, or none for pages shown in Koubei's iframe (needs https)."`
-	SessionCookieDomain   string `help:"A parent domain of PUBLIC_URL's host, to share the session with sibling hosts."`
+	SealKeys              string `kong:"-" secret:"SEAL_KEYS" help:"Base64 32-byte keys, separated by commas. The first one encrypts, all decrypt. Default: derived from the application's private key."`
+	SessionLifetime       string `default:"12h" help:"Lifetime of a partner's entry, counted from its own landing; at most 24h."`
+	SessionIdleTimeout    string `default:"2h" help:"A session ends this long after its last read; 0 turns this off."`
+	SessionCacheTTL       string `name:"session-cache-ttl" default:"0s" help:"How long the process caches a session that it has read. Changes on any replica still take effect within 100 ms. 0s turns the cache off."`
+	SessionCookieName     string `default:"koubei_session" help:"Name of the session cookie. The service adds the prefix __Host- on https, or __Secure- if a domain is set."`
+	SessionCookieSamesite string `default:"lax" help:"lax; or none for pages in Koubei's iframe (needs https)."`
+	SessionCookieDomain   string `help:"A parent domain of PUBLIC_URL's host, to share the session with its other hosts."`
 }
 
 // parse needs PUBLIC_URL for the cookie's attributes. It derives the seal key from the application's private key, which
@@ -80,7 +80,7 @@ func (s sessionSettings) cookieDomain(p *parser, host string) string {
 	return d
 }
 
-// sealKeys returns the keys of SEAL_KEYS, or the key that follows from the application's private key.
+// sealKeys returns the keys of SEAL_KEYS, or the key derived from the application's private key.
 func (s sessionSettings) sealKeys(p *parser, private *rsa.PrivateKey) [][]byte {
 	if s.SealKeys == "" {
 		if private == nil {

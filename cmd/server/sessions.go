@@ -18,22 +18,22 @@ type listCmd struct {
 }
 
 // Run prints a line for every entry of every session.
-func (c *listCmd) Run(w *world) error {
-	config, err := c.load(w)
+func (c *listCmd) Run(inv *invocation) error {
+	config, err := c.load(inv)
 	if err != nil {
 		return err
 	}
-	sessions, err := app.Sessions(w.ctx, config, c.Operator)
+	sessions, err := app.Sessions(inv.ctx, config, c.Operator)
 	if err != nil {
 		return err
 	}
 	for _, s := range sessions {
 		for _, e := range s.Entries {
-			fmt.Fprintf(w.stdout, "%s  operator %s  %s  partner %s  since %s  until %s\n", s.Hash()[:12], s.OperatorID,
+			fmt.Fprintf(inv.stdout, "%s  operator %s  %s  partner %s  since %s  until %s\n", s.Hash()[:12], s.OperatorID,
 				e.OperatorType, orNone(e.PartnerID), e.AuthenticatedAt.Format(time.RFC3339), e.ExpiresAt.Format(time.RFC3339))
 		}
 	}
-	_, err = fmt.Fprintf(w.stdout, "%d sessions\n", len(sessions))
+	_, err = fmt.Fprintf(inv.stdout, "%d sessions\n", len(sessions))
 	return err
 }
 
@@ -50,15 +50,15 @@ type revokeCmd struct {
 }
 
 // Run ends the sessions and prints how many there were.
-func (c *revokeCmd) Run(w *world) error {
-	config, err := c.load(w)
+func (c *revokeCmd) Run(inv *invocation) error {
+	config, err := c.load(inv)
 	if err != nil {
 		return err
 	}
-	n, err := app.Revoke(w.ctx, config, c.Operator)
+	n, err := app.Revoke(inv.ctx, config, c.Operator)
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(w.stdout, "%d sessions revoked\n", n)
+	_, err = fmt.Fprintf(inv.stdout, "%d sessions revoked\n", n)
 	return err
 }

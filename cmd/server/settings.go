@@ -36,33 +36,32 @@ type settings struct {
 
 // parsed is the settings as values.
 type parsed struct {
-	config   app.Config // what is wrong is left zero or at its default
+	config   app.Config // a setting with a problem is zero or has its default
 	problems setting.Problems
 	warnings []setting.Problem
 	inForce  []setting.InForce
 }
 
-// load returns the parsed settings. It fails with setting.Problems, which hold everything that is
-// wrong.
-func (s settings) load(w *world) (app.Config, error) {
-	r := s.parse(w)
+// load returns the parsed settings. It fails with setting.Problems, which list every problem.
+func (s settings) load(inv *invocation) (app.Config, error) {
+	r := s.parse(inv)
 	if err := r.problems.Err(); err != nil {
 		return app.Config{}, err
 	}
 	return r.config, nil
 }
 
-// parse returns the settings as values, everything that is wrong with them, and where each value comes from.
-func (s settings) parse(w *world) parsed {
+// parse returns the settings as values, every problem with them, and the source of each value.
+func (s settings) parse(inv *invocation) parsed {
 	p := &parser{}
-	inForce := s.read(p, w.env)
+	inForce := s.read(p, inv.env)
 	c := app.Config{
 		Web:        s.Web.parse(p),
 		Landing:    s.Landing.parse(p),
 		Alipay:     s.Alipay.parse(p),
 		Operations: s.Operations.parse(p),
-		Log:        s.Log.parse(p, w.stderr),
-		LogDropped: w.stderr.Dropped,
+		Log:        s.Log.parse(p, inv.stderr),
+		LogDropped: inv.stderr.Dropped,
 		Build:      buildinfo.Of(version),
 		Now:        time.Now,
 	}
@@ -74,15 +73,15 @@ func (s settings) parse(w *world) parsed {
 	c.Assertions = s.Assertions.parse(p, c.Web.PublicURL)
 	p.checkFrames(c)
 	p.checkShutdown(c)
-	p.checkTracing(w.env.get)
+	p.checkTracing(inv.env.get)
 	for i := range inForce {
 		inForce[i] = complete(inForce[i], c, p.problems)
 	}
-	return parsed{config: c, problems: p.problems, warnings: append(p.warnings, w.env.misspelled()...), inForce: inForce}
+	return parsed{config: c, problems: p.problems, warnings: append(p.warnings, inv.env.misspelled()...), inForce: inForce}
 }
 
-// read replaces the text of every setting by its value without white space around it, or by its default, and returns
-// where each comes from. A secret is read from its variable or its file.
+// read sets the text of every setting: without white space around it, or the default if it is empty. It returns the source
+// of each. It reads a secret from its variable or its file.
 func (s *settings) read(p *parser, env *environment) []setting.InForce {
 	var all []setting.InForce
 	for d, v := range s.fields() {
@@ -107,8 +106,8 @@ func (s *settings) read(p *parser, env *environment) []setting.InForce {
 	return all
 }
 
-// complete adds the defaults that follow from other settings, and removes what must not be shown: secrets, and values
-// that have a problem, which may be secrets in the wrong place.
+// complete adds the defaults that other settings determine. It removes what must not be shown: secrets, and values with a
+// problem, which may be secrets in the wrong place.
 func complete(s setting.InForce, c app.Config, problems setting.Problems) setting.InForce {
 	derived := map[string]string{
 		"REDIS_KEY_PREFIX":   c.Redis.Prefix,

@@ -19,7 +19,7 @@ import (
 	"koubei-landing/koubeisim"
 )
 
-// utf16File returns a text as a Windows editor saves it, with a byte order mark.
+// utf16File returns a text in UTF-16 with a byte order mark, as Windows editors save it.
 func utf16File(text string, mark ...byte) []byte {
 	raw := mark
 	for _, unit := range utf16.Encode([]rune(text)) {
@@ -32,7 +32,7 @@ func utf16File(text string, mark ...byte) []byte {
 	return raw
 }
 
-// validValues returns for each setting a value that is not its default, and its variable.
+// validValues returns a valid value of each setting that is not its default.
 func validValues(t *testing.T) map[string]string {
 	t.Helper()
 	env, _ := good(t)
@@ -55,7 +55,7 @@ func validValues(t *testing.T) map[string]string {
 	}
 }
 
-// withSetting returns valid settings of which one has another value, with what it needs.
+// withSetting returns the values with another value of one setting.
 func withSetting(values map[string]string, name, value string) map[string]string {
 	env := maps.Clone(values)
 	env[name] = value
@@ -69,8 +69,8 @@ func withSetting(values map[string]string, name, value string) map[string]string
 	return env
 }
 
-// White space and a byte order mark around a value are dropped, quotes refused: in every setting, in its variable, its
-// flag and its file.
+// Every setting, in its variable, its flag and its file: white space and a byte order mark around the value are dropped,
+// quotes around it are refused.
 func TestTextAroundValues(t *testing.T) {
 	t.Parallel()
 	values := validValues(t)
@@ -157,7 +157,7 @@ func valueOf(p parsed, name string) setting.InForce {
 	return setting.InForce{}
 }
 
-// Full-width punctuation in lists and addresses is refused as such.
+// Full-width punctuation in lists and addresses is refused with that reason.
 func TestFullWidthPunctuation(t *testing.T) {
 	t.Parallel()
 	values := validValues(t)
@@ -215,7 +215,7 @@ func TestUnicodeHosts(t *testing.T) {
 	}
 }
 
-// A variable that is probably a misspelled setting is warned of at the start and by the check.
+// The start and the check warn about a variable that is probably a misspelled setting.
 func TestMisspelledVariables(t *testing.T) {
 	env, _ := good(t)
 	for name, hint := range map[string]string{ // empty: warned of without a hint; "-": not warned of
@@ -260,7 +260,7 @@ func TestMisspelledVariables(t *testing.T) {
 	}
 }
 
-// A shutdown that may cut a landing with a claimed code is warned of.
+// The service warns about a shutdown timeout that may cut off a landing with a claimed code.
 func TestShortShutdownIsWarnedOf(t *testing.T) {
 	t.Parallel()
 	env, _ := good(t)
@@ -278,7 +278,7 @@ func TestShortShutdownIsWarnedOf(t *testing.T) {
 	}
 }
 
-// Every setting in force is known with its source; a secret and an invalid value are not shown.
+// Every setting in force has its source. Secrets and invalid values are not shown.
 func TestSettingsInForce(t *testing.T) {
 	t.Parallel()
 	env, _ := good(t)
@@ -316,7 +316,7 @@ func TestSettingsInForce(t *testing.T) {
 	}
 }
 
-// No own route of the service can be the callback's, nor anything below it.
+// CALLBACK_PATH can be neither a route of the service nor a path below one.
 func TestCallbackCollidesWithNoRoute(t *testing.T) {
 	t.Parallel()
 	for _, base := range []string{"", "/koubei", "/a/b"} {
@@ -354,7 +354,7 @@ func TestCallbackCollidesWithNoRoute(t *testing.T) {
 	}
 }
 
-// Charsets that the gateway is not known to take are used, with a warning at the start and by the check.
+// The service uses charsets that the gateway may refuse, and warns about them at the start and in the check.
 func TestDoubtfulCharsetsAreWarnedOf(t *testing.T) {
 	env, _ := good(t)
 	for charset, warned := range map[string]bool{"utf-8": false, "GBK": false, "gb2312": true, "GB18030": true} {
@@ -370,14 +370,14 @@ func TestDoubtfulCharsetsAreWarnedOf(t *testing.T) {
 			t.Fatal(err)
 		}
 		if slices.ContainsFunc(findings, func(f app.Finding) bool {
-			return f.Level == app.Warning && strings.Contains(f.Detail, "ALIPAY_CHARSET")
+			return f.Level == app.Warning && slices.Contains(f.Settings, "ALIPAY_CHARSET")
 		}) != warned {
 			t.Errorf("%s: the check finds %v", charset, findings)
 		}
 	}
 }
 
-// The authorities and the client's certificate for Redis are read as a whole, or refused.
+// The files for TLS to Redis are read whole or refused.
 func TestRedisCertificates(t *testing.T) {
 	t.Parallel()
 	env, _ := good(t)

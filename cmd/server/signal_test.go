@@ -13,7 +13,7 @@ import (
 	"koubei-landing/internal/testworld"
 )
 
-// process is the real program, with all that it wrote.
+// process is the real program with its output.
 type process struct {
 	*exec.Cmd
 	log   testworld.Log
@@ -58,14 +58,14 @@ func (p *process) start(t *testing.T) {
 	})
 }
 
-// end waits until the process has ended, and returns how.
+// end waits for the end of the process and returns its error.
 func (p *process) end() error {
 	err := <-p.ended
 	p.ended <- err
 	return err
 }
 
-// awaits waits until the log says so.
+// awaits waits until the log contains text.
 func (p *process) awaits(t *testing.T, text string) {
 	t.Helper()
 	testworld.Eventually(t, 20*time.Second, "the log says "+text, func() error {
@@ -76,7 +76,7 @@ func (p *process) awaits(t *testing.T, text string) {
 	})
 }
 
-// address is a listener's, as the log has it.
+// address returns the address of a listener, from the log.
 func (p *process) address(t *testing.T, listener string) string {
 	t.Helper()
 	_, after, ok := strings.Cut(p.log.String(), `"`+listener+`":"`)

@@ -22,8 +22,8 @@ func tracingOn(getenv func(string) string) bool {
 		!strings.EqualFold(getenv("OTEL_SDK_DISABLED"), "true") && getenv("OTEL_TRACES_EXPORTER") != "none"
 }
 
-// checkTracing adds what is wrong with the variables of OpenTelemetry, if tracing is on. The exporter reads them itself. It
-// would ignore what it can't read, and quote it in the log.
+// checkTracing adds the problems of OpenTelemetry's variables, if tracing is on. The exporter reads the variables itself: it
+// would ignore a wrong value and quote it in the log.
 func (p *parser) checkTracing(getenv func(string) string) {
 	if !tracingOn(getenv) {
 		return
@@ -78,13 +78,13 @@ func tracing(ctx context.Context, getenv func(string) string, log *slog.Logger) 
 // messagesOnly drops the attributes of OpenTelemetry's own log lines: they quote the values of variables.
 type messagesOnly struct{ slog.Handler }
 
-// Handle is slog's.
+// Handle implements slog.Handler.
 func (h messagesOnly) Handle(ctx context.Context, r slog.Record) error {
 	return h.Handler.Handle(ctx, slog.NewRecord(r.Time, r.Level, "opentelemetry: "+r.Message, r.PC))
 }
 
-// WithAttrs is slog's.
+// WithAttrs implements slog.Handler.
 func (h messagesOnly) WithAttrs([]slog.Attr) slog.Handler { return h }
 
-// WithGroup is slog's.
+// WithGroup implements slog.Handler.
 func (h messagesOnly) WithGroup(string) slog.Handler { return h }

@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-// collector receives spans, as an OpenTelemetry collector does.
+// collector receives spans like an OpenTelemetry collector.
 type collector struct {
 	mu     sync.Mutex
 	status int
@@ -46,7 +46,7 @@ func get(t *testing.T, address string) {
 	a.Body.Close()
 }
 
-// allJSON fails the test on a line that is no JSON: somebody else's words, past the log.
+// allJSON fails the test if a line is not JSON: a library has written past the log.
 func allJSON(t *testing.T, log string) {
 	t.Helper()
 	for line := range strings.Lines(log) {
@@ -56,8 +56,8 @@ func allJSON(t *testing.T, log string) {
 	}
 }
 
-// Spans go to the collector that the standard variables name, also the last ones, and nothing but JSON to the log: neither
-// go-redis's words on a Redis that is away, nor OpenTelemetry's on a collector that refuses.
+// All spans, including the last ones, reach the collector that the standard variables name. The log has only JSON lines, also
+// when Redis is unreachable and when the collector refuses the spans.
 func TestTracesGoToTheCollector(t *testing.T) {
 	for name, status := range map[string]int{"takes spans": http.StatusOK, "refuses": http.StatusBadRequest} {
 		c := &collector{status: status}
@@ -89,7 +89,7 @@ func TestTracesGoToTheCollector(t *testing.T) {
 	}
 }
 
-// What the exporter can't do is a problem of the settings, told with all others.
+// The problems of OpenTelemetry's variables are listed with all others.
 func TestTracingSettings(t *testing.T) {
 	t.Parallel()
 	for _, row := range []struct {
@@ -121,7 +121,7 @@ func TestTracingSettings(t *testing.T) {
 	}
 }
 
-// The exporter reads the process's own variables. What it finds wrong there is not quoted in the log.
+// The exporter reads the variables of the process. The log quotes none of their wrong values.
 func TestTracingQuotesNoVariable(t *testing.T) {
 	collector := httptest.NewServer(http.NotFoundHandler())
 	t.Cleanup(collector.Close)

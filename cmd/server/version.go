@@ -12,8 +12,8 @@ type versionCmd struct{}
 var version = ""
 
 // Run prints the version.
-func (*versionCmd) Run(w *world) error {
-	_, err := fmt.Fprintln(w.stdout, buildLine())
+func (*versionCmd) Run(inv *invocation) error {
+	_, err := fmt.Fprintln(inv.stdout, buildLine())
 	return err
 }
 

@@ -14,20 +14,20 @@ import (
 
 // webSettings are the settings of the pages and the routes.
 type webSettings struct {
-	PublicURL       string `name:"public-url" default:"http://localhost:8080" help:"How browsers reach the service. https makes cookies Secure and sends HSTS. It may carry a path: every public route but CALLBACK_PATH then lies under it."`
-	CallbackPath    string `default:"/koubei/callback" help:"The address registered at Koubei. It must not collide with another route."`
-	HomeURL         string `name:"home-url" default:"/" help:"Where a browser goes after landing: a path, or an address whose origin is PUBLIC_URL's or in RETURN_TO_ORIGINS. {partner_id}, {operator_id} and {operator_type} are filled in."`
+	PublicURL       string `name:"public-url" default:"http://localhost:8080" help:"How browsers reach the service. https makes cookies Secure and sends HSTS. It may have a path. Every public route except CALLBACK_PATH is then below that path."`
+	CallbackPath    string `default:"/koubei/callback" help:"The path that is registered at Koubei. It must not be another route of the service."`
+	HomeURL         string `name:"home-url" default:"/" help:"Where a browser goes after landing: a path, or an address whose origin is PUBLIC_URL's or in RETURN_TO_ORIGINS. The service replaces {partner_id}, {operator_id} and {operator_type}."`
 	HomeURLs        string `name:"home-urls" help:"The same per operator type: PROVIDER=/p/{partner_id},MER=/m"`
-	ReturnToOrigins string `help:"Origins, besides the service's own, that return_to and home addresses may name, separated by commas."`
-	EntryURL        string `name:"entry-url" help:"The page at Koubei that leads here. It is shown on every page that says: enter again from Koubei."`
-	CorsOrigins     string `name:"cors-origins" help:"Exact origins, of the same site, whose pages may read /session with credentials and sign out, separated by commas."`
-	FrameAncestors  string `help:"Origins that may show the pages in an iframe, separated by commas (needs SESSION_COOKIE_SAMESITE=none)."`
-	ArrivalCheck    string `default:"auto" help:"auto or off: whether a browser must show that it keeps cookies before a code is spent."`
-	ForwardAuthCode string `default:"false" help:"Let /auth/verify hand the code to the application behind."`
-	AdminToken      string `kong:"-" secret:"ADMIN_TOKEN" help:"At least 32 characters: bearer token of /admin/* and /debug/pprof/*, which answer 404 without it."`
-	TrustedProxies  string `help:"CIDRs whose X-Forwarded-For is believed, separated by commas."`
-	MaxRequests     string `default:"1000" help:"Requests in work at a time on the public listener; more get 503."`
-	AccessLog       string `default:"public" help:"Which requests have a line in the log besides landings. all; public: those of the public listener and whatever failed; off: whatever failed."`
+	ReturnToOrigins string `help:"Origins, besides PUBLIC_URL's, that return_to and home addresses may have, separated by commas."`
+	EntryURL        string `name:"entry-url" help:"The page at Koubei that leads to the service. Every page that says 'enter again from Koubei' links to it."`
+	CorsOrigins     string `name:"cors-origins" help:"Exact origins of the same site whose pages may read /session with credentials and sign out, separated by commas."`
+	FrameAncestors  string `help:"Origins that may show the pages in an iframe, separated by commas. Needs SESSION_COOKIE_SAMESITE=none."`
+	ArrivalCheck    string `default:"auto" help:"auto or off. With auto, a browser must show that it keeps cookies before the service spends its code."`
+	ForwardAuthCode string `default:"false" help:"Let /auth/verify pass the code to the application behind the proxy."`
+	AdminToken      string `kong:"-" secret:"ADMIN_TOKEN" help:"Bearer token of /admin/* and /debug/pprof/*, at least 32 characters. Without it these routes answer 404."`
+	TrustedProxies  string `help:"CIDRs of the proxies whose X-Forwarded-For the service trusts, separated by commas."`
+	MaxRequests     string `default:"1000" help:"How many requests the public listener processes at the same time. It answers more with 503."`
+	AccessLog       string `default:"public" help:"Which requests the log has a line for, besides landings: all; public (those of the public listener, and failed ones); off (failed ones)."`
 }
 
 func (s webSettings) parse(p *parser) handler.Config {
@@ -62,7 +62,7 @@ func (s webSettings) publicURL(p *parser) *url.URL {
 	return u
 }
 
-// routePath is a path that a router reads as it stands.
+// routePath matches a path that the router takes literally.
 var routePath = regexp.MustCompile(`^(/[A-Za-z0-9._~-]+)*/$`)
 
 func (s webSettings) callbackPath(p *parser, public *url.URL) string {
@@ -94,7 +94,7 @@ func (s webSettings) entryURL(p *parser) string {
 	return ""
 }
 
-// homes sets where a landing leads to, which must be an address that t allows.
+// homes sets the home addresses. t must allow them.
 func (s webSettings) homes(p *parser, t *handler.Targets) {
 	if !p.fullWidth("HOME_URL", s.HomeURL) {
 		var err error
@@ -120,7 +120,7 @@ func (s webSettings) homes(p *parser, t *handler.Targets) {
 
 const homeFix = "use a path such as /shop?partner_id={partner_id}, or an address whose origin is PUBLIC_URL's or in RETURN_TO_ORIGINS"
 
-// withASCIIOrigin returns a home address with its host as browsers send it. What is no address stays as it is.
+// withASCIIOrigin returns a home address with its host as browsers send it. It returns anything else unchanged.
 func withASCIIOrigin(home string) string {
 	scheme, rest, ok := strings.Cut(home, "://")
 	if !ok {
@@ -137,7 +137,7 @@ func withASCIIOrigin(home string) string {
 	return withASCIIHost(u).String() + rest[end:]
 }
 
-// minAdminToken is the length of the shortest token that nobody guesses.
+// minAdminToken is the length of the shortest token that cannot be guessed.
 const minAdminToken = 32
 
 func (s webSettings) adminToken(p *parser) string {
