@@ -1,4 +1,4 @@
-# make demo is for newcomers, make test is what CI runs. The rest are their parts.
+# make demo is for newcomers, make test runs the tests. CI runs make lint, make test and make fuzz.
 
 GO ?= go
 FUZZTIME ?= 10s
@@ -11,7 +11,7 @@ demo: ## everything in one process; prints the address to open
 build: ## the programs, into bin/
 	$(GO) build -trimpath -o bin/ ./cmd/...
 
-test: tools lint fuzz ## everything: lint, ten seconds of every fuzz target, all tests under the race detector
+test: tools ## all tests, under the race detector
 	$(GO) test -race -count=1 -timeout=10m ./...
 
 test-short: ## all tests, without the race detector, as far as they are not cached
@@ -20,7 +20,7 @@ test-short: ## all tests, without the race detector, as far as they are not cach
 tools: ## installs what the tests need, on Debian; elsewhere says what is missing
 	scripts/install-test-tools
 
-lint:
+lint: ## gofmt, go vet, staticcheck
 	scripts/lint
 
 fuzz: ## every fuzz target, FUZZTIME each

@@ -16,8 +16,8 @@ import (
 	"time"
 
 	"koubei-landing/internal/alipay"
-	"koubei-landing/internal/pemfile"
 	"koubei-landing/internal/operator"
+	"koubei-landing/internal/pemfile"
 	"koubei-landing/koubeisim"
 )
 
