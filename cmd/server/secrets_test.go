@@ -35,11 +35,10 @@ func places(t *testing.T) []place {
 
 	// A secret as the value of every setting, and of its other form.
 	for _, f := range table {
-		for _, kind := range []struct{ name, value string }{{"password", marked}, {"PEM", pemOf}, {"path", "/run/" + marked}, {"address", "http://" + marked + "@h.example"}} {
-			if f.name == "ALIPAY_APP_ID" || f.name == "REDIS_KEY_PREFIX" || f.name == "ASSERTION_AUDIENCE" || f.name == "SESSION_COOKIE_NAME" || f.name == "HOME_URL" && kind.name == "path" {
-				continue // any text is a valid value
+		for _, value := range []string{marked, pemOf} {
+			if f.name != "ALIPAY_APP_ID" && f.name != "REDIS_KEY_PREFIX" && f.name != "ASSERTION_AUDIENCE" && f.name != "SESSION_COOKIE_NAME" { // any text is valid
+				add(f.name+" is a secret", map[string]string{f.name: value})
 			}
-			add(f.name+" is a "+kind.name, map[string]string{f.name: kind.value})
 		}
 		if !f.secret && f.name != "ASSERTION_AUDIENCE" && f.name != "REDIS_KEY_PREFIX" {
 			add("--"+f.flag+" is a key", nil, "--"+f.flag+"="+keyOf)
@@ -67,7 +66,7 @@ func places(t *testing.T) []place {
 	// Addresses of Redis. The password has a character that must be escaped, at every position, in every mode.
 	for _, mode := range []string{"single", "sentinel", "cluster"} {
 		for _, c := range []string{"/", "?", "#", "@", "%", " ", "，"} {
-			for _, password := range []string{c + marked, marked + c, marked + c + marked, "12" + c + marked, "1/" + c + marked, "p@127.0.0.1" + c + marked} {
+			for _, password := range []string{c + marked, marked + c + marked, "12" + c + marked, "p@127.0.0.1" + c + marked} {
 				for _, scheme := range []string{"redis", "unix"} {
 					add(mode+" "+scheme+" "+password, map[string]string{"REDIS_MODE": mode, "REDIS_URL": scheme + "://:" + password + "@127.0.0.1:1/0"})
 				}
@@ -140,8 +139,8 @@ func TestSecretsInWrongPlacesAreNotPrinted(t *testing.T) {
 		env := maps.Clone(c.env)
 		maps.Copy(env, p.env)
 		for j, command := range commands {
-			// All commands read the settings in the same way: each place is tried with serve and one other.
-			if len(p.args) == 0 && j != 0 && j != 1+i%(len(commands)-1) {
+			// All commands read the settings in the same way: every fourth place is tried with another command too.
+			if len(p.args) == 0 && j != 0 && (i%4 != 0 || j != 1+i/4%(len(commands)-1)) {
 				continue
 			}
 			got := runWith(t.Context(), env, slices.Concat(command, p.args)...)

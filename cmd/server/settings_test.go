@@ -423,3 +423,57 @@ func TestRedisCertificates(t *testing.T) {
 		}
 	}
 }
+
+// Every setting with bounds or a list of values, at and just past its bounds.
+func TestBounds(t *testing.T) {
+	t.Parallel()
+	env, _ := good(t)
+	for name, row := range map[string]struct{ valid, invalid string }{
+		"SESSION_LIFETIME":        {"1s 24h 90m", "0s 24h1s 1d 12 -1h"},
+		"SESSION_IDLE_TIMEOUT":    {"0 0s 24h", "-1s 25h"},
+		"SESSION_CACHE_TTL":       {"0 500ms 1h", "-1s 61m"},
+		"OPERATOR_MEMORY":         {"0 1s 720h 2160h", "-1s 2160h1s 90d"},
+		"ASSERTION_TTL":           {"1s 1h", "0 61m"},
+		"ALIPAY_TIMEOUT":          {"10ms 5m", "9ms 6m"},
+		"ALIPAY_ATTEMPT_TIMEOUT":  {"10ms 10s", "0 6m"},
+		"REDIS_TIMEOUT":           {"1ms 1m", "0 61s"},
+		"SHUTDOWN_DELAY":          {"0 1h", "-1s 61m"},
+		"SHUTDOWN_TIMEOUT":        {"1ms 1h", "0 61m"},
+		"MAX_REQUESTS":            {"1 1000000", "0 1000001 1.5 ten"},
+		"CALLBACK_RATE":           {"0 60", "-1 60/m"},
+		"REDIS_WAIT_REPLICAS":     {"0 2", "-1 101"},
+		"ACCESS_LOG":              {"all public off", "none true"},
+		"ARRIVAL_CHECK":           {"auto off", "on true"},
+		"CONFIRM_OPERATOR_SWITCH": {"true false 1 0", "yes on"},
+		"FORWARD_AUTH_CODE":       {"true false", "yes"},
+		"ALIPAY_ALLOW_HTTP":       {"true false", "yes"},
+		"ALIPAY_SIGN_TYPE":        {"RSA2 RSA", "SM2 rsa2"},
+		"ALIPAY_CHARSET":          {"utf-8 UTF-8 gbk GBK gb2312 gb18030", "utf8 latin1"},
+		"REDIS_MODE":              {"single cluster", "Single galaxy"},
+		"SESSION_COOKIE_SAMESITE": {"lax Lax", "none strict Strict off"},
+		"LOG_LEVEL":               {"debug info WARN error", "loud"},
+		"LOG_FORMAT":              {"json text", "xml"},
+		"ADMIN_TOKEN":             {strings.Repeat("a", 32), strings.Repeat("a", 31) + " " + strings.Repeat("é", 32)},
+		"TRUSTED_PROXIES":         {"10.0.0.0/8 ::1/128,10.1.2.3/32", "10.0.0.1 10.0.0.0/33 proxy"},
+		"SESSION_COOKIE_NAME":     {"s koubei-session", "__Host-s a=b a;b"},
+		"REDIS_URL": {"redis://h:1 rediss://u:p@h:1/0 unix:///run/redis.sock redis://h:1?pool_size=5",
+			"redis://h:1/x http://h:1 h:1 unix://h/run/redis.sock redis://h:1#f redis://h:1?read_only=true redis://h:1?route_by_latency=true redis://h:1?route_randomly=true redis://h:1?replica_only=true redis://h:1?unheard=of"},
+	} {
+		for value := range strings.FieldsSeq(row.valid) {
+			if got := parseWith(t, withText(env, name, value)); len(got.problems) > 0 {
+				t.Errorf("%s=%s: got %v", name, value, got.problems)
+			}
+		}
+		for value := range strings.FieldsSeq(row.invalid) {
+			if got := parseWith(t, withText(env, name, value)); concerning(got.problems, name) != 1 {
+				t.Errorf("%s=%s: got %v, want one problem", name, value, got.problems)
+			}
+		}
+	}
+}
+
+func withText(env map[string]string, name, value string) map[string]string {
+	changed := maps.Clone(env)
+	changed[name] = value
+	return changed
+}
