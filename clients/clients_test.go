@@ -13,7 +13,11 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"maps"
+	"net"
 	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
 	"net/url"
 	"os"
 	"os/exec"
@@ -23,6 +27,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -97,24 +102,46 @@ func TestMain(m *testing.M) {
 	if program, err := shop(); err == nil {
 		os.RemoveAll(filepath.Dir(program))
 	}
+	if classes, err := javaClasses(); err == nil {
+		os.RemoveAll(classes)
+	}
 	endChromium()
 	os.Exit(code)
 }
 
-// nodeModules installs what the Node client needs, at the versions of its lock file.
+// nodeModules installs what the Node client and its types need, at the versions of its lock file.
 var nodeModules = sync.OnceValue(func() error {
-	var wanted struct{ Dependencies map[string]string }
-	var installed struct{ Version string }
-	if err := readJSON("node/package.json", &wanted); err != nil {
+	type versions struct {
+		Packages map[string]struct{ Version string }
+	}
+	var wanted, installed versions
+	if err := readJSON("node/package-lock.json", &wanted); err != nil {
 		return err
 	}
-	if readJSON("node/node_modules/jose/package.json", &installed) == nil && installed.Version == wanted.Dependencies["jose"] {
+	delete(wanted.Packages, "") // the client itself
+	if readJSON("node/node_modules/.package-lock.json", &installed) == nil && maps.Equal(wanted.Packages, installed.Packages) {
 		return nil
 	}
 	if _, err := run("node", "", nil, "npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"); err != nil {
-		return fmt.Errorf("installing jose for the Node client (Debian's packages nodejs and npm): %w", err)
+		return fmt.Errorf("installing what the Node client needs (Debian's packages nodejs and npm): %w", err)
 	}
 	return nil
+})
+
+// python is Debian's, whose packages python3-jwt and python3-cryptography the Python client needs.
+const python = "/usr/bin/python3"
+
+// jackson is the class path of Debian's package libjackson2-databind-java.
+const jackson = "/usr/share/java/jackson-databind.jar:/usr/share/java/jackson-core.jar:/usr/share/java/jackson-annotations.jar"
+
+// javaClasses is where the Java client is compiled to.
+var javaClasses = sync.OnceValues(func() (string, error) {
+	dir, err := os.MkdirTemp("", "koubei-clients-")
+	if err != nil {
+		return "", err
+	}
+	_, err = run("java", "", nil, "javac", "-Xlint:all", "-Werror", "-d", dir, "-cp", jackson, "KoubeiVerifier.java", "Verify.java")
+	return dir, err
 })
 
 func readJSON(path string, v any) error {
@@ -172,32 +199,62 @@ func verifiers(t *testing.T, issuer string) []client {
 		t.Fatal(err)
 	}
 	node := start(t, "node", []string{"KOUBEI_ISSUER=" + issuer, "PORT=0"}, "node", "server.mjs")
+	pythonServer := start(t, "python", []string{"KOUBEI_ISSUER=" + issuer, "PORT=0"}, python, "server.py")
 	goShop := start(t, ".", nil, program, "--issuer", issuer, "--listen", "127.0.0.1:0")
-	return []client{
-		{"node verify.mjs", false, func(t *testing.T, assertion string) verdict {
-			t.Helper()
-			return viaNode(t, assertion, "KOUBEI_ISSUER="+issuer)
-		}},
+	all := []client{
 		{"node server.mjs", true, viaHTTP(node + "/")},
+		{"python server.py", true, viaHTTP(pythonServer + "/")},
 		{"koubeiauth", true, viaHTTP(goShop + "/whoami")},
+	}
+	for _, p := range programs(t) {
+		all = append(all, client{p.name, false, func(t *testing.T, assertion string) verdict {
+			t.Helper()
+			return p.verify(t, assertion, "KOUBEI_ISSUER="+issuer)
+		}})
+	}
+	return all
+}
+
+// program verifies one assertion, without keys from before.
+type program struct {
+	name, dir string
+	command   []string
+}
+
+// programs are those that the clients bring.
+func programs(t *testing.T) []program {
+	t.Helper()
+	if err := nodeModules(); err != nil {
+		t.Fatal(err)
+	}
+	classes, err := javaClasses()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return []program{
+		{"node verify.mjs", "node", []string{"node", "verify.mjs"}},
+		{"python verify.py", "python", []string{python, "verify.py"}},
+		{"java Verify", "java", []string{"java", "-Xshare:auto", "-XX:TieredStopAtLevel=1", "-cp", classes + ":" + jackson, "Verify"}},
+		{"php verify.php", "php", []string{"php", "verify.php"}},
 	}
 }
 
-// viaNode lets a fresh process verify an assertion.
-func viaNode(t *testing.T, assertion string, env ...string) verdict {
+// verify lets a fresh process verify an assertion.
+func (p program) verify(t *testing.T, assertion string, env ...string) verdict {
 	t.Helper()
-	out, err := run("node", assertion, env, "node", "verify.mjs")
+	out, err := run(p.dir, assertion, append(env, "PYTHONDONTWRITEBYTECODE=1"), p.command[0], p.command[1:]...)
 	var got struct {
-		OperatorID string
+		OperatorID string `json:"operatorId"`
+		Python     string `json:"operator_id"`
 		Status     int
 	}
 	if json.Unmarshal([]byte(out), &got) != nil || err != nil && got.Status == 0 {
-		t.Fatalf("verify.mjs: %v", err)
+		t.Errorf("%s: %v\n%s", p.name, err, out)
 	}
 	if err == nil {
 		got.Status = http.StatusOK
 	}
-	return verdict{got.Status, got.OperatorID}
+	return verdict{got.Status, got.OperatorID + got.Python}
 }
 
 // viaHTTP asks a back end who we are, as the proxy before it would.
@@ -222,7 +279,8 @@ func ask(t *testing.T, address string, header http.Header) verdict {
 	c := http.Client{Timeout: patience, Transport: &http.Transport{DisableKeepAlives: true}}
 	a, err := c.Do(r)
 	if err != nil {
-		t.Fatal(err)
+		t.Error(err)
+		return verdict{}
 	}
 	defer a.Body.Close()
 	var body struct {
@@ -311,15 +369,19 @@ func TestAssertionsThroughARotation(t *testing.T) {
 	refused := verdict{status: http.StatusUnauthorized}
 	check := func(step, assertion string, kept, fresh verdict) {
 		t.Helper()
+		var all sync.WaitGroup
 		for _, c := range clients {
 			want := fresh
 			if c.keeps {
 				want = kept
 			}
-			if got := c.verify(t, assertion); got != want {
-				t.Errorf("%s: %s: got %v, want %v", step, c.name, got, want)
-			}
+			all.Go(func() {
+				if got := c.verify(t, assertion); got != want {
+					t.Errorf("%s: %s: got %v, want %v", step, c.name, got, want)
+				}
+			})
 		}
+		all.Wait()
 	}
 
 	w.rotate(first, second)
@@ -355,19 +417,211 @@ func TestAssertionsThroughARotation(t *testing.T) {
 func TestAnotherAudienceByItsOwnName(t *testing.T) {
 	first, _ := keys(t)
 	w := newISV(t, first)
+	issuer := w.Config.Web.PublicURL.String()
+	for _, p := range programs(t) {
+		env := []string{"KOUBEI_ISSUER=" + issuer, "KOUBEI_AUDIENCE=reports"}
+		if got := p.verify(t, w.assertion("?audience=reports"), env...); got.status != http.StatusOK {
+			t.Errorf("%s: got %v", p.name, got)
+		}
+		if got := p.verify(t, w.assertion(""), env...); got.status != http.StatusUnauthorized {
+			t.Errorf("%s: the first audience's: got %v", p.name, got)
+		}
+		if got := p.verify(t, w.assertion(""), "KOUBEI_ISSUER=http://127.0.0.1:1", "KOUBEI_AUDIENCE="+issuer,
+			"KOUBEI_JWKS_URL="+w.Public+"/.well-known/jwks.json"); got.status != http.StatusUnauthorized {
+			t.Errorf("%s: another issuer's: got %v", p.name, got)
+		}
+	}
+}
+
+// hanging accepts connections and never answers.
+func hanging(t *testing.T) (address string) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	go func() {
+		for {
+			if _, err := l.Accept(); err != nil {
+				return
+			}
+		}
+	}()
+	return "http://" + l.Addr().String()
+}
+
+// TestClientsBoundTheFetchOfKeys: a service that hangs is answered with 503, in a time that a back end can afford.
+func TestClientsBoundTheFetchOfKeys(t *testing.T) {
+	first, _ := keys(t)
+	w := newISV(t, first)
+	assertion, address := w.assertion(""), hanging(t)
+	for _, p := range programs(t) {
+		begun := time.Now()
+		got := p.verify(t, assertion, "KOUBEI_ISSUER="+w.Config.Web.PublicURL.String(), "KOUBEI_JWKS_URL="+address+"/jwks.json")
+		if got.status != http.StatusServiceUnavailable {
+			t.Errorf("%s: got %v, want 503", p.name, got)
+		}
+		// 3 s for the fetch, and time for a busy machine.
+		if took := time.Since(begun); took > 15*time.Second {
+			t.Errorf("%s: took %s", p.name, took)
+		}
+	}
+}
+
+// TestKnownKeysWhileTheServiceHangs verifies twice in one process, the second time ten minutes later by the clock of the
+// program and with a service that hangs: the key is known, so nobody waits.
+func TestKnownKeysWhileTheServiceHangs(t *testing.T) {
+	first, _ := keys(t)
+	w := newISV(t, first)
 	if err := nodeModules(); err != nil {
 		t.Fatal(err)
 	}
-	env := []string{"KOUBEI_ISSUER=" + w.Config.Web.PublicURL.String(), "KOUBEI_AUDIENCE=reports"}
-	if got := viaNode(t, w.assertion("?audience=reports"), env...); got.status != http.StatusOK {
-		t.Errorf("got %v", got)
+	for _, script := range []struct {
+		name, dir string
+		command   []string
+	}{
+		{"node", "node", []string{"node", "--input-type=module", "-e", `
+import { koubeiVerifier } from './koubei.mjs'
+const { KOUBEI_ISSUER: issuer, ASSERTION: assertion, LINK: jwksUrl, CUT: cut } = process.env
+const operatorOf = koubeiVerifier({ issuer, jwksUrl })
+await operatorOf(assertion)
+await fetch(cut)
+const now = Date.now, claims = Date
+Date.now = () => now() + 600_000
+globalThis.Date = class extends claims { static now() { return now() + 600_000 } constructor(...a) { a.length ? super(...a) : super(now()) } } // exp is compared with new Date()
+const begun = now()
+for (let i = 0; i < 5; i++) await operatorOf(assertion)
+console.log(now() - begun)`}},
+		{"python", "python", []string{python, "-c", `
+import os, time, urllib.request, koubei
+verifier = koubei.Verifier(os.environ["KOUBEI_ISSUER"], jwks_url=os.environ["LINK"])
+verifier.operator(os.environ["ASSERTION"])
+urllib.request.urlopen(os.environ["CUT"]).read()
+real = time.monotonic
+time.monotonic = lambda: real() + 600
+begun = real()
+for _ in range(5): verifier.operator(os.environ["ASSERTION"])
+print(int(1000 * (real() - begun)))`}},
+		{"php", "php", []string{"php", "-r", `
+require 'koubei.php';
+$verifier = new Koubei\Verifier(getenv('KOUBEI_ISSUER'), getenv('CACHE'), null, getenv('LINK'));
+$verifier->operator(getenv('ASSERTION'));
+file_get_contents(getenv('CUT'));
+$cache = json_decode(file_get_contents(getenv('CACHE')), true);
+$cache['loaded'] -= 600; $cache['tried'] -= 600;
+file_put_contents(getenv('CACHE'), json_encode($cache));
+$begun = microtime(true);
+for ($i = 0; $i < 5; $i++) $verifier->operator(getenv('ASSERTION'));
+echo (int) (1000 * (microtime(true) - $begun));`}},
+	} {
+		t.Run(script.name, func(t *testing.T) {
+			link := newLink(t, w.Public)
+			out, err := run(script.dir, "", []string{"KOUBEI_ISSUER=" + w.Config.Web.PublicURL.String(), "ASSERTION=" + w.assertion(""), "PYTHONDONTWRITEBYTECODE=1",
+				"LINK=" + link + "/.well-known/jwks.json", "CUT=" + link + "/cut", "CACHE=" + filepath.Join(t.TempDir(), "keys")}, script.command[0], script.command[1:]...)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if took, err := strconv.Atoi(strings.TrimSpace(out)); err != nil || took > 2000 {
+				t.Errorf("five verifications took %q ms, %v, want less than the 3 s of a fetch", out, err)
+			}
+		})
 	}
-	if got := viaNode(t, w.assertion(""), env...); got.status != http.StatusUnauthorized {
-		t.Errorf("the first audience's: got %v", got)
+}
+
+// newLink passes requests on to a service until /cut is requested. After that it never answers.
+func newLink(t *testing.T, service string) string {
+	t.Helper()
+	to, err := url.Parse(service)
+	if err != nil {
+		t.Fatal(err)
 	}
-	if got := viaNode(t, w.assertion(""), "KOUBEI_ISSUER=http://127.0.0.1:1", "KOUBEI_AUDIENCE="+w.Config.Web.PublicURL.String(),
-		"KOUBEI_JWKS_URL="+w.Public+"/.well-known/jwks.json"); got.status != http.StatusUnauthorized {
-		t.Errorf("another issuer's: got %v", got)
+	var cut atomic.Bool
+	proxy := httputil.NewSingleHostReverseProxy(to)
+	ended := make(chan struct{})
+	s := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		switch {
+		case r.URL.Path == "/cut":
+			cut.Store(true)
+		case cut.Load():
+			select {
+			case <-r.Context().Done():
+			case <-ended:
+			}
+		default:
+			proxy.ServeHTTP(rw, r)
+		}
+	}))
+	t.Cleanup(func() { close(ended); s.Close() })
+	return s.URL
+}
+
+// TestNodePackage packs the Node client, installs what was packed elsewhere, and compiles a program against its types.
+func TestNodePackage(t *testing.T) {
+	if err := nodeModules(); err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	out, err := run("node", "", nil, "npm", "pack", "--json", "--pack-destination", dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var packed []struct {
+		Filename string
+		Files    []struct{ Path string }
+	}
+	if err := json.Unmarshal([]byte(out), &packed); err != nil || len(packed) != 1 {
+		t.Fatalf("npm pack: %v\n%s", err, out)
+	}
+	var files []string
+	for _, f := range packed[0].Files {
+		files = append(files, f.Path)
+	}
+	if want := []string{"LICENSE", "README.md", "koubei.d.mts", "koubei.mjs", "package.json"}; !slices.Equal(files, want) {
+		t.Errorf("the package has %q, want %q", files, want)
+	}
+	app := filepath.Join(dir, "app")
+	if err := os.CopyFS(filepath.Join(app, "node_modules"), os.DirFS("node/node_modules")); err != nil {
+		t.Fatal(err)
+	}
+	own := filepath.Join(app, "node_modules", "koubei-landing-client")
+	if err := os.Mkdir(own, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := run(dir, "", nil, "tar", "-xzf", packed[0].Filename, "-C", own, "--strip-components=1"); err != nil {
+		t.Fatal(err)
+	}
+	program, err := os.ReadFile("node/types.test.mts")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(app, "program.mts"), program, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	compile := []string{"node_modules/typescript/bin/tsc", "--noEmit", "--strict", "--module", "nodenext", "program.mts"}
+	if out, err := run(app, "", nil, "node", compile...); err != nil {
+		t.Errorf("%v\n%s", err, out)
+	}
+	if out, err := run(app, "", nil, "node", "-e", "import('koubei-landing-client').then((m) => console.log(typeof m.koubeiVerifier))"); err != nil || strings.TrimSpace(out) != "function" {
+		t.Errorf("importing the package: got %q, %v", out, err)
+	}
+}
+
+// TestLicenses: everything that an ISV copies into its own program says Apache-2.0.
+func TestLicenses(t *testing.T) {
+	license, err := os.ReadFile("../LICENSE")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range []string{"../koubeiauth/LICENSE", "node/LICENSE", "python/LICENSE"} {
+		if text, err := os.ReadFile(file); err != nil || !bytes.Equal(text, license) {
+			t.Errorf("%s is not the repository's LICENSE: %v", file, err)
+		}
+	}
+	for _, file := range []string{"node/package.json", "node/koubei.mjs", "python/pyproject.toml", "python/koubei.py", "java/KoubeiVerifier.java", "php/koubei.php", "browser/koubei.js", "../koubeiauth/README.md"} {
+		if text, err := os.ReadFile(file); err != nil || !bytes.Contains(text, []byte("Apache-2.0")) {
+			t.Errorf("%s does not say Apache-2.0: %v", file, err)
+		}
 	}
 }
 

@@ -1,4 +1,4 @@
-// Who is operating, asked from a page of the service's own site.
+// Which Koubei operator is signed in, asked from a page of the service's own site. License: Apache-2.0
 
 /** A refusal: status is 401, 403 or 503, code what the service calls it, retryAfter seconds. */
 export class Refused extends Error {
