@@ -1,6 +1,6 @@
 // Which Koubei operator is signed in, asked from a page of the service's own site. License: Apache-2.0
 
-/** A refusal: status is 401, 403 or 503, code what the service calls it, retryAfter seconds. */
+/** A request that was refused: status 401, 403 or 503, the service's code, and seconds in retryAfter. */
 export class Refused extends Error {
   constructor(status, code, retryAfter) {
     super(code)
@@ -9,9 +9,9 @@ export class Refused extends Error {
 }
 
 /**
- * Asks service, which is its PUBLIC_URL, who is operating: for partnerId, if the page is about one merchant.
- * credentials: 'include' sends the cookie to another host of the same site too, whose CORS_ORIGINS must name this page's
- * origin. An origin of another site never gets the cookie sent, whatever the settings say.
+ * Returns the operator that is signed in, for partnerId if the page is about one merchant. service is its PUBLIC_URL.
+ * credentials: 'include' sends the cookie to another host of the same site too. The service's CORS_ORIGINS must then name
+ * this page's origin. A browser never sends the cookie from a page of another site.
  */
 export async function whoIsOperating(service, partnerId) {
   const query = partnerId === undefined ? '' : '?' + new URLSearchParams({ partner_id: partnerId })

@@ -1,5 +1,5 @@
-// Command shop is a back end as an ISV writes it: it learns from koubeiauth who is operating. Behind a proxy that sets
-// X-Koubei-Assertion it is started with --issuer, else with --internal.
+// Command shop is an example of a back end that uses koubeiauth. Start it with --issuer behind a proxy that sets
+// X-Koubei-Assertion, and with --internal without one.
 package main
 
 import (
@@ -18,8 +18,8 @@ import (
 func main() {
 	listen := flag.String("listen", "127.0.0.1:3000", "where to listen")
 	issuer := flag.String("issuer", "", "the landing service's PUBLIC_URL: verify assertions")
-	audience := flag.String("audience", "", "whom assertions must be meant for; by default the issuer")
-	internal := flag.String("internal", "", "the landing service's internal listener: ask it")
+	audience := flag.String("audience", "", "the audience of assertions; by default the issuer")
+	internal := flag.String("internal", "", "the landing service's internal listener: ask it for each request")
 	flag.Parse()
 
 	guard, err := guardOf(*issuer, *audience, *internal)
@@ -29,14 +29,14 @@ func main() {
 	server := &http.Server{
 		Addr: *listen, Handler: routes(guard), ReadHeaderTimeout: 10 * time.Second,
 		BaseContext: func(l net.Listener) context.Context {
-			fmt.Printf("http://%s\n", l.Addr()) // it listens
+			fmt.Printf("http://%s\n", l.Addr()) // the listener is open
 			return context.Background()
 		},
 	}
 	log.Fatal(server.ListenAndServe())
 }
 
-// guard makes the middleware for some rules of access.
+// guard returns the middleware for rules of access.
 type guard func(koubeiauth.Access) func(http.Handler) http.Handler
 
 func guardOf(issuer, audience, internal string) (guard, error) {
@@ -48,7 +48,7 @@ func guardOf(issuer, audience, internal string) (guard, error) {
 	return func(a koubeiauth.Access) func(http.Handler) http.Handler { return verifier.With(a).Middleware }, err
 }
 
-// routes are one page for everybody who is signed in, and one for each merchant.
+// routes returns a page for everybody who is signed in, and one for each merchant.
 func routes(g guard) http.Handler {
 	anybody := g(koubeiauth.Access{})
 	ofMerchant := g(koubeiauth.Access{

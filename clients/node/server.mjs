@@ -1,4 +1,4 @@
-// A back end as an ISV writes it, behind a proxy that sets X-Koubei-Assertion.
+// An example of a back end behind a proxy that sets X-Koubei-Assertion.
 //   KOUBEI_ISSUER=https://isv.example/koubei node server.mjs
 import { createServer } from 'node:http'
 import { koubeiVerifier, Refused } from './koubei.mjs'

@@ -1,4 +1,4 @@
-// Verifies the assertion on standard input and prints who it is, or, with exit code 1, why not.
+// Verifies the assertion on standard input and prints the operator, or, with exit code 1, the status.
 //   curl -s … | KOUBEI_ISSUER=https://isv.example/koubei node verify.mjs
 import { text } from 'node:stream/consumers'
 import { koubeiVerifier } from './koubei.mjs'
