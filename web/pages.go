@@ -33,6 +33,7 @@ type ErrorPage struct {
 	Status  int
 	Code    string
 	Retry   *Retry // the page asks again by itself; nil where that helps nobody, and after a POST
+	Enter   bool   // the page shows the way to Koubei: entering again helps
 	OpenURL string // cookies_blocked: the landing, to be opened in a window of its own
 	BackURL string // after a POST that failed: the page with its form
 	// LogoutURL is where a form to sign out posts to, for ambiguous_session.
@@ -91,17 +92,6 @@ type Field struct{ Name, Value string }
 // Party is one side of a switch. PartnerID is empty where Koubei named no merchant.
 type Party struct{ OperatorID, OperatorType, PartnerID string }
 
-// leadsElsewhere names the errors that entering again from Koubei does not mend.
-var leadsElsewhere = map[string]bool{
-	"cross_origin":     true,
-	"operator_differs": true,
-	"too_large":        true,
-	"unauthorized":     true,
-}
-
-// Enter reports whether the page shows the way to Koubei.
-func (p ErrorPage) Enter() bool { return !leadsElsewhere[p.Code] }
-
 // Main names the page's main action: open, retry, back, leave, enter or home.
 func (p ErrorPage) Main() string {
 	switch {
@@ -113,7 +103,7 @@ func (p ErrorPage) Main() string {
 		return "back"
 	case p.LogoutURL != "":
 		return "leave"
-	case p.Enter():
+	case p.Enter:
 		return "enter"
 	}
 	return "home"

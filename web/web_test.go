@@ -71,16 +71,16 @@ func samples(what, link string) map[string][]any {
 			web.SwitchPage{},
 		},
 		web.PageError: {
-			web.ErrorPage{Common: common, Status: 503, Code: what, Retry: &web.Retry{URL: link, After: 2}},
-			web.ErrorPage{Common: common, Status: 403, Code: what, OpenURL: link},
-			web.ErrorPage{Common: common, Status: 503, Code: what, BackURL: link},
-			web.ErrorPage{Common: common, Status: 401, Code: what, LogoutURL: link},
-			web.ErrorPage{Common: common, Status: 400, Code: what},
+			web.ErrorPage{Common: common, Status: 503, Code: what, Enter: true, Retry: &web.Retry{URL: link, After: 2}},
+			web.ErrorPage{Common: common, Status: 403, Code: what, Enter: true, OpenURL: link},
+			web.ErrorPage{Common: common, Status: 503, Code: what, Enter: true, BackURL: link},
+			web.ErrorPage{Common: common, Status: 401, Code: what, Enter: true, LogoutURL: link},
+			web.ErrorPage{Common: common, Status: 400, Code: what, Enter: true},
 			web.ErrorPage{},
 		},
 	}
 	for _, code := range codes {
-		all[web.PageError] = append(all[web.PageError], web.ErrorPage{Common: common, Status: 400, Code: code})
+		all[web.PageError] = append(all[web.PageError], web.ErrorPage{Common: common, Status: 400, Code: code, Enter: code != "cross_origin"})
 	}
 	return all
 }
@@ -230,19 +230,19 @@ func TestPagesShow(t *testing.T) {
 			"请不要登录", `id="decision-no" type="submit" name="decision" value="no">不登录<`, `id="decision-yes" type="submit" name="decision" value="yes"`,
 		}, []string{"op-1", `id="current"`, "当前"}},
 		{"stranger", web.English, web.PageSwitch, stranger, []string{"Is this your account?", "••••7652", "Do not sign in", "op-2"}, []string{"op-1", "urrent"}},
-		{"error", web.Chinese, web.PageError, web.ErrorPage{Common: common, Status: 410, Code: "code_used"},
+		{"error", web.Chinese, web.PageError, web.ErrorPage{Common: common, Status: 410, Code: "code_used", Enter: true},
 			[]string{"登录链接已经用过了", entry, `id="request-id">req-1<`, `id="error-code">code_used<`}, []string{"<script", "retry-now", "http-equiv"}},
-		{"retry", web.Chinese, web.PageError, web.ErrorPage{Common: common, Status: 503, Code: "gateway_unavailable", Retry: &web.Retry{URL: "/cb?code=c&x=1", After: 7}},
+		{"retry", web.Chinese, web.PageError, web.ErrorPage{Common: common, Status: 503, Code: "gateway_unavailable", Enter: true, Retry: &web.Retry{URL: "/cb?code=c&x=1", After: 7}},
 			[]string{`id="retry-now" href="/cb?code=c&amp;x=1"`, `data-after="7"`, `aria-live="polite"`, `/koubei/static/retry.`, " defer>", entry}, nil},
-		{"after a form", web.Chinese, web.PageError, web.ErrorPage{Common: common, Status: 503, Code: "store_unavailable", BackURL: "/koubei/"},
+		{"after a form", web.Chinese, web.PageError, web.ErrorPage{Common: common, Status: 503, Code: "store_unavailable", Enter: true, BackURL: "/koubei/"},
 			[]string{`id="back" href="/koubei/"`}, []string{"retry", "<script"}},
-		{"cookies", web.Chinese, web.PageError, web.ErrorPage{Common: common, Status: 403, Code: "cookies_blocked", OpenURL: "/cb?code=c"},
+		{"cookies", web.Chinese, web.PageError, web.ErrorPage{Common: common, Status: 403, Code: "cookies_blocked", Enter: true, OpenURL: "/cb?code=c"},
 			[]string{`class="button" id="open-window" href="/cb?code=c" target="_blank" rel="noopener"`}, nil},
-		{"two sessions", web.Chinese, web.PageError, web.ErrorPage{Status: 401, Code: "ambiguous_session", LogoutURL: "/koubei/logout"},
+		{"two sessions", web.Chinese, web.PageError, web.ErrorPage{Status: 401, Code: "ambiguous_session", Enter: true, LogoutURL: "/koubei/logout"},
 			[]string{`method="post" action="/koubei/logout"`, `id="sign-out"`}, nil},
 		{"foreign form", web.Chinese, web.PageError, web.ErrorPage{Common: common, Status: 403, Code: "cross_origin"},
 			[]string{`id="home" href="/koubei/"`}, []string{"portal.example"}},
-		{"code without texts", web.English, web.PageError, web.ErrorPage{Status: 418, Code: "teapot"}, []string{"We could not read the request"}, nil},
+		{"code without texts", web.English, web.PageError, web.ErrorPage{Status: 418, Code: "teapot", Enter: true}, []string{"We could not read the request"}, nil},
 		{"nothing known", web.English, web.PageError, web.ErrorPage{}, []string{"Something went wrong"}, nil},
 	} {
 		t.Run(row.name+" "+row.lang.Tag(), func(t *testing.T) {
@@ -433,24 +433,26 @@ func TestStatic(t *testing.T) {
 
 func TestNegotiate(t *testing.T) {
 	for header, want := range map[string]web.Lang{
-		"":                                web.Chinese,
-		"zh":                              web.Chinese,
-		"zh-CN,zh;q=0.9,en;q=0.8":         web.Chinese,
-		"zh-TW":                           web.Chinese,
-		"zh-TW,en;q=0.5":                  web.Chinese,
-		"zh-Hant-HK":                      web.Chinese,
-		"en":                              web.English,
-		"en-US":                           web.English,
-		"en-US,en;q=0.9":                  web.English,
-		"en-GB;q=0.8,zh;q=0.9":            web.Chinese,
-		"en-GB;q=0.9,zh;q=0.8":            web.English,
-		"fr":                              web.Chinese,
-		"fr,en;q=0.5":                     web.English,
-		"*":                               web.Chinese,
-		"en;q=0":                          web.Chinese,
-		"garbage;;q=x,,":                  web.Chinese,
-		"<script>":                        web.Chinese,
-		strings.Repeat("en-US-x-y,", 500): web.Chinese,
+		"":                                 web.Chinese,
+		"zh":                               web.Chinese,
+		"zh-CN,zh;q=0.9,en;q=0.8":          web.Chinese,
+		"zh-TW":                            web.Chinese,
+		"zh-TW,en;q=0.5":                   web.Chinese,
+		"zh-Hant-HK":                       web.Chinese,
+		"en":                               web.English,
+		"en-US":                            web.English,
+		"en-US,en;q=0.9":                   web.English,
+		"en-GB;q=0.8,zh;q=0.9":             web.Chinese,
+		"en-GB;q=0.9,zh;q=0.8":             web.English,
+		"fr":                               web.Chinese,
+		"fr,en;q=0.5":                      web.English,
+		"*":                                web.Chinese,
+		"en;q=0":                           web.Chinese,
+		"garbage;;q=x,,":                   web.Chinese,
+		"<script>":                         web.Chinese,
+		strings.Repeat("en-US-x-y,", 500):  web.English, // only the first are read
+		strings.Repeat("x", 30000):         web.Chinese,
+		"zh" + strings.Repeat(",en", 9000): web.Chinese,
 	} {
 		if got := web.Negotiate(header); got != want {
 			t.Errorf("%.40q: got %s, want %s", header, got.Tag(), want.Tag())

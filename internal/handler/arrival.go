@@ -50,7 +50,7 @@ func (h *Handler) checkArrival(r *http.Request, marks []session.Mark) (hop bool,
 }
 
 func (h *Handler) justArrived(r *http.Request) bool {
-	values := r.URL.Query()[markParam]
+	values := landingQuery(r.URL.RawQuery)[markParam]
 	if len(values) != 1 {
 		return false
 	}

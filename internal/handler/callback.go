@@ -66,10 +66,7 @@ func (h *Handler) parseArriving(r *http.Request) (arriving, error) {
 	if mode := r.Header.Get("Sec-Fetch-Mode"); mode != "" && mode != "navigate" {
 		return arriving{}, errNotNavigation
 	}
-	q, err := url.ParseQuery(r.URL.RawQuery)
-	if err != nil {
-		return arriving{}, errInvalidCode
-	}
+	q := landingQuery(r.URL.RawQuery)
 	code, err := codeOf(q)
 	if err != nil {
 		return arriving{}, err

@@ -73,15 +73,22 @@ func TestRefusedBeforeAnythingIsSpent(t *testing.T) {
 		{name: "a code with a space", query: "code=ab+cd", status: 400, code: "invalid_code"},
 		{name: "a code with a control character", query: "code=ab%0dcd", status: 400, code: "invalid_code"},
 		{name: "a code that is not ASCII", query: "code=%E7%A0%81", status: 400, code: "invalid_code"},
-		{name: "a query that can't be read", query: "code=CODE&x=%zz", status: 400, code: "invalid_code"},
+		{name: "a malformed code", query: "code=%zz", status: 400, code: "invalid_code"},
+		{name: "a malformed code beside one", query: "code=CODE&auth_code=%", status: 400, code: "invalid_code"},
 		{name: "another application's", query: "code=CODE&app_id=2021000000000001", status: 400, code: "wrong_app"},
 		{name: "a repeated app_id", query: "code=CODE&app_id=APP&app_id=APP", status: 400, code: "wrong_app"},
+		{name: "a malformed app_id", query: "code=CODE&app_id=%zz", status: 400, code: "wrong_app"},
+		{name: "a repeated auth_type", query: "code=CODE&auth_type=pay_member&auth_type=pay_member", status: 400, code: "wrong_app"},
 		{name: "another kind of authorisation", query: "code=CODE&auth_type=pay_user", status: 400, code: "wrong_app"},
 		{name: "return_to abroad", query: "code=CODE&return_to=https://evil.example/", status: 400, code: "invalid_return_to"},
+		{name: "a malformed return_to", query: "code=CODE&return_to=/%zz", status: 400, code: "invalid_return_to"},
+		{name: "an empty return_to", query: "code=CODE&return_to=", status: 400, code: "invalid_return_to"},
 		{name: "return_to twice", query: "code=CODE&return_to=/a&return_to=/a", status: 400, code: "invalid_return_to"},
 		{name: "in a frame", query: "code=CODE", header: map[string]string{"Sec-Fetch-Dest": "iframe"}, status: 403, code: "cookies_blocked"},
 		// The order of the contract's table decides where several are wrong.
 		{name: "no code, and another application", query: "app_id=1", status: 400, code: "invalid_code"},
+		{name: "another application, by a script", query: "code=CODE&app_id=1", header: map[string]string{"Sec-Fetch-Mode": "cors"}, status: 400, code: "not_a_navigation"},
+		{name: "abroad, in a frame", query: "code=CODE&return_to=//evil.example", header: map[string]string{"Sec-Fetch-Dest": "iframe"}, status: 400, code: "invalid_return_to"},
 		{name: "another application, and abroad", query: "code=CODE&app_id=1&return_to=//evil.example", status: 400, code: "wrong_app"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -128,12 +135,16 @@ func TestAPrefetchSpendsNothing(t *testing.T) {
 	w := testworld.New(t)
 	code := w.Koubei.Issue(testworld.Merchant)
 	b := w.Browser()
-	for name, value := range map[string]string{"Sec-Purpose": "prefetch;prerender", "Purpose": "Prefetch", "X-Moz": "prefetch"} {
+	for _, header := range []string{
+		"Sec-Purpose: prefetch", "Sec-Purpose: prefetch;prerender", "Sec-Purpose: prefetch;anonymous-client-ip", "Sec-Purpose: x, prerender",
+		"Purpose: prefetch", "Purpose: Prefetch", "Purpose: preview", "X-Purpose: preview", "X-Purpose: x;PREFETCH", "X-Moz: prefetch", "X-Moz: x,prerender",
+	} {
 		r, _ := http.NewRequest(http.MethodGet, w.Landing(code), nil)
+		name, value, _ := strings.Cut(header, ": ")
 		r.Header.Set(name, value)
 		a := b.Do(r)
 		if a.StatusCode != http.StatusServiceUnavailable || a.Body != "" || a.Header.Get("Cache-Control") != "no-store" {
-			t.Errorf("%s: got %d %q %q, want an empty 503 that is not stored", name, a.StatusCode, a.Body, a.Header.Get("Cache-Control"))
+			t.Errorf("%s: got %d %q %q, want an empty 503 that is not stored", header, a.StatusCode, a.Body, a.Header.Get("Cache-Control"))
 		}
 	}
 	r, _ := http.NewRequest(http.MethodHead, w.Landing(code), nil)
@@ -146,6 +157,44 @@ func TestAPrefetchSpendsNothing(t *testing.T) {
 	if a := b.Land(w.Landing(code)); a.StatusCode != http.StatusSeeOther {
 		t.Errorf("the real click: got %d, want 303", a.StatusCode)
 	}
+}
+
+// TestForeignParametersAreNotJudged: whatever else the registered address carries, the code lands, and the hop hands it on
+// as it came.
+func TestForeignParametersAreNotJudged(t *testing.T) {
+	t.Parallel()
+	w := testworld.New(t)
+	for _, foreign := range []string{
+		"a;b", ";", "x=1;y=2", "x=%", "x=%zz", "%=1", "%zz", "x=100%&y=2", "x=%ff%fe", "x=%u4e2d", "=", "&&", "x", "a=1&a=2", "CODE=1&Code=2", "code%00=1",
+		"x=%2525", "utm=a+b%20c", "q[]=1", "x=\xff\xfe", "x=\u4e2d\u6587", "x=" + strings.Repeat("%", 3000),
+	} {
+		for _, query := range []string{foreign + "&code=CODE", "code=CODE&" + foreign, "auth_code=CODE&app_id=APP&" + foreign + "&auth_type=pay_member"} {
+			query = strings.NewReplacer("CODE", w.Koubei.Issue(testworld.Merchant), "APP", w.Koubei.AppID()).Replace(query)
+			address := w.Public + w.Config.Web.CallbackPath + "?" + query
+			b := w.Browser()
+			hop := b.Get(address)
+			want := w.Config.Web.CallbackPath + "?" + query + "&arrived="
+			if location := hop.Header.Get("Location"); !strings.HasPrefix(location, asASCII(want)) {
+				t.Errorf("%.60q: the hop leads to %.100q, want %.100q", foreign, location, want)
+			}
+			if a := b.Land(address); a.StatusCode != http.StatusSeeOther || a.Header.Get("Location") != "/" {
+				t.Errorf("%.60q: got %d to %.100q, want it landed", foreign, a.StatusCode, a.Header.Get("Location"))
+			}
+		}
+	}
+}
+
+// asASCII is an address as a header carries it: bytes that are not ASCII are escaped.
+func asASCII(address string) string {
+	var b strings.Builder
+	for i := range len(address) {
+		if address[i] < 0x80 {
+			b.WriteByte(address[i])
+		} else {
+			fmt.Fprintf(&b, "%%%02X", address[i])
+		}
+	}
+	return b.String()
 }
 
 // verdict is what the gateway, or the way there, makes of a code.

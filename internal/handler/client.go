@@ -5,31 +5,33 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"sync"
 )
 
-// client names whom the rate limit counts: the rightmost address that no trusted proxy vouches for. Of an IPv6 address
-// the first 64 bits count, since a household has all of the rest.
+// proxyWarnings are the warnings about X-Forwarded-For, each logged once.
+type proxyWarnings struct{ foreign, unreadable, unused sync.Once }
+
+// client names the client for the rate limit: the rightmost address that is not in TRUSTED_PROXIES. Of an IPv6 address the
+// first 64 bits count, because a household has all of the rest.
 func (h *Handler) client(r *http.Request) string {
-	peer, err := netip.ParseAddrPort(r.RemoteAddr)
-	if err != nil {
-		return r.RemoteAddr
-	}
+	peer, _ := netip.ParseAddrPort(r.RemoteAddr) // invalid on a Unix socket
 	client := peer.Addr().Unmap()
-	if !h.trusts(client) && r.Header.Get("X-Forwarded-For") != "" {
-		h.foreignProxy.Do(func() {
-			h.Log.Warn("a request carries X-Forwarded-For, but its peer is not in TRUSTED_PROXIES: all clients behind that proxy share one rate limit", "peer", client.String())
-		})
-	}
-	hops := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")
-	for _, hop := range slices.Backward(hops) {
-		if !h.trusts(client) {
+	h.warnOfProxy(r, client)
+	forwarded := strings.Join(r.Header.Values("X-Forwarded-For"), ",")
+	for forwarded != "" && h.trusts(client) {
+		var hop string
+		forwarded, hop = cutLast(forwarded, ",")
+		if hop = strings.TrimSpace(hop); hop == "" {
+			continue
+		}
+		addr, ok := parseHop(hop)
+		if !ok {
+			h.warnings.unreadable.Do(func() {
+				h.Log.Warn("an entry of X-Forwarded-For is no address: the clients behind that proxy share one rate limit", "peer", client.String())
+			})
 			break
 		}
-		addr, err := netip.ParseAddr(strings.TrimSpace(hop))
-		if err != nil {
-			break
-		}
-		client = addr.Unmap().WithZone("")
+		client = addr
 	}
 	if client.Is6() {
 		if prefix, err := client.Prefix(64); err == nil {
@@ -39,6 +41,42 @@ func (h *Handler) client(r *http.Request) string {
 	return client.String()
 }
 
+// warnOfProxy logs once that what a proxy says of its clients is not used.
+func (h *Handler) warnOfProxy(r *http.Request, peer netip.Addr) {
+	switch {
+	case r.Header.Get("X-Forwarded-For") != "" && !h.trusts(peer):
+		h.warnings.foreign.Do(func() {
+			h.Log.Warn("a request carries X-Forwarded-For, but its peer is not in TRUSTED_PROXIES: all clients behind that proxy share one rate limit", "peer", peer.String())
+		})
+	case r.Header.Get("X-Forwarded-For") == "" && r.Header.Get("Forwarded") != "":
+		h.warnings.unused.Do(func() {
+			h.Log.Warn("a request carries Forwarded, which is not used, and no X-Forwarded-For: all clients behind that proxy share one rate limit", "peer", peer.String())
+		})
+	}
+}
+
+// parseHop returns the address in an entry of X-Forwarded-For. Some proxies add a port, brackets or quotes.
+func parseHop(hop string) (netip.Addr, bool) {
+	hop = strings.Trim(hop, `"`)
+	addr, err := netip.ParseAddr(strings.TrimSuffix(strings.TrimPrefix(hop, "["), "]"))
+	if err != nil {
+		withPort, err := netip.ParseAddrPort(hop)
+		if err != nil {
+			return netip.Addr{}, false
+		}
+		addr = withPort.Addr()
+	}
+	return addr.Unmap().WithZone(""), true
+}
+
+// cutLast cuts s around the last separator. Without one, all of s is after it.
+func cutLast(s, separator string) (before, after string) {
+	i := strings.LastIndex(s, separator)
+	return s[:max(i, 0)], s[i+1:]
+}
+
+// trusts reports whether X-Forwarded-For of a peer is used: of those in TRUSTED_PROXIES, and of the proxy at a Unix socket,
+// which has no address.
 func (h *Handler) trusts(addr netip.Addr) bool {
-	return slices.ContainsFunc(h.TrustedProxies, func(p netip.Prefix) bool { return p.Contains(addr) })
+	return !addr.IsValid() || slices.ContainsFunc(h.TrustedProxies, func(p netip.Prefix) bool { return p.Contains(addr) })
 }

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"net/url"
+	"strings"
 
 	"koubei-landing/internal/landing"
 	"koubei-landing/internal/session"
@@ -43,7 +45,7 @@ func (h *Handler) fail(w http.ResponseWriter, r *http.Request, err error) {
 		h.writeProblem(w, r, p, h.questionPage(r, p))
 		return
 	}
-	data := web.ErrorPage{Common: h.common(w), Status: p.status, Code: p.code}
+	data := web.ErrorPage{Common: h.common(w), Status: p.status, Code: p.code, Enter: p.help == enterAgain}
 	switch {
 	case p.code == "cookies_blocked":
 		data.OpenURL = h.callbackURL(unmarked(r.URL.RawQuery))
@@ -51,7 +53,7 @@ func (h *Handler) fail(w http.ResponseWriter, r *http.Request, err error) {
 	case r.Method == http.MethodPost:
 		data.BackURL = h.base + "/"
 	case p.status == http.StatusServiceUnavailable:
-		data.Retry = &web.Retry{URL: r.URL.RequestURI(), After: int(p.retry.Seconds())}
+		data.Retry = &web.Retry{URL: h.ownAddress(r), After: int(p.retry.Seconds())}
 	case errors.Is(err, session.ErrAmbiguous):
 		data.LogoutURL = h.base + "/logout"
 	}
@@ -67,4 +69,13 @@ func (h *Handler) questionPage(r *http.Request, p problem) string {
 		return ""
 	}
 	return h.callbackURL(unmarked(r.URL.RawQuery))
+}
+
+// ownAddress returns the address of a request for a link to it, relative to the host. An address that a browser may read
+// as another host's is replaced by the identity page's.
+func (h *Handler) ownAddress(r *http.Request) string {
+	if !strings.HasPrefix(r.URL.Path, "/") || !plainPath(r.URL) {
+		return h.base + "/"
+	}
+	return rebuild(&url.URL{Path: r.URL.Path, RawPath: r.URL.RawPath, RawQuery: r.URL.RawQuery})
 }

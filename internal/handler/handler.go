@@ -12,7 +12,6 @@ import (
 	"log/slog"
 	"net/http"
 	"strings"
-	"sync"
 	"time"
 
 	"koubei-landing/internal/assertion"
@@ -52,8 +51,8 @@ type Handler struct {
 	leaving *http.CrossOriginProtection // for signing out and forgetting
 	gate    *gate
 
-	foreignProxy sync.Once // has been warned of
-	limited      limitedLog
+	warnings proxyWarnings
+	limited  limitedLog
 }
 
 // New returns a Handler. It fails when a page can't be rendered, and on origins that are none.

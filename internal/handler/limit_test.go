@@ -137,6 +137,13 @@ func TestWhoIsLimited(t *testing.T) {
 		{"junk to the left is not reached", ours, []string{"junk, 192.0.2.8"}, []string{"192.0.2.8"}, true},
 		{"IPv6 by the first half", ours, []string{"2001:db8:1:2::1"}, []string{"2001:db8:1:2:ffff::2"}, true},
 		{"another IPv6 network", ours, []string{"2001:db8:1:4::1"}, []string{"2001:db8:1:5::1"}, false},
+		{"with a port", ours, []string{"192.0.2.20:51234"}, []string{"192.0.2.20:51235"}, true},
+		{"others with a port", ours, []string{"192.0.2.21:51234"}, []string{"192.0.2.22:51234"}, false},
+		{"IPv6 with a port", ours, []string{"[2001:db8:1:6::1]:443"}, []string{"2001:db8:1:6::1"}, true},
+		{"IPv6 in brackets", ours, []string{"[2001:db8:1:7::1]"}, []string{"[2001:db8:1:8::1]"}, false},
+		{"quoted", ours, []string{`"[2001:db8:1:9::1]:443"`}, []string{`"192.0.2.23:80"`}, false},
+		{"behind proxies with ports", ours, []string{"192.0.2.24:1, 10.1.1.1:2"}, []string{"192.0.2.25:1, 10.1.1.1:2"}, false},
+		{"empty entries", ours, []string{"192.0.2.26,, "}, []string{"192.0.2.27,,"}, false},
 		{"IPv4 in IPv6's clothes", ours, []string{"::ffff:192.0.2.9"}, []string{"192.0.2.9"}, true},
 		{"two IPv4 in IPv6's clothes", ours, []string{"::ffff:192.0.2.10"}, []string{"::ffff:192.0.2.11"}, false},
 	} {

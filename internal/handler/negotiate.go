@@ -6,15 +6,19 @@ import (
 	"strings"
 )
 
-// prefersJSON reports whether a request would rather have JSON than a page. Where it doesn't care, it gets a page.
+// maxAccept bounds what is parsed of an Accept header. Browsers send about 150 bytes.
+const maxAccept = 1024
+
+// prefersJSON reports whether a request prefers JSON to a page. Without a preference it gets a page.
 func prefersJSON(r *http.Request) bool {
 	accept := strings.Join(r.Header.Values("Accept"), ",")
+	accept = accept[:min(len(accept), maxAccept)]
 	json := max(quality(accept, "application", "json"), quality(accept, "application", "problem+json"))
 	return json > quality(accept, "text", "html")
 }
 
-// quality returns how much an Accept header wants a type, from 0 to 1: the most specific range decides (RFC 9110,
-// section 12.5.1).
+// quality returns the weight of a type in an Accept header, from 0 to 1. The most specific range decides (RFC 9110, section
+// 12.5.1).
 func quality(accept, typ, subtype string) float64 {
 	best, specificity := 0.0, 0
 	for r := range strings.SplitSeq(accept, ",") {
@@ -27,7 +31,7 @@ func quality(accept, typ, subtype string) float64 {
 	return best
 }
 
-// specific returns how exactly a media range names a type: 0 when it doesn't.
+// specific returns how exactly a media range matches a type; 0 when it does not.
 func specific(t, s, typ, subtype string) int {
 	switch {
 	case t == typ && s == subtype:
@@ -54,8 +58,8 @@ func weight(params string) float64 {
 	return 1
 }
 
-// isNavigation reports whether a person's browser is going somewhere: by Fetch Metadata, or, in older web views, by what
-// they have always sent.
+// isNavigation reports whether a browser is going to a page for a person: by Fetch Metadata or, in older web views that do
+// not send it, by Accept and User-Agent.
 func isNavigation(r *http.Request) bool {
 	if mode := r.Header.Get("Sec-Fetch-Mode"); mode != "" {
 		return mode == "navigate"
@@ -64,9 +68,10 @@ func isNavigation(r *http.Request) bool {
 		strings.HasPrefix(r.UserAgent(), "Mozilla/")
 }
 
-// isSpeculative reports whether a browser is only guessing that somebody will come: nothing may be spent on that.
+// isSpeculative reports whether a browser loads a page that nobody has asked for yet. The headers hold lists with
+// parameters, such as prefetch;prerender.
 func isSpeculative(r *http.Request) bool {
-	for _, name := range []string{"Sec-Purpose", "Purpose", "X-Moz"} {
+	for _, name := range []string{"Sec-Purpose", "Purpose", "X-Purpose", "X-Moz"} {
 		for _, value := range r.Header.Values(name) {
 			value = strings.ToLower(value)
 			if strings.Contains(value, "prefetch") || strings.Contains(value, "prerender") || strings.Contains(value, "preview") {

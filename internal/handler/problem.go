@@ -12,85 +12,93 @@ import (
 	"koubei-landing/internal/store"
 )
 
-// problem is one row of the table of errors: what a kind looks like from outside. Its code is the member of
-// problem+json, the key of its texts and, for a landing, the metric's label.
+// problem is one row of the table of errors: what a kind of error looks like from outside.
 type problem struct {
 	kind   error
-	code   string
+	code   string // the member of problem+json, the key of the texts and, for a landing, the metric's label
 	status int
-	retry  time.Duration // Retry-After; 0 where trying again helps nobody
+	retry  time.Duration // Retry-After; 0 where a retry does not help
 	level  slog.Level    // of the log line
+	help   help
 }
 
-// The kinds that arise in this package: what a request itself gives away.
+// help is what helps the user, besides a retry.
+type help int
+
+const (
+	enterAgain help = iota // entering again from Koubei
+	goBack                 // going back, or the home page
+)
+
+// The kinds of errors that arise in this package.
 var (
 	errMethod            = errors.New("method not allowed")
-	errNotNavigation     = errors.New("a landing that is no navigation")
-	errNotLanding        = errors.New("another of Koubei's returns")
-	errInvalidCode       = errors.New("no code, or none that could be one")
-	errWrongApp          = errors.New("meant for another application")
+	errNotNavigation     = errors.New("the request is not a navigation")
+	errNotLanding        = errors.New("app_auth_code or error instead of a code")
+	errInvalidCode       = errors.New("code missing or malformed")
+	errWrongApp          = errors.New("app_id or auth_type of another application")
 	errInvalidReturnTo   = errors.New("return_to is not allowed")
 	errCookiesBlocked    = errors.New("the browser keeps no cookies here")
 	errUnknownPartner    = errors.New("no entry for this partner")
-	errForbiddenType     = errors.New("this operator type is not allowed")
-	errForbiddenAudience = errors.New("this audience is not allowed")
+	errForbiddenType     = errors.New("operator type not allowed")
+	errForbiddenAudience = errors.New("audience not allowed")
 	errNotFound          = errors.New("no such page")
-	errCrossOrigin       = errors.New("a form from a foreign page")
+	errCrossOrigin       = errors.New("form from a foreign page")
 	errRequestTimeout    = errors.New("the form did not arrive in time")
 	errTooLarge          = errors.New("request body too large")
 	errURITooLong        = errors.New("address too long")
-	errHeaders           = errors.New("request header fields too large")
-	errBadRequest        = errors.New("malformed request")
-	errBusy              = errors.New("too many requests in work")
-	errUnauthorized      = errors.New("no admin token")
+	errHeaders           = errors.New("request headers too large")
+	errBadRequest        = errors.New("malformed form")
+	errBusy              = errors.New("MAX_REQUESTS exceeded")
+	errUnauthorized      = errors.New("admin token missing or wrong")
 	errOperatorDiffers   = errors.New("another operator is signed in")
 )
 
-// problems is the one table of errors. The first row whose kind an error is decides.
+// problems is the one table of errors. The first row decides whose kind the error is.
 var problems = []problem{
-	{errMethod, "method_not_allowed", http.StatusMethodNotAllowed, 0, slog.LevelInfo},
-	{errNotNavigation, "not_a_navigation", http.StatusBadRequest, 0, slog.LevelInfo},
-	{errNotLanding, "not_a_landing", http.StatusBadRequest, 0, slog.LevelInfo},
-	{errInvalidCode, "invalid_code", http.StatusBadRequest, 0, slog.LevelInfo},
-	{errWrongApp, "wrong_app", http.StatusBadRequest, 0, slog.LevelInfo},
-	{errInvalidReturnTo, "invalid_return_to", http.StatusBadRequest, 0, slog.LevelInfo},
-	{errCookiesBlocked, "cookies_blocked", http.StatusForbidden, 0, slog.LevelInfo},
-	{errOperatorDiffers, "operator_differs", http.StatusConflict, 0, slog.LevelInfo},
-	{errUnknownPartner, "unknown_partner", http.StatusForbidden, 0, slog.LevelInfo},
-	{errForbiddenType, "forbidden", http.StatusForbidden, 0, slog.LevelInfo},
-	{errForbiddenAudience, "forbidden", http.StatusForbidden, 0, slog.LevelInfo},
-	{errNotFound, "not_found", http.StatusNotFound, 0, slog.LevelInfo},
-	{errCrossOrigin, "cross_origin", http.StatusForbidden, 0, slog.LevelWarn},
-	{errRequestTimeout, "request_timeout", http.StatusRequestTimeout, 0, slog.LevelInfo},
-	{errTooLarge, "too_large", http.StatusRequestEntityTooLarge, 0, slog.LevelInfo},
-	{errURITooLong, "uri_too_long", http.StatusRequestURITooLong, 0, slog.LevelInfo},
-	{errHeaders, "headers_too_large", http.StatusRequestHeaderFieldsTooLarge, 0, slog.LevelInfo},
-	{errBadRequest, "bad_request", http.StatusBadRequest, 0, slog.LevelInfo},
-	{errUnauthorized, "unauthorized", http.StatusUnauthorized, 0, slog.LevelWarn},
-	{errBusy, "overloaded", http.StatusServiceUnavailable, 2 * time.Second, slog.LevelWarn},
+	{errMethod, "method_not_allowed", http.StatusMethodNotAllowed, 0, slog.LevelInfo, enterAgain},
+	{errNotNavigation, "not_a_navigation", http.StatusBadRequest, 0, slog.LevelInfo, enterAgain},
+	{errNotLanding, "not_a_landing", http.StatusBadRequest, 0, slog.LevelInfo, enterAgain},
+	{errInvalidCode, "invalid_code", http.StatusBadRequest, 0, slog.LevelInfo, enterAgain},
+	{errWrongApp, "wrong_app", http.StatusBadRequest, 0, slog.LevelInfo, enterAgain},
+	{errInvalidReturnTo, "invalid_return_to", http.StatusBadRequest, 0, slog.LevelInfo, enterAgain},
+	{errCookiesBlocked, "cookies_blocked", http.StatusForbidden, 0, slog.LevelInfo, enterAgain},
+	{errOperatorDiffers, "operator_differs", http.StatusConflict, 0, slog.LevelInfo, goBack},
+	{errUnknownPartner, "unknown_partner", http.StatusForbidden, 0, slog.LevelInfo, enterAgain},
+	{errForbiddenType, "forbidden", http.StatusForbidden, 0, slog.LevelInfo, enterAgain},
+	{errForbiddenAudience, "forbidden", http.StatusForbidden, 0, slog.LevelInfo, enterAgain},
+	{errNotFound, "not_found", http.StatusNotFound, 0, slog.LevelInfo, enterAgain},
+	{errCrossOrigin, "cross_origin", http.StatusForbidden, 0, slog.LevelWarn, goBack},
+	{errRequestTimeout, "request_timeout", http.StatusRequestTimeout, 0, slog.LevelInfo, goBack},
+	{errTooLarge, "too_large", http.StatusRequestEntityTooLarge, 0, slog.LevelInfo, goBack},
+	{errURITooLong, "uri_too_long", http.StatusRequestURITooLong, 0, slog.LevelInfo, enterAgain},
+	{errHeaders, "headers_too_large", http.StatusRequestHeaderFieldsTooLarge, 0, slog.LevelInfo, enterAgain},
+	{errBadRequest, "bad_request", http.StatusBadRequest, 0, slog.LevelInfo, enterAgain},
+	{errUnauthorized, "unauthorized", http.StatusUnauthorized, 0, slog.LevelWarn, goBack},
+	{errBusy, "overloaded", http.StatusServiceUnavailable, 2 * time.Second, slog.LevelWarn, enterAgain},
 
-	{session.ErrAmbiguous, "ambiguous_session", http.StatusUnauthorized, 0, slog.LevelWarn},
-	{landing.ErrCodeUsed, "code_used", http.StatusGone, 0, slog.LevelInfo},
-	{landing.ErrRateLimited, "rate_limited", http.StatusTooManyRequests, 30 * time.Second, slog.LevelWarn},
-	{landing.ErrInProgress, "landing_in_progress", http.StatusServiceUnavailable, 2 * time.Second, slog.LevelWarn},
-	{landing.ErrOverloaded, "overloaded", http.StatusServiceUnavailable, 5 * time.Second, slog.LevelWarn},
-	{landing.ErrDraining, "draining", http.StatusServiceUnavailable, 2 * time.Second, slog.LevelInfo},
-	{landing.ErrSwitchStale, "switch_stale", http.StatusConflict, 0, slog.LevelInfo},
-	{landing.ErrSwitchExpired, "switch_expired", http.StatusGone, 0, slog.LevelInfo},
-	{session.ErrNone, "no_session", http.StatusUnauthorized, 0, slog.LevelInfo},
-	{store.ErrUnavailable, "store_unavailable", http.StatusServiceUnavailable, 2 * time.Second, slog.LevelError},
+	{session.ErrAmbiguous, "ambiguous_session", http.StatusUnauthorized, 0, slog.LevelWarn, enterAgain},
+	{landing.ErrCodeUsed, "code_used", http.StatusGone, 0, slog.LevelInfo, enterAgain},
+	{landing.ErrRateLimited, "rate_limited", http.StatusTooManyRequests, 30 * time.Second, slog.LevelWarn, enterAgain},
+	{landing.ErrInProgress, "landing_in_progress", http.StatusServiceUnavailable, 2 * time.Second, slog.LevelWarn, enterAgain},
+	{landing.ErrOverloaded, "overloaded", http.StatusServiceUnavailable, 5 * time.Second, slog.LevelWarn, enterAgain},
+	{landing.ErrDraining, "draining", http.StatusServiceUnavailable, 2 * time.Second, slog.LevelInfo, enterAgain},
+	{landing.ErrSwitchStale, "switch_stale", http.StatusConflict, 0, slog.LevelInfo, enterAgain},
+	{landing.ErrSwitchExpired, "switch_expired", http.StatusGone, 0, slog.LevelInfo, enterAgain},
+	{session.ErrNone, "no_session", http.StatusUnauthorized, 0, slog.LevelInfo, enterAgain},
+	{store.ErrUnavailable, "store_unavailable", http.StatusServiceUnavailable, 2 * time.Second, slog.LevelError, enterAgain},
 
-	{alipay.ErrInvalidParameter, "invalid_parameter", http.StatusBadRequest, 0, slog.LevelWarn},
-	{alipay.ErrCodeNotExist, "code_not_exist", http.StatusGone, 0, slog.LevelInfo},
-	{alipay.ErrCodeExpired, "code_expired", http.StatusGone, 0, slog.LevelInfo},
-	{alipay.ErrAccessNotAllowed, "access_not_allowed", http.StatusForbidden, 0, slog.LevelWarn},
-	{alipay.ErrUnavailable, "gateway_unavailable", http.StatusServiceUnavailable, 3 * time.Second, slog.LevelError},
-	{alipay.ErrUntrusted, "gateway_untrusted", http.StatusBadGateway, 0, slog.LevelError},
-	{alipay.ErrRejected, "gateway_rejected", http.StatusBadGateway, 0, slog.LevelError},
+	{alipay.ErrInvalidParameter, "invalid_parameter", http.StatusBadRequest, 0, slog.LevelWarn, enterAgain},
+	{alipay.ErrCodeNotExist, "code_not_exist", http.StatusGone, 0, slog.LevelInfo, enterAgain},
+	{alipay.ErrCodeExpired, "code_expired", http.StatusGone, 0, slog.LevelInfo, enterAgain},
+	{alipay.ErrAccessNotAllowed, "access_not_allowed", http.StatusForbidden, 0, slog.LevelWarn, enterAgain},
+	{alipay.ErrUnavailable, "gateway_unavailable", http.StatusServiceUnavailable, 3 * time.Second, slog.LevelError, enterAgain},
+	{alipay.ErrUntrusted, "gateway_untrusted", http.StatusBadGateway, 0, slog.LevelError, enterAgain},
+	{alipay.ErrRejected, "gateway_rejected", http.StatusBadGateway, 0, slog.LevelError, enterAgain},
 }
 
-// internal is what anything else looks like: a mistake of ours.
-var internal = problem{nil, "internal", http.StatusInternalServerError, 0, slog.LevelError}
+// internal is the row of all other errors: a defect of the service.
+var internal = problem{nil, "internal", http.StatusInternalServerError, 0, slog.LevelError, enterAgain}
 
 // problemFor returns the row of an error.
 func problemFor(err error) problem {
@@ -102,7 +110,7 @@ func problemFor(err error) problem {
 	return internal
 }
 
-// advice returns what the gateway's own words mean for whoever runs the service; empty where there are none.
+// advice returns log attributes that explain the gateway's answer to whoever runs the service; none for other errors.
 func advice(err error) []slog.Attr {
 	var e *alipay.Error
 	if !errors.As(err, &e) {

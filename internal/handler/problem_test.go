@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 
 	"koubei-landing/internal/alipay"
@@ -80,6 +81,7 @@ func TestWhoPrefersJSON(t *testing.T) {
 		"application/json;q=0":             false,
 		"application/json;q=x":             false,
 		"text/html;q=0, */*":               true,
+		strings.Repeat("x/y,", 9000) + "application/json": false, // only the first 1,024 bytes are read
 	} {
 		r := httptest.NewRequest(http.MethodGet, "/", nil)
 		r.Header.Set("Accept", accept)
@@ -90,7 +92,7 @@ func TestWhoPrefersJSON(t *testing.T) {
 }
 
 func FuzzCallbackQuery(f *testing.F) {
-	for _, q := range []string{"code=a", "auth_code=a&code=a", "code=a&return_to=/x", "arrived=1&code=a", "code=%zz", "app_auth_code=x", "a;b&code=a&arrived=1&arrived=2"} {
+	for _, q := range []string{"code=a", "auth_code=a&code=a", "code=a&return_to=/x", "arrived=1&code=a", "code=%zz", "app_auth_code=x", "a;b&code=a&arrived=1&arrived=2", "x=%&code=a&%zz=1&auth_code=%", "code=a&app_id=%z"} {
 		f.Add(q)
 	}
 	public := targets(f)

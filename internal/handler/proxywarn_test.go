@@ -7,35 +7,48 @@ import (
 	"koubei-landing/internal/testworld"
 )
 
-// A proxy that is not listed makes one client of all who come through it. Whoever runs the service is told, and once:
-// every landing would say the same.
-func TestAProxyThatIsNotListedIsWarnedOfOnce(t *testing.T) {
+// TestUnusedProxyHeadersAreWarnedOfOnce: where X-Forwarded-For cannot be used, all clients behind a proxy share one limit.
+// The operator is told once: every landing would say the same.
+func TestUnusedProxyHeadersAreWarnedOfOnce(t *testing.T) {
+	none := http.Header{}
+	forwarded := func(values ...string) http.Header { return http.Header{"X-Forwarded-For": values} }
 	for _, tt := range []struct {
-		name      string
-		proxies   []string
-		forwarded []string // by the peer, which is on loopback
-		want      int
+		name    string
+		proxies []string
+		header  http.Header // sent by the peer, which is on loopback
+		want    []string    // words of the warning; nil for none
 	}{
-		{"no proxy listed", nil, []string{"192.0.2.1"}, 1},
-		{"another proxy listed", []string{"10.0.0.0/8"}, []string{"192.0.2.1"}, 1},
-		{"listed", []string{"127.0.0.0/8"}, []string{"192.0.2.1"}, 0},
-		{"listed, behind one that is not", []string{"127.0.0.0/8"}, []string{"192.0.2.1, 198.51.100.1"}, 0},
-		{"no proxy", nil, nil, 0},
+		{"no proxy listed", nil, forwarded("192.0.2.1"), []string{"TRUSTED_PROXIES"}},
+		{"another proxy listed", []string{"10.0.0.0/8"}, forwarded("192.0.2.1"), []string{"TRUSTED_PROXIES"}},
+		{"listed", []string{"127.0.0.0/8"}, forwarded("192.0.2.1"), nil},
+		{"listed, behind one that is not", []string{"127.0.0.0/8"}, forwarded("192.0.2.1, 198.51.100.1"), nil},
+		{"no proxy", nil, none, nil},
+		{"ports and brackets", []string{"127.0.0.0/8"}, forwarded(`192.0.2.1:51234, "[2001:db8::1]:443", [2001:db8::2]`), nil},
+		{"an entry that is no address", []string{"127.0.0.0/8"}, forwarded("192.0.2.1, unknown"), []string{"entry"}},
+		{"one that is not reached", []string{"127.0.0.0/8"}, forwarded("unknown, 192.0.2.1"), nil},
+		{"Forwarded alone", []string{"127.0.0.0/8"}, http.Header{"Forwarded": {"for=192.0.2.1"}}, []string{"Forwarded"}},
+		{"Forwarded alone, not listed", nil, http.Header{"Forwarded": {"for=192.0.2.1"}}, []string{"Forwarded"}},
+		{"both", []string{"127.0.0.0/8"}, http.Header{"Forwarded": {"for=192.0.2.1"}, "X-Forwarded-For": {"192.0.2.1"}}, nil},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
 			w := testworld.New(t, limited(60, tt.proxies...))
 			for range 2 {
-				if a := from(w, tt.forwarded...).Get(w.Landing(w.Koubei.Issue(testworld.Provider))); a.StatusCode != http.StatusSeeOther {
+				p := w.Program()
+				for name, values := range tt.header {
+					p.Header[name] = values
+				}
+				if a := p.Get(w.Landing(w.Koubei.Issue(testworld.Provider))); a.StatusCode != http.StatusSeeOther {
 					t.Fatalf("got %d", a.StatusCode)
 				}
 			}
-			warnings := logged(t, w, func(l logLine) bool { return l.mentions("X-Forwarded-For") })
-			if len(warnings) != tt.want {
-				t.Fatalf("got %v, want %d", warnings, tt.want)
+			warnings := logged(t, w, func(l logLine) bool { return l.mentions("share one rate limit") })
+			if len(warnings) != min(len(tt.want), 1) {
+				t.Fatalf("got %v, want %d", warnings, len(tt.want))
 			}
 			for _, l := range warnings {
-				if l["level"] != "WARN" || l["peer"] != "127.0.0.1" || !l.mentions("TRUSTED_PROXIES") {
-					t.Errorf("got %v, want a warning that names the peer and the setting", l)
+				if l["level"] != "WARN" || l["peer"] != "127.0.0.1" || !l.mentions(tt.want[0]) {
+					t.Errorf("got %v, want a warning of %s that names the peer", l, tt.want[0])
 				}
 			}
 		})

@@ -5,12 +5,13 @@ import (
 	"encoding/json"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"koubei-landing/web"
 )
 
-// writePage renders into a buffer, so that a failure can still become an answer of its own.
+// writePage renders into a buffer, so that a failure can still become an error page.
 func (h *Handler) writePage(w http.ResponseWriter, r *http.Request, status int, page string, data any) error {
 	var buf bytes.Buffer
 	lang := web.Negotiate(r.Header.Get("Accept-Language"))
@@ -53,8 +54,17 @@ type problemBody struct {
 	Page      string `json:"page,omitempty"`
 }
 
+// problemLang returns the language of problem+json: English for programs that request none.
+func problemLang(r *http.Request) web.Lang {
+	requested, _, _ := strings.Cut(r.Header.Get("Accept-Language"), ";")
+	if requested = strings.TrimSpace(requested); requested == "" || requested == "*" {
+		return web.English
+	}
+	return web.Negotiate(r.Header.Get("Accept-Language"))
+}
+
 func (h *Handler) writeProblem(w http.ResponseWriter, r *http.Request, p problem, page string) {
-	lang := web.Negotiate(r.Header.Get("Accept-Language"))
+	lang := problemLang(r)
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.Header().Set("Content-Language", lang.Tag())
 	w.Header().Add("Vary", "Accept, Accept-Language")
@@ -69,7 +79,7 @@ func (h *Handler) writeProblem(w http.ResponseWriter, r *http.Request, p problem
 	})
 }
 
-// writeJSON writes a value of our own types; those always encode.
+// writeJSON writes a value of this package's types. These always encode.
 func writeJSON(w http.ResponseWriter, status int, v any) {
 	var buf bytes.Buffer
 	enc := json.NewEncoder(&buf)
@@ -91,7 +101,7 @@ func setRetryAfter(w http.ResponseWriter, after time.Duration) {
 	}
 }
 
-// goTo sends a browser on. The address is one that Targets has rebuilt, or our own.
+// goTo redirects a browser to an address that Targets has rebuilt, or to one of the service's own.
 func goTo(w http.ResponseWriter, address string) {
 	w.Header().Set("Location", address)
 	w.WriteHeader(http.StatusSeeOther)

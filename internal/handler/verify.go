@@ -4,7 +4,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
-	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -99,7 +99,8 @@ func (h *Handler) allowed(r *http.Request) (session.Session, session.Entry, erro
 	return s, e, err
 }
 
-// admits reports whether a check lets a type pass: one of those that it names, or of the documented five.
+// admits reports whether a check allows a type: one of those that it names or, where it names none, of the documented
+// five.
 func admits(types []operator.Type, t operator.Type) bool {
 	if types == nil {
 		return t.Known()
@@ -107,7 +108,10 @@ func admits(types []operator.Type, t operator.Type) bool {
 	return slices.Contains(types, t)
 }
 
-// typesOf returns the operator types that a check names, nil where it names none.
+// typeName is the form of an operator type. Koubei may add types to the documented ones.
+var typeName = regexp.MustCompile(`^[A-Z][A-Z0-9_]{0,31}$`)
+
+// typesOf returns the operator types that a check names, nil where it names none. It fails with errForbiddenType.
 func typesOf(rawQuery string) ([]operator.Type, error) {
 	values, err := valuesOf(rawQuery, "type")
 	if err != nil {
@@ -121,11 +125,10 @@ func typesOf(rawQuery string) ([]operator.Type, error) {
 	}
 	var types []operator.Type
 	for name := range strings.SplitSeq(values[0], ",") {
-		t := operator.Type(name)
-		if !t.Known() {
+		if !typeName.MatchString(name) {
 			return nil, errForbiddenType
 		}
-		types = append(types, t)
+		types = append(types, operator.Type(name))
 	}
 	return types, nil
 }
@@ -137,16 +140,6 @@ func partnersOf(rawQuery string) ([]string, error) {
 		return nil, errUnknownPartner
 	}
 	return values, nil
-}
-
-// valuesOf returns the values of a parameter. A query that can't be read fails: a selector that is dropped would select
-// something else.
-func valuesOf(rawQuery, name string) ([]string, error) {
-	if rawQuery == "" {
-		return nil, nil
-	}
-	q, err := url.ParseQuery(rawQuery)
-	return q[name], err
 }
 
 // entryFor returns the entry that the selectors agree on; without one, the newest. An empty selector asks for the entry
