@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -255,6 +256,7 @@ func TestHostileSocketsTakeNoPlace(t *testing.T) {
 	w := testworld.New(t)
 	cookie := "Cookie: koubei_session=" + land(t, w, testworld.Merchant).Cookie(w.Public, "koubei_session") + "\r\n"
 	static := regexp.MustCompile(`/static/style[^"]+`).FindString(w.Browser().Get(w.Public + "/").Body) // larger than net/http's buffer
+	prompt := max(time.Second, 20*slowestOfOthers(t, w, cookie))                                        // on a machine that is busy with other work
 	pipelined := func(request string) string { return strings.Repeat(request, 30) }
 	for _, tt := range []struct{ name, request string }{
 		{"half a header", "GET / HTTP/1.1\r\nHost: x\r\nX-Slow: "},
@@ -274,17 +276,25 @@ func TestHostileSocketsTakeNoPlace(t *testing.T) {
 			for range sockets {
 				connect(t, w.Public).send(t, tt.request)
 			}
+			var took []time.Duration
 			for range 3 {
-				others(t, w, cookie)
+				took = append(took, slowestOfOthers(t, w, cookie))
+			}
+			slices.Sort(took)
+			if took[1] > prompt {
+				t.Errorf("others wait %s, want at most %s", took, prompt)
 			}
 		})
 	}
 }
 
-// others does what everybody else does: reads a page, is checked, and lands.
-func others(t *testing.T, w *testworld.World, cookie string) {
+// slowestOfOthers does what everybody else does: it reads a page, is checked, and lands. It returns how long the slowest of
+// these took.
+func slowestOfOthers(t *testing.T, w *testworld.World, cookie string) time.Duration {
 	t.Helper()
 	b, code := w.Browser(), w.Koubei.Issue(testworld.Merchant)
+	name, value, _ := strings.Cut(strings.TrimSpace(cookie), ": ")
+	var slowest time.Duration
 	for _, tt := range []struct {
 		name   string
 		status int
@@ -292,17 +302,17 @@ func others(t *testing.T, w *testworld.World, cookie string) {
 	}{
 		{"/signin", http.StatusOK, func() testworld.Answer { return b.Get(w.Public + "/signin") }},
 		{"a check", http.StatusOK, func() testworld.Answer {
-			name, value, _ := strings.Cut(strings.TrimSpace(cookie), ": ")
 			return verify(t, w, w.Program(), http.MethodGet, "", http.Header{name: {value}})
 		}},
 		{"a landing", http.StatusSeeOther, func() testworld.Answer { return b.Land(w.Landing(code)) }},
 	} {
 		begun := time.Now()
-		a := tt.ask()
-		if took := time.Since(begun); a.StatusCode != tt.status || took > time.Second {
-			t.Errorf("%s: got %d after %s, want %d within a second", tt.name, a.StatusCode, took, tt.status)
+		if a := tt.ask(); a.StatusCode != tt.status {
+			t.Errorf("%s: got %d, want %d", tt.name, a.StatusCode, tt.status)
 		}
+		slowest = max(slowest, time.Since(begun))
 	}
+	return slowest
 }
 
 // TestAResponseIsFetchedOrGivenUp: a client that asks on and on and reads nothing is cut off.
