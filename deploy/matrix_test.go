@@ -88,6 +88,7 @@ var situations = []situation{
 	{name: "A form of the service that never comes", want: "not passed on", except: map[string]string{"Caddy": "cut off after 60 s"}, try: tryNoForm},
 	{name: "A body for the application that never comes", want: "not passed on", try: tryNoBody,
 		except: map[string]string{"Caddy": "cut off after 60 s", "Traefik": "cut off after 60 s"}},
+	{name: "Connections to the check", want: "kept", except: map[string]string{"Traefik": "two are kept"}, own: true, try: tryConnections},
 	{name: "Concurrent operators", want: "never mixed", try: tryConcurrently},
 	{name: "Redis down", want: cellUnavailable, own: true, try: tryNoRedis},
 	{name: "Service down", want: cellUnavailable, own: true, try: tryNoService, except: map[string]string{"Traefik": "500"}},
@@ -230,6 +231,13 @@ func tryWrongType(s *site) string {
 			s.t.Errorf("%s: the page is %q", path, a.Body)
 		}
 		s.stops(s.program(provider), s.request("POST", path, strings.NewReader("{}")), http.StatusForbidden)
+	}
+	before := s.app.count()
+	for _, target := range []string{"http://" + host(s.front) + "/merchant/settings", "HTTP://isv.example/merchant"} { // absolute form
+		s.raw("GET " + target + " HTTP/1.1\r\nHost: " + host(s.front) + "\r\nConnection: close\r\n" + s.cookie(provider) + "\r\n")
+	}
+	if s.app.count() != before {
+		s.t.Errorf("an address in absolute form reached the application: %+v", s.app.since(before))
 	}
 	for _, path := range []string{"/merchants", "/merchandise", "/x/merchant"} { // other paths, which the rule doesn't concern
 		s.passes(provider, s.get(path))
@@ -655,6 +663,34 @@ func withoutBody(s *site, to *requests, lines ...string) string {
 		}
 	}
 	return "not passed on"
+}
+
+// tryConnections sends requests many at a time, and returns whether the proxy opened more connections than it needs.
+func tryConnections(s *site) string {
+	const atOnce, each = 48, 20
+	b := s.signedIn(testworld.Provider)
+	b.Client.Transport.(*http.Transport).MaxIdleConnsPerHost = atOnce
+	before := s.checks.connections.Load()
+	var work errgroup.Group
+	for range atOnce {
+		work.Go(func() error {
+			for range each {
+				if a, err := b.Try(s.get("/")); err != nil || a.StatusCode != http.StatusOK {
+					return fmt.Errorf("got %v, %w", a.Response, err)
+				}
+			}
+			return nil
+		})
+	}
+	if err := work.Wait(); err != nil {
+		s.t.Error(err)
+	}
+	opened := s.checks.connections.Load() - before
+	s.t.Logf("%d connections for %d checks", opened, atOnce*each)
+	if opened > 2*atOnce {
+		return "two are kept"
+	}
+	return "kept"
 }
 
 func tryConcurrently(s *site) string {

@@ -2,6 +2,7 @@ package deploy_test
 
 import (
 	"bufio"
+	"context"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -21,6 +22,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -52,7 +54,7 @@ type site struct {
 
 // settings are what a test changes about a site.
 type settings struct {
-	sockets bool // the proxy reaches everything by Unix sockets
+	sockets bool // the service listens on Unix sockets, and the proxy reaches everything by them
 	quiet   bool // no assertions and no codes: headers that are usually there are empty
 }
 
@@ -72,6 +74,10 @@ func newSite(t *testing.T, r recipe, with settings) *site {
 		c.Web.PublicURL = here
 		if c.Web.Home, err = c.Web.ParseHome("/shop?partner_id={partner_id}"); err != nil {
 			t.Fatal(err)
+		}
+		if with.sockets {
+			dir := t.TempDir()
+			c.Operations.PublicListen, c.Operations.InternalListen = "unix:"+filepath.Join(dir, "public"), "unix:"+filepath.Join(dir, "internal")
 		}
 		c.Web.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
 		if with.quiet {
@@ -120,6 +126,13 @@ func serve(t *testing.T, h http.Handler, with settings) (address string, stop fu
 		server.Listener = l
 	}
 	server.Config.ErrorLog = log.New(io.Discard, "", 0)
+	if r, ok := h.(*recorder); ok {
+		server.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+			if state == http.StateNew {
+				r.connections.Add(1)
+			}
+		}
+	}
 	server.Start()
 	stop = func() {
 		server.CloseClientConnections()
@@ -354,17 +367,27 @@ func (e *echo) respond(w http.ResponseWriter, r *http.Request) {
 // recorder stands before one of the service's listeners and records the proxy's requests.
 type recorder struct {
 	requests
-	forward http.Handler
-	hang    chan struct{} // closed: no request gets a response any more
+	forward     http.Handler
+	hang        chan struct{} // closed: no request gets a response any more
+	connections atomic.Int64  // opened so far
 }
 
+// newRecorder returns a recorder for a listener of the service: http://host:port, or http://unix:/path.
 func newRecorder(t *testing.T, listener string) *recorder {
+	transport := &http.Transport{MaxIdleConnsPerHost: 128}
+	t.Cleanup(transport.CloseIdleConnections)
+	if path, ok := strings.CutPrefix(listener, "http://unix:"); ok {
+		listener = "http://service"
+		transport.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, "unix", path)
+		}
+	}
 	target, err := url.Parse(listener)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return &recorder{hang: make(chan struct{}), forward: &httputil.ReverseProxy{
-		ErrorLog: log.New(io.Discard, "", 0),
+		ErrorLog: log.New(io.Discard, "", 0), Transport: transport,
 		Rewrite: func(r *httputil.ProxyRequest) {
 			r.SetURL(target)
 			r.Out.Host = r.In.Host
