@@ -38,8 +38,8 @@ type situation struct {
 	name   string
 	want   string
 	except map[string]string // what another proxy does instead
-	own    bool              // it breaks the site: it needs one of its own
-	with   settings          // of its own site
+	with   settings          // of the site
+	own    bool              // it breaks the site, so it gets one of its own
 	try    func(*site) string
 }
 
@@ -64,7 +64,7 @@ const (
 
 var situations = []situation{
 	{name: "Signed in", want: cellIdentity, try: trySignedIn},
-	{name: rowSockets, want: cellIdentity, own: true, with: settings{sockets: true}, try: trySignedIn,
+	{name: rowSockets, want: cellIdentity, with: settings{sockets: true}, try: trySignedIn,
 		except: map[string]string{"Traefik": "not supported"}},
 	{name: "Not signed in, a browser", want: "303 to the sign-in page", try: tryStranger},
 	{name: "Not signed in, an API call", want: "401", try: tryStrangersProgram},
@@ -73,7 +73,7 @@ var situations = []situation{
 		except: map[string]string{"Traefik": "that partner, by `X-Koubei-Select-Partner`"}},
 	{name: rowOthersPartner, want: "403", try: trySomebodyElsesPartner},
 	{name: "Forged `X-Koubei-*` headers", want: "removed", try: tryForgedHeaders},
-	{name: "Forged headers, few of ours have a value", want: "removed", own: true, with: settings{quiet: true}, try: tryForgedHeaders},
+	{name: "Forged headers, few of ours have a value", want: "removed", with: settings{quiet: true}, try: tryForgedHeaders},
 	{name: "Ambiguous path", want: "400", try: tryAmbiguousPaths,
 		except: map[string]string{"Traefik": "400, or cleaned for the application too"}},
 	{name: "Upload of 5 MB", want: cellIdentity, try: tryUpload},
@@ -85,14 +85,17 @@ var situations = []situation{
 	{name: "Headers that are too large", want: "4xx", try: tryLargeHeaders},
 	{name: "HTTP/1.0", want: cellIdentity, try: tryHTTP10},
 	{name: "HTTP/1.0 without Host", want: cellIdentity, try: tryNoHost, except: map[string]string{"Caddy": "421"}},
-	{name: "A form of the service that never comes", want: "not passed on", except: map[string]string{"Caddy": "cut off after 60 s"}, try: tryNoForm},
-	{name: "A body for the application that never comes", want: "not passed on", try: tryNoBody,
+	{name: "A form of 20 KiB for the service", want: "413", try: tryLargeForm},
+	{name: "A form of the service that never comes", want: "not passed on", with: settings{brief: true}, try: tryNoForm,
+		except: map[string]string{"Caddy": "cut off after 60 s"}},
+	{name: "A page of the service, with a body that never comes", want: "not passed on", with: settings{brief: true}, try: tryNoPage},
+	{name: "A body for the application that never comes", want: "not passed on", with: settings{brief: true}, try: tryNoBody,
 		except: map[string]string{"Caddy": "cut off after 60 s", "Traefik": "cut off after 60 s"}},
-	{name: "Connections to the check", want: "kept", except: map[string]string{"Traefik": "two are kept"}, own: true, try: tryConnections},
+	{name: "Connections to the check", want: "kept", except: map[string]string{"Traefik": "two are kept"}, try: tryConnections},
 	{name: "Concurrent operators", want: "never mixed", try: tryConcurrently},
 	{name: "Redis down", want: cellUnavailable, own: true, try: tryNoRedis},
 	{name: "Service down", want: cellUnavailable, own: true, try: tryNoService, except: map[string]string{"Traefik": "500"}},
-	{name: "Service hangs", want: cellUnavailable, own: true, try: tryHangingService, except: map[string]string{"Traefik": "500"}},
+	{name: "Service hangs", want: cellUnavailable, own: true, with: settings{brief: true}, try: tryHangingService, except: map[string]string{"Traefik": "500"}},
 	{name: "Codes in the proxy's log", want: "none", own: true, try: tryLog},
 }
 
@@ -102,7 +105,7 @@ func TestProxyMatrix(t *testing.T) {
 	for _, r := range recipes() {
 		t.Run(r.name, func(t *testing.T) {
 			t.Parallel()
-			shared := newSite(t, r, settings{})
+			shared := map[settings]*site{}
 			for _, row := range situations {
 				switch {
 				case slices.Contains(r.lacks, row.name):
@@ -112,7 +115,10 @@ func TestProxyMatrix(t *testing.T) {
 						wantCell(t, row.try(newSite(t, r, row.with)), row.wanted(r.name))
 					})
 				default:
-					t.Run(row.name, func(t *testing.T) { wantCell(t, row.try(shared.in(t)), row.wanted(r.name)) })
+					if shared[row.with] == nil {
+						shared[row.with] = newSite(t, r, row.with)
+					}
+					t.Run(row.name, func(t *testing.T) { wantCell(t, row.try(shared[row.with].in(t)), row.wanted(r.name)) })
 				}
 			}
 		})
@@ -404,6 +410,7 @@ func tryForgedHeaders(s *site) string {
 var ambiguous = []string{
 	"/merchant/secret/..%2f..%2fopen", "/open/..%2fmerchant/secret", "/open/..%2Fmerchant/secret", "/merchant%2fsecret", "/open%2f..%2fmerchant",
 	"/open/%2e%2e/merchant/secret", "/open/%2E%2e/merchant/secret", "/open/.%2e/merchant/secret", "/open/%2e/merchant", "/%2e%2e/merchant",
+	"/merchant/secret;x=1", "/merchant/secret/..;/..;/open", `/merchant/secret\..\..\open`, "/merchant/secret/..%5c..%5copen",
 	"/open/../merchant/secret", "/open/./merchant", "/./merchant/secret", "/open/..", "/open/.", "/open/..?x=/merchant",
 	"//merchant/secret", "/open//merchant", "/merchant//", "///merchant",
 	"/.;/merchant/secret", "/open/..;/merchant/secret", "/merchant;x=1/secret", "/open;/../merchant", "/open%3b/merchant", "/open/..%3B/merchant",
@@ -628,15 +635,31 @@ func http10(s *site, host string) string {
 		return fmt.Sprint(status)
 	}
 	var got seen
-	if err := json.Unmarshal([]byte(body), &got); err != nil {
-		s.t.Errorf("got %q: %v", body, err)
+	if err := json.Unmarshal([]byte(body), &got); err != nil || got.Host == "" {
+		s.t.Errorf("got %q, %v, want a request with a Host", body, err)
 	}
 	wantIdentity(s.t, got, s.identityOf(testworld.Provider))
 	return cellIdentity
 }
 
+func tryLargeForm(s *site) string {
+	r := s.request("POST", "/koubei/logout", strings.NewReader("x="+strings.Repeat("x", 20<<10)))
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	r.Header.Set("Origin", s.front)
+	before := s.pages.count()
+	a := s.Browser().Do(r)
+	if s.pages.count() != before {
+		return "passed on"
+	}
+	return fmt.Sprint(a.StatusCode)
+}
+
 func tryNoForm(s *site) string {
-	return withoutBody(s, &s.pages.requests, "POST /koubei/callback/switch", "POST /koubei/logout", "GET /koubei/signin")
+	return withoutBody(s, &s.pages.requests, "POST /koubei/callback/switch", "POST /koubei/logout")
+}
+
+func tryNoPage(s *site) string {
+	return withoutBody(s, &s.pages.requests, "GET /koubei/signin", "GET /koubei/static/style.css")
 }
 
 func tryNoBody(s *site) string { return withoutBody(s, &s.app.requests, "POST /api/orders") }
@@ -750,7 +773,7 @@ func tryNoRedis(s *site) string {
 
 func tryNoService(s *site) string {
 	b := s.signedIn(testworld.Provider)
-	s.goDown()
+	s.stopChecks()
 	return unavailable(s, b)
 }
 
@@ -772,9 +795,7 @@ func tryLog(s *site) string {
 	wantIdentity(s.t, s.passes(b, to), s.identityOf(testworld.Provider))
 
 	lost := s.Koubei.Issue(testworld.Provider)
-	if err := s.Stop(); err != nil {
-		s.t.Fatal(err)
-	}
+	s.stopPages()
 	for _, spelling := range []koubeisim.Spelling{koubeisim.Observed, koubeisim.Documented} {
 		if a := b.Get(s.Koubei.LandingURL(lost, spelling)); a.StatusCode < 500 {
 			s.t.Errorf("without the service: got %d", a.StatusCode)

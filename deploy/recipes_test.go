@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"flag"
 	"fmt"
-	"maps"
 	"net"
 	"net/http"
 	"os"
@@ -22,7 +21,20 @@ import (
 var traefik = flag.String("traefik", "", "Traefik's program, which scripts/build-traefik builds: the matrix runs it too")
 
 // addresses are what the reader of a recipe fills in: host:port, or for all but front the path of a Unix socket.
-type addresses struct{ front, public, internal, app string }
+type addresses struct {
+	front, public, internal, app string
+
+	brief bool // shortens the recipe's time limits, for tests that reach them
+}
+
+// limits returns replacements of a recipe's time limits, old and new in turn, if they are to be shortened.
+func (a addresses) limits(pairs ...string) map[string]string {
+	with := map[string]string{}
+	for i := 0; a.brief && i < len(pairs); i += 2 {
+		with[pairs[i]] = pairs[i+1]
+	}
+	return with
+}
 
 // recipe is a proxy with its shipped configuration.
 type recipe struct {
@@ -104,12 +116,11 @@ func runNginx(t *testing.T, at addresses, text string, with map[string]string) *
 	t.Helper()
 	dir := t.TempDir()
 	access, errors, rest := filepath.Join(dir, "access.log"), filepath.Join(dir, "error.log"), filepath.Join(dir, "rest.log")
-	maps.Copy(with, map[string]string{
+	limits := at.limits("client_body_timeout 15s;", "client_body_timeout 500ms;", "proxy_read_timeout 5s;", "proxy_read_timeout 500ms;")
+	write(t, filepath.Join(dir, "koubei.conf"), fill(t, text, with, limits, map[string]string{
 		"127.0.0.1:8080": upstream("unix:", at.public), "127.0.0.1:9090": upstream("unix:", at.internal),
 		"127.0.0.1:3000": upstream("unix:", at.app), "/var/log/nginx/koubei.access.log": access,
-		"client_body_timeout 15s;": "client_body_timeout 500ms;", "proxy_read_timeout 5s;": "proxy_read_timeout 500ms;",
-	})
-	write(t, filepath.Join(dir, "koubei.conf"), fill(t, text, with))
+	}))
 	p := startNginxIn(t, at.front, dir, "error_log "+errors+" info;", "access_log "+rest+";\ninclude koubei.conf;")
 	p.files = []string{access, errors, rest}
 	return p
@@ -132,8 +143,7 @@ func startCaddy(t *testing.T, at addresses) *proxy {
 		"admin localhost:2019": fmt.Sprintf("admin 127.0.0.1:%d\n\tdefault_bind 127.0.0.1", testworld.FreePort(t)),
 		"\nisv.example {":      "\nhttp://" + at.front + " {", "\n:443 {": "\nhttp://:" + port(at.front) + " {",
 		"127.0.0.1:8080": upstream("unix/", at.public), "127.0.0.1:9090": upstream("unix/", at.internal), "127.0.0.1:3000": upstream("unix/", at.app),
-		"read_body 60s": "read_body 3s", "response_header_timeout 5s": "response_header_timeout 500ms",
-	}))
+	}, at.limits("read_body 60s", "read_body 3s", "response_header_timeout 5s", "response_header_timeout 500ms")))
 	return start(t, at.front, dir, "caddy", "run", "--config", filepath.Join(dir, "Caddyfile"), "--adapter", "caddyfile")
 }
 
@@ -144,8 +154,7 @@ func startHAProxy(t *testing.T, at addresses) *proxy {
 		"bind :80 ": "bind " + at.front + " ", "/etc/haproxy/koubei.lua": filepath.Join(dir, "koubei.lua"),
 		"lua.koubei 127.0.0.1:9091": "lua.koubei " + check, "bind 127.0.0.1:9091": "bind " + check,
 		"127.0.0.1:8080": upstream("unix@", at.public), "127.0.0.1:9090": upstream("unix@", at.internal), "127.0.0.1:3000": upstream("unix@", at.app),
-		"timeout server 5s": "timeout server 500ms", "time 5s if service": "time 500ms if service", "time 10s unless service": "time 500ms unless service",
-	}))
+	}, at.limits("timeout server 5s", "timeout server 500ms", "time 5s if service", "time 500ms if service", "time 10s unless service", "time 500ms unless service")))
 	write(t, filepath.Join(dir, "koubei.lua"), slurp(t, "haproxy/koubei.lua"))
 	return start(t, at.front, dir, "haproxy", "-db", "-f", filepath.Join(dir, "haproxy.cfg"))
 }
@@ -155,8 +164,8 @@ func startTraefik(t *testing.T, at addresses) *proxy {
 	access := filepath.Join(dir, "access.log")
 	write(t, filepath.Join(dir, "traefik.yaml"), fill(t, slurp(t, "traefik/traefik.yaml"), map[string]string{
 		`":80"`: `"` + at.front + `"`, "/etc/traefik/koubei.yaml": filepath.Join(dir, "koubei.yaml"),
-		"/var/log/traefik/access.log": access, "readTimeout: 60s": "readTimeout: 3s",
-	}))
+		"/var/log/traefik/access.log": access,
+	}, at.limits("readTimeout: 60s", "readTimeout: 3s")))
 	write(t, filepath.Join(dir, "koubei.yaml"), fill(t, slurp(t, "traefik/koubei.yaml"), map[string]string{
 		"127.0.0.1:8080": at.public, "127.0.0.1:3000": at.app,
 		"127.0.0.1:9090/auth/verify?redirect=1\n": at.internal + "/auth/verify?redirect=1\n", "127.0.0.1:9090/auth/verify?redirect=1&": at.internal + "/auth/verify?redirect=1&",
@@ -181,14 +190,16 @@ func port(address string) string { return address[strings.LastIndexByte(address,
 
 // fill returns a shipped configuration with other values in it. Each old value must be there exactly once; nothing else is
 // changed.
-func fill(t *testing.T, text string, with map[string]string) string {
+func fill(t *testing.T, text string, with ...map[string]string) string {
 	t.Helper()
 	var pairs []string
-	for old, value := range with {
-		if n := strings.Count(text, old); n != 1 {
-			t.Fatalf("got %q %d times, want it once in\n%.300s", old, n, text)
+	for _, values := range with {
+		for old, value := range values {
+			if n := strings.Count(text, old); n != 1 {
+				t.Fatalf("got %q %d times, want it once in\n%.300s", old, n, text)
+			}
+			pairs = append(pairs, old, value)
 		}
-		pairs = append(pairs, old, value)
 	}
 	return strings.NewReplacer(pairs...).Replace(text)
 }

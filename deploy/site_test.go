@@ -49,13 +49,15 @@ type site struct {
 	app    *echo
 	checks *recorder // before the internal listener
 	pages  *recorder // before the public listener
-	goDown func()    // cuts the proxy off from the internal listener
+
+	stopChecks, stopPages func() // cut the proxy off from a listener
 }
 
 // settings are what a test changes about a site.
 type settings struct {
 	sockets bool // the service listens on Unix sockets, and the proxy reaches everything by them
 	quiet   bool // no assertions and no codes: headers that are usually there are empty
+	brief   bool // the proxy's time limits are short
 }
 
 func newSite(t *testing.T, r recipe, with settings) *site {
@@ -94,10 +96,10 @@ func newSite(t *testing.T, r recipe, with settings) *site {
 		t.Fatal(err)
 	}
 	s := &site{World: w, t: t, front: "http://" + front, app: &echo{}, checks: newRecorder(t, w.Internal), pages: newRecorder(t, w.Public)}
-	at := addresses{front: front}
+	at := addresses{front: front, brief: with.brief}
 	at.app, _ = serve(t, s.app, with)
-	at.public, _ = serve(t, s.pages, with)
-	at.internal, s.goDown = serve(t, s.checks, with)
+	at.public, s.stopPages = serve(t, s.pages, with)
+	at.internal, s.stopChecks = serve(t, s.checks, with)
 	held.Close()
 	s.proxy = r.start(t, at)
 	t.Cleanup(func() { testworld.CheckLog(t, s.proxy.log(t), append(w.Koubei.Issued(), w.Log.Secrets()...)...) })
