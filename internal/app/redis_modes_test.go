@@ -132,6 +132,7 @@ func testOperations(t *testing.T, d deployment, replicas int, changes ...func(*a
 			return errors.Join(want(a, http.StatusSeeOther), want(after, http.StatusUnauthorized))
 		}},
 		{"revoke", func(t *testing.T) error {
+			b := w.Browser() // the first one remembers other operators and would be asked
 			a := b.Land(w.Landing(w.Koubei.Issue(testworld.Sales)))
 			err := landedFor(b, w, a, testworld.Sales)
 			n, revokeErr := app.Revoke(t.Context(), w.Config, testworld.Sales.OperatorID)
