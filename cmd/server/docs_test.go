@@ -12,7 +12,7 @@ import (
 	"github.com/alecthomas/kong"
 )
 
-var update = flag.Bool("update", false, "write docs/settings.md and docs/example.env")
+var update = flag.Bool("update", false, "write docs/settings.md, docs/zh/settings.md and docs/example.env")
 
 // The generated part of docs/settings.md is between these lines.
 const (
@@ -20,28 +20,50 @@ const (
 	tableEnd = "<!-- End of the written part. -->\n"
 )
 
-// docs/settings.md and docs/example.env are made from the table of settings.
+// The tables of docs/settings.md and docs/zh/settings.md, and docs/example.env, are made from the table of settings.
 func TestSettingsDocs(t *testing.T) {
-	page := readDoc(t, "settings.md")
-	before, rest, ok := strings.Cut(page, tableTop)
-	_, after, ok2 := strings.Cut(rest, tableEnd)
-	if !ok || !ok2 {
-		t.Fatalf("docs/settings.md lacks the lines %q and %q", tableTop, tableEnd)
-	}
-	for _, doc := range []struct{ name, want string }{
-		{"settings.md", before + tableTop + settingsTables() + tableEnd + after},
-		{"example.env", exampleEnv()},
+	t.Parallel()
+	for name, want := range map[string]string{
+		"settings.md":    withTables(t, "settings.md", settingsRows(), "| variable | default | meaning |"),
+		"zh/settings.md": withTables(t, "zh/settings.md", inChinese(t, settingsRows()), "| 变量 | 默认值 | 含义 |"),
+		"example.env":    exampleEnv(),
 	} {
 		if *update {
-			if err := os.WriteFile(docPath(doc.name), []byte(doc.want), 0o644); err != nil {
+			if err := os.WriteFile(docPath(name), []byte(want), 0o644); err != nil {
 				t.Fatal(err)
 			}
 			continue
 		}
-		if got := readDoc(t, doc.name); got != doc.want {
-			t.Errorf("docs/%s is out of date; run: go test ./cmd/server -run TestSettingsDocs -update\ngot\n%s\nwant\n%s", doc.name, got, doc.want)
+		if got := readDoc(t, name); got != want {
+			t.Errorf("docs/%s is out of date; run: go test ./cmd/server -run TestSettingsDocs -update\ngot\n%s\nwant\n%s", name, got, want)
 		}
 	}
+}
+
+// withTables returns a page with new tables.
+func withTables(t *testing.T, name string, rows []row, head string) string {
+	t.Helper()
+	before, rest, ok := strings.Cut(readDoc(t, name), tableTop)
+	_, after, ok2 := strings.Cut(rest, tableEnd)
+	if !ok || !ok2 {
+		t.Fatalf("docs/%s lacks the lines %q and %q", name, tableTop, tableEnd)
+	}
+	return before + tableTop + settingsTables(rows, head) + tableEnd + after
+}
+
+// inChinese translates the rows.
+func inChinese(t *testing.T, rows []row) []row {
+	t.Helper()
+	for i := range rows {
+		r := &rows[i]
+		name := strings.Trim(strings.TrimSuffix(r.variable, " °"), "`")
+		if meaningsZH[name] == "" || groupsZH[r.group] == "" {
+			t.Errorf("%s has no translation in docs_zh_test.go", name)
+		}
+		r.group, r.meaning = groupsZH[r.group], meaningsZH[name]
+		r.preset = map[string]string{"required": "必填", "off": "关闭"}[r.preset] + strings.TrimPrefix(strings.TrimPrefix(r.preset, "required"), "off")
+	}
+	return rows
 }
 
 func docPath(name string) string { return filepath.Join("..", "..", "docs", name) }
@@ -77,13 +99,13 @@ func settingsRows() []row {
 	return append(rows, row{"Tracing", "`OTEL_*`", "off", otelNote})
 }
 
-func settingsTables() string {
+func settingsTables(rows []row, head string) string {
 	var b strings.Builder
 	group := ""
-	for _, r := range settingsRows() {
+	for _, r := range rows {
 		if r.group != group {
 			group = r.group
-			fmt.Fprintf(&b, "\n## %s\n\n| variable | default | meaning |\n| --- | --- | --- |\n", group)
+			fmt.Fprintf(&b, "\n## %s\n\n%s\n| --- | --- | --- |\n", group, head)
 		}
 		fmt.Fprintf(&b, "| %s | %s | %s |\n", r.variable, r.preset, strings.ReplaceAll(r.meaning, "|", `\|`))
 	}
