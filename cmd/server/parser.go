@@ -73,7 +73,7 @@ func (p *parser) addError(err error, names ...string) {
 		return
 	}
 	if e, ok := errors.AsType[*pemfile.Error](err); ok {
-		p.addTogether("can't be used: "+e.Error(), cmp.Or(e.Fix, "copy the file again"), names...)
+		p.addTogether("can't be used: "+e.Error(), cmp.Or(e.Fix, "give a whole PEM file of the right kind"), names...)
 		return
 	}
 	p.addTogether(err.Error(), "", names...)

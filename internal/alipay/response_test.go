@@ -449,6 +449,17 @@ func TestUnverifiedDetails(t *testing.T) {
 	}
 }
 
+// Nothing is added to the error of a signed response.
+func TestSignedErrorsHoldOnlySignedDetails(t *testing.T) {
+	t.Parallel()
+	body := signedBy(t, privateKey(t, "keys/alipay_private_pkcs8.pem"), `{"operator_id":"2088000000000101"}`)
+	body = `{"x":{"code":"40002","sub_code":"isv.invalid-app-id"},` + strings.TrimPrefix(body, "{")
+	_, err := newTestClient(t, testConfig(t)).read(t.Context(), response{status: 200, body: []byte(body)})
+	if e := asError(err); !errors.Is(err, ErrUntrusted) || !e.Signed || e.Code != "" || e.SubCode != "" {
+		t.Errorf("got %+v, want a signed error without a code", e)
+	}
+}
+
 func TestExchangeReturnsTheGrant(t *testing.T) {
 	t.Parallel()
 	c := newTestClient(t, testConfig(t))

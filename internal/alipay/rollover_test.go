@@ -61,11 +61,13 @@ func TestFailedDownloads(t *testing.T) {
 	node := func(fields string) string {
 		return `{"alipay_open_app_alipaycert_download_response":{` + fields + `}}`
 	}
+	good := vectorNamed(t, "certs/downloads.json", "good_chain", func(v downloadVector) string { return v.Name }).Body
 	for _, tt := range []struct {
 		name, body string
 		want       error
 		attempts   int // to download it
 	}{
+		{"success under error_response", strings.Replace(good, downloadNode, errorNode, 1), ErrUntrusted, 1},
 		{"busy", node(`"code":"20000","msg":"m","sub_code":"isp.unknow-error"`), ErrUnavailable, maxAttempts},
 		{"too many calls", node(`"code":"40005","msg":"m","sub_code":"isv.app-call-limited"`), ErrUnavailable, maxAttempts},
 		{"not the gateway", "<html>", ErrUnavailable, maxAttempts},

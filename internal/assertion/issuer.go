@@ -1,5 +1,5 @@
-// Package assertion signs short-lived statements of who is operating, for applications that would rather verify a
-// signature than trust a header: JWTs, and the public keys to verify them with.
+// Package assertion signs assertions: short-lived JWTs that say who the operator is. Applications that do not trust a header
+// verify them with the published public keys.
 package assertion
 
 import (
@@ -15,34 +15,34 @@ import (
 	lru "github.com/hashicorp/golang-lru/v2"
 )
 
-// ErrAudience says that an audience was asked for that the settings don't name.
+// ErrAudience means that the requested audience is not configured.
 var ErrAudience = errors.New("assertion: unknown audience")
 
-// Config is the settings of assertions. Without keys there is no Issuer.
+// Config holds the settings of assertions. An Issuer needs at least one key and one audience.
 type Config struct {
 	Keys      []crypto.Signer // the first signs, all are published
-	Audiences []string        // the first unless another is asked for
+	Audiences []string        // the first is the default
 	TTL       time.Duration
 }
 
-// Options is what an Issuer is made of.
+// Options configure an Issuer.
 type Options struct {
 	Config
 	Issuer string
 	Now    func() time.Time
 }
 
-// Subject is what an assertion says.
+// Subject is the content of an assertion.
 type Subject struct {
-	// Session and Entry name what is said: where both are equal, it is the same. They are never sent.
+	// Session and Entry are the cache key: subjects with equal ones have the same content. They are not in the assertion.
 	Session, Entry string
 
 	AppID        string
 	OperatorID   string
 	OperatorType string
-	PartnerID    string // empty: null
-	ShopIDs      string // empty: left out
-	Ends         time.Time
+	PartnerID    string // null if empty
+	ShopIDs      string // omitted if empty
+	Ends         time.Time // the assertion never expires later
 }
 
 // Issuer signs assertions. It is safe for concurrent use.
@@ -53,10 +53,10 @@ type Issuer struct {
 	cache  *lru.Cache[cacheKey, signed]
 }
 
-// New returns an Issuer. It fails on keys that can't sign and without an audience.
+// New returns an Issuer. It fails without a key or an audience, and if a key cannot sign.
 func New(o Options) (*Issuer, error) {
 	if len(o.Keys) == 0 || len(o.Audiences) == 0 {
-		return nil, errors.New("assertion: no key, or no audience")
+		return nil, errors.New("assertion: a key or an audience is missing")
 	}
 	set := jose.JSONWebKeySet{Keys: []jose.JSONWebKey{}}
 	for _, key := range o.Keys {
@@ -83,10 +83,10 @@ func New(o Options) (*Issuer, error) {
 	return &Issuer{Options: o, signer: signer, jwks: jwks, cache: cache}, nil
 }
 
-// JWKS returns the public keys as a JWK set (RFC 7517).
+// JWKS returns the public keys as a JWK Set (RFC 7517).
 func (i *Issuer) JWKS() []byte { return i.jwks }
 
-// claims are the members of an assertion.
+// claims are the JWT claims of an assertion.
 type claims struct {
 	Issuer       string  `json:"iss"`
 	Audience     string  `json:"aud"`
@@ -100,9 +100,8 @@ type claims struct {
 	ShopIDs      string  `json:"shop_ids,omitempty"`
 }
 
-// For returns an assertion about a subject, for the audience that was asked for, or the first when it is empty. The
-// same assertion is given again until half of its life is over, so that a check doesn't cost a signature. It fails with
-// ErrAudience.
+// For returns an assertion about s for the audience, or for the first one if audience is empty. It returns the same assertion
+// until half of its lifetime is over, so that a check does not cost a signature. It fails with ErrAudience.
 func (i *Issuer) For(s Subject, audience string) (string, error) {
 	if audience == "" {
 		audience = i.Audiences[0]
@@ -146,12 +145,12 @@ func (i *Issuer) sign(s Subject, audience string, now, ends time.Time) (string, 
 	return jws.CompactSerialize()
 }
 
-// maxCached bounds the assertions that are kept: about half a kilobyte each.
+// maxCached bounds the cache. An assertion has about 500 bytes.
 const maxCached = 16384
 
 type cacheKey struct{ session, entry, audience string }
 
 type signed struct {
 	text  string
-	renew time.Time // at half its life
+	renew time.Time // half of the lifetime is over
 }

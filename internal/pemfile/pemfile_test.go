@@ -162,6 +162,12 @@ func TestBlocksRefused(t *testing.T) {
 		return strings.Replace(text, old, with, 1)
 	}
 	begin, end := "-----BEGIN PRIVATE KEY-----", "-----END PRIVATE KEY-----"
+	narrow := two // in lines of 32 characters, which a comment may have too
+	for _, line := range strings.Split(two, "\n") {
+		if len(line) > 32 && line[0] != '-' {
+			narrow = strings.Replace(narrow, line, line[:32]+"\n"+line[32:], 1)
+		}
+	}
 	for _, tt := range []struct {
 		name  string
 		data  string
@@ -196,6 +202,10 @@ func TestBlocksRefused(t *testing.T) {
 		{"no label", one + strings.NewReplacer("BEGIN PRIVATE KEY", "BEGIN", "END PRIVATE KEY", "END").Replace(two), 0},
 		{"lower case", one + strings.NewReplacer(begin, strings.ToLower(begin), end, strings.ToLower(end)).Replace(two), 0},
 		{"mixed case", one + strings.NewReplacer("BEGIN", "Begin", "END", "End").Replace(two), 0},
+		{"lower case, in narrow lines", one + strings.NewReplacer(begin, strings.ToLower(begin), end, strings.ToLower(end)).Replace(narrow), 0},
+		{"three dashes, in narrow lines", one + strings.NewReplacer("-----", "---").Replace(narrow), 0},
+		{"no dashes before, in narrow lines", one + strings.NewReplacer("-----BEGIN", "BEGIN", "-----END", "END").Replace(narrow), 0},
+		{"no label, in narrow lines", one + strings.NewReplacer(begin, "-----BEGIN-----", end, "-----END-----").Replace(narrow), 0},
 		{"four dashes", one + strings.NewReplacer(begin, begin[1:], end, end[1:]).Replace(two), 0},
 		{"four dashes at the end", one + strings.NewReplacer(begin, begin[:len(begin)-1], end, end[:len(end)-1]).Replace(two), 0},
 		{"typographic dashes", one + strings.NewReplacer("-----", "—————").Replace(two), 0},
@@ -475,6 +485,7 @@ func TestKeyPair(t *testing.T) {
 		{"in order", pems(leaf, middle), []*x509.Certificate{leaf, middle}},
 		{"reversed", pems(middle, leaf), []*x509.Certificate{leaf, middle}},
 		{"with the root", pems(root, middle, leaf), []*x509.Certificate{leaf, middle, root}},
+		{"with the root and a stranger", pems(stranger, root, middle, leaf), []*x509.Certificate{leaf, middle, root}},
 		{"with a stranger", pems(stranger, leaf, middle), []*x509.Certificate{leaf, middle}},
 	} {
 		pair, err := pemfile.KeyPair(file(tt.certs), key)
