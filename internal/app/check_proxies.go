@@ -26,9 +26,11 @@ func checkProxies(c Config) Finding {
 		f.Detail = fmt.Sprintf("X-Forwarded-For is trusted from %d networks", len(c.Web.TrustedProxies))
 	case c.Landing.Rate == 0:
 		f.Detail = "no limit counts clients, so X-Forwarded-For doesn't matter"
+	case strings.HasPrefix(c.Operations.PublicListen, unixScheme):
+		f.Detail = "X-Forwarded-For is trusted from the proxy at the Unix socket"
 	case c.Web.PublicURL.Scheme == "https":
 		return warn("PUBLIC_URL", "is https, which a proxy in front must speak")
-	case strings.HasPrefix(c.Operations.PublicListen, "unix:"), onLoopback(c.Operations.PublicListen) && !setting.Loopback(c.Web.PublicURL.Hostname()):
+	case onLoopback(c.Operations.PublicListen) && !setting.Loopback(c.Web.PublicURL.Hostname()):
 		return warn("PUBLIC_LISTEN", "can be reached by a proxy on this machine only")
 	default:
 		f.Detail = "no proxy is expected in front: X-Forwarded-For is trusted from nobody"

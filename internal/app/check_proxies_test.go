@@ -23,7 +23,7 @@ func TestCheckOfProxies(t *testing.T) {
 		{"https without a limit", "https://isv.example", ":8080", 0, false, app.OK, "no limit"},
 		{"a listener that only this machine reaches", "http://isv.example", "127.0.0.1:8080", 60, false, app.Warning, "PUBLIC_LISTEN"},
 		{"the same by name", "http://isv.example", "localhost:8080", 60, false, app.Warning, "PUBLIC_LISTEN"},
-		{"a socket that only this machine reaches", "http://localhost:8080", "unix:/run/koubei.sock", 60, false, app.Warning, "PUBLIC_LISTEN"},
+		{"a socket, whose proxy is always trusted", "https://isv.example", "unix:/run/koubei.sock", 60, false, app.OK, "Unix socket"},
 		{"everything on one machine", "http://localhost:8080", "127.0.0.1:8080", 60, false, app.OK, "no proxy"},
 		{"nothing in front", "http://isv.example:8080", ":8080", 60, false, app.OK, "no proxy"},
 	} {
