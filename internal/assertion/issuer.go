@@ -40,8 +40,8 @@ type Subject struct {
 	AppID        string
 	OperatorID   string
 	OperatorType string
-	PartnerID    string // null if empty
-	ShopIDs      string // omitted if empty
+	PartnerID    string    // null if empty
+	ShopIDs      string    // omitted if empty
 	Ends         time.Time // the assertion never expires later
 }
 

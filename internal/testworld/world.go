@@ -4,11 +4,15 @@ package testworld
 
 import (
 	"context"
+	"crypto/rand"
+	"crypto/rsa"
 	"crypto/x509"
+	"encoding/base64"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -60,10 +64,20 @@ func New(t testing.TB, changes ...func(*app.Config)) *World {
 	return w
 }
 
+// alipayKey returns the key that signs the gateway's responses in every world of a test program, because making one takes
+// time.
+var alipayKey = sync.OnceValue(func() string {
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		panic(err) // the system has no randomness
+	}
+	return base64.StdEncoding.EncodeToString(x509.MarshalPKCS1PrivateKey(key))
+})
+
 func (w *World) begin(changes []func(*app.Config)) {
 	t := w.T
 	t.Helper()
-	k, err := koubeisim.New(koubeisim.Options{Now: w.Clock.Now})
+	k, err := koubeisim.New(koubeisim.Options{Now: w.Clock.Now, AlipayPrivateKey: alipayKey()})
 	if err != nil {
 		t.Fatal(err)
 	}
