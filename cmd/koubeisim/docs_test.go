@@ -18,7 +18,7 @@ import (
 // to the checkout, so that it leaves nothing behind.
 func TestTheCommandsForCI(t *testing.T) {
 	t.Parallel()
-	block := regexp.MustCompile("(?s)```sh by " + t.Name() + "\n(.*?)```.*?```\n(.*?)```").FindStringSubmatch(readFile(t, "../../docs/koubeisim.md"))
+	block := regexp.MustCompile("(?s)```sh by " + t.Name() + "\n(.*?)```.*?```text\n(.*?)```").FindStringSubmatch(readFile(t, "../../docs/koubeisim.md"))
 	if block == nil {
 		t.Fatal("the page has no script for this test")
 	}
