@@ -10,7 +10,7 @@ import (
 	"koubei-landing/internal/testworld"
 )
 
-// The composition's file is taken by compose itself: the engine's plugin where there is one, else Debian's
+// TestComposeTakesTheFile has compose itself read the file: the engine's plugin if there is one, else Debian's
 // docker-compose.
 func TestComposeTakesTheFile(t *testing.T) {
 	t.Parallel()
@@ -32,10 +32,10 @@ func TestComposeFile(t *testing.T) {
 			wantSetting(t, variable)
 		}
 		if !s.ReadOnly || !slices.Contains(s.CapDrop, "ALL") || !slices.Contains(s.SecurityOpt, "no-new-privileges:true") {
-			t.Errorf("%s is not shut in", name)
+			t.Errorf("%s is not confined", name)
 		}
 		if len(s.Ports) > 0 {
-			t.Errorf("%s publishes %v: its internal listener must stay inside", name, s.Ports)
+			t.Errorf("%s publishes %v: browsers must not reach its internal listener", name, s.Ports)
 		}
 		grace := wantDuration(t, s.Environment["SHUTDOWN_DELAY"]) + wantDuration(t, s.Environment["SHUTDOWN_TIMEOUT"])
 		if wantDuration(t, s.StopGracePeriod) <= grace {
@@ -45,16 +45,16 @@ func TestComposeFile(t *testing.T) {
 	for name, s := range c.Services {
 		for on := range s.DependsOn {
 			if _, ok := c.Services[on]; !ok {
-				t.Errorf("%s depends on %s, which is none", name, on)
+				t.Errorf("%s depends on %s, which is no service", name, on)
 			}
 		}
 		for _, port := range s.Ports {
 			if !strings.HasPrefix(port, "127.0.0.1:") {
-				t.Errorf("%s publishes %s to the world", name, port)
+				t.Errorf("%s publishes %s on all addresses", name, port)
 			}
 		}
 		if s.Build.Target != "" && !strings.Contains(slurp(t, "../Dockerfile"), " AS "+s.Build.Target+"\n") {
-			t.Errorf("%s is built of the stage %s, which is none", name, s.Build.Target)
+			t.Errorf("%s is built from %s, which is no stage of the Dockerfile", name, s.Build.Target)
 		}
 	}
 	if !c.Networks["inside"].Internal {
@@ -62,7 +62,7 @@ func TestComposeFile(t *testing.T) {
 	}
 }
 
-// What the file starts works, as far as that shows without an engine.
+// TestComposedProcesses runs what the file starts, without an engine.
 func TestComposedProcesses(t *testing.T) {
 	t.Parallel()
 	c := newComposed(t)

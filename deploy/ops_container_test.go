@@ -23,8 +23,8 @@ import (
 	"koubei-landing/koubeisim"
 )
 
-// No container engine is needed here: scripts/dockerfile-steps carries the Dockerfile's steps out one by one, with this
-// machine's tools in the place of the base image's. What an engine adds to that is not tested.
+// TestDockerfileStepByStep needs no container engine: scripts/dockerfile-steps carries out the Dockerfile's steps with this
+// machine's tools in place of the base image's. It does not test what an engine adds.
 func TestDockerfileStepByStep(t *testing.T) {
 	t.Parallel()
 	dir, err := imageSteps()
@@ -33,7 +33,7 @@ func TestDockerfileStepByStep(t *testing.T) {
 	}
 	image := filepath.Join(dir, "server")
 
-	t.Run("what is in it", func(t *testing.T) {
+	t.Run("files", func(t *testing.T) {
 		if got, want := contents(t, image), []string{"etc/ssl/certs/ca-certificates.crt", "server"}; !slices.Equal(got, want) {
 			t.Errorf("got %q, want %q", got, want)
 		}
@@ -77,7 +77,7 @@ func TestDockerfileStepByStep(t *testing.T) {
 		}
 	})
 
-	t.Run("how it is started", func(t *testing.T) {
+	t.Run("configuration", func(t *testing.T) {
 		config := slurp(t, image+".config")
 		for _, line := range []string{"USER 65532:65532\n", "ENTRYPOINT [\"/server\"]\n", "CMD [\"serve\"]\n", "STOPSIGNAL SIGTERM\n",
 			"CMD [\"/server\", \"healthcheck\"]\n", "org.opencontainers.image.version=\"$VERSION\"", "EXPOSE 8080\n"} {
@@ -90,7 +90,7 @@ func TestDockerfileStepByStep(t *testing.T) {
 		}
 	})
 
-	t.Run("what its labels say", func(t *testing.T) {
+	t.Run("labels", func(t *testing.T) {
 		for stage, title := range map[string]string{"server": "koubei-landing", "koubeisim": "koubeisim"} {
 			_, own, _ := strings.Cut(slurp(t, "../Dockerfile"), " AS "+stage+"\n")
 			own, _, _ = strings.Cut(own, "\nFROM ")
@@ -99,9 +99,9 @@ func TestDockerfileStepByStep(t *testing.T) {
 				if label := fmt.Sprintf("org.opencontainers.image.%s=%q", name, value); !strings.Contains(config, label) {
 					t.Errorf("%s: no %s in\n%s", stage, label, config)
 				}
-				// To an engine, an argument that its own stage doesn't name is empty.
+				// In an engine, an argument is empty unless its own stage declares it.
 				if argument, ok := strings.CutPrefix(value, "$"); ok && !strings.Contains(own, "ARG "+argument+"=") {
-					t.Errorf("%s: the stage doesn't name the argument %s", stage, argument)
+					t.Errorf("%s: the stage doesn't declare the argument %s", stage, argument)
 				}
 			}
 		}
@@ -110,7 +110,8 @@ func TestDockerfileStepByStep(t *testing.T) {
 	t.Run("it runs", func(t *testing.T) { runImage(t, image) })
 }
 
-// make image hands over what the labels say. The engine is a program that prints what it is told.
+// TestMakeImageSaysWhatItIsMadeOf checks the arguments that make image passes to the engine, which is a program here that
+// prints them.
 func TestMakeImageSaysWhatItIsMadeOf(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -130,13 +131,13 @@ func TestMakeImageSaysWhatItIsMadeOf(t *testing.T) {
 	args := strings.Split(string(out), "\n")
 	for _, want := range []string{"VERSION=1.2.3", "REVISION=" + strings.TrimSpace(string(commit))} {
 		if !slices.Contains(args, want) {
-			t.Errorf("make image says nothing of %s: %q", want, args)
+			t.Errorf("make image doesn't pass %s: %q", want, args)
 		}
 	}
 }
 
-// runImage runs the program as the image would: where this test may, with the image as the root of its file system and
-// as the image's user.
+// runImage runs the program as a container would. If this test runs as root, the image is the root of its file system, and
+// the program runs as the image's user.
 func runImage(t *testing.T, image string) {
 	program, attributes := filepath.Join(image, "server"), &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if os.Getuid() == 0 {
@@ -164,7 +165,7 @@ func runImage(t *testing.T, image string) {
 		t.Errorf("server version: %q, %v", out, err)
 	}
 	if out, err := command("healthcheck").CombinedOutput(); err == nil {
-		t.Errorf("server healthcheck, nobody there: %q", out)
+		t.Errorf("server healthcheck without a service: %q", out)
 	}
 	cmd := command("serve")
 	cmd.Stdout, cmd.Stderr = m.out, m.out
@@ -184,7 +185,7 @@ func runImage(t *testing.T, image string) {
 	}
 }
 
-// contents are the files below a directory.
+// contents returns the files below a directory.
 func contents(t *testing.T, dir string) []string {
 	t.Helper()
 	var files []string
@@ -201,7 +202,7 @@ func contents(t *testing.T, dir string) []string {
 	return files
 }
 
-// size is what a directory weighs as a layer of an image.
+// size returns the size of a directory as a layer of an image.
 func size(t *testing.T, dir string) (plain, packed int64) {
 	t.Helper()
 	a, b := &counter{}, &counter{}

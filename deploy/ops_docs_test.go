@@ -16,13 +16,13 @@ import (
 	"koubei-landing/internal/testworld"
 )
 
-// opsDocs are the pages for those who run it, whose claims are tested here.
+// opsDocs are the pages for operators and developers.
 var opsDocs = []string{"docs/operations.md", "docs/security.md", "docs/troubleshooting.md", "docs/koubei-setup.md", "CONTRIBUTING.md", "CHANGELOG.md"}
 
-// block is a fenced block of a page: what it is marked as, and what is in it.
+// block is a fenced block of a page, with its mark and its text.
 type block struct{ page, info, text string }
 
-// pages are all pages of the repository.
+// pages returns all pages of the repository.
 func pages(t *testing.T) []string {
 	t.Helper()
 	files, err := exec.Command("git", "-C", "..", "ls-files", "*.md").Output()
@@ -47,8 +47,8 @@ func blocks(t *testing.T) []block {
 	return all
 }
 
-// Commands run as they stand, one page's in one directory in their order, beside a running service whose addresses take the
-// place of the usual ones.
+// TestDocsCommands runs the commands of every page, in their order and in one directory per page, next to a running service
+// whose addresses replace the default ones.
 func TestDocsCommands(t *testing.T) {
 	t.Parallel()
 	const token = "0123456789abcdef0123456789abcdef"
@@ -95,7 +95,7 @@ func TestDocsCommands(t *testing.T) {
 	}
 }
 
-// docsDir is a directory with what the pages' commands begin with.
+// docsDir returns a directory with the files that the commands read.
 func docsDir(t *testing.T, variables map[string]string, token string) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -122,11 +122,11 @@ func runBlock(t *testing.T, b block, dir string, env []string, at *member) {
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Errorf("%s: %v\n%s\n%s", b.page, err, b.text, out)
 	} else if len(out) == 0 && strings.Contains(b.text, "curl") {
-		t.Errorf("%s: nothing came of\n%s", b.page, b.text)
+		t.Errorf("%s: no output of\n%s", b.page, b.text)
 	}
 }
 
-// allTests are the names of the module's tests.
+// allTests returns the names of the module's tests.
 func allTests(t *testing.T) map[string]bool {
 	t.Helper()
 	names := map[string]bool{}
@@ -201,7 +201,7 @@ func TestContainerExample(t *testing.T) {
 	}
 }
 
-// The settings that pages name are settings.
+// TestDocsNameSettingsThatExist compares the settings that pages name with the program's.
 func TestDocsNameSettingsThatExist(t *testing.T) {
 	t.Parallel()
 	for _, page := range opsDocs {
@@ -226,7 +226,7 @@ func TestLicences(t *testing.T) {
 	}
 }
 
-// A module below this one is looked at, too: its odd dependency is found.
+// TestLicencesOfTheModulesBelow checks that the script also reads the modules below this one.
 func TestLicencesOfTheModulesBelow(t *testing.T) {
 	t.Parallel()
 	const mit = "Permission is hereby granted, free of charge, to any person obtaining a copy of this software"

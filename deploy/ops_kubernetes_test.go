@@ -16,7 +16,7 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// What we use of Kubernetes's objects, by their own names. A member that stands not here is a mistake.
+// The fields of Kubernetes's objects that the manifests use. Any other field is an error.
 type (
 	labels map[string]string
 	head   struct {
@@ -332,7 +332,7 @@ func TestKubernetesManifests(t *testing.T) {
 	}
 	if !pod.Security.NonRoot || pod.Security.User != 65532 || pod.Security.Seccomp["type"] != "RuntimeDefault" || pod.Automount == nil || *pod.Automount ||
 		!c.Security.ReadOnly || c.Security.Escalation == nil || *c.Security.Escalation || !slices.Equal(c.Security.Capabilities.Drop, []string{"ALL"}) {
-		t.Errorf("the pod is not shut in: %+v, %+v", pod.Security, c.Security)
+		t.Errorf("the pod is not confined: %+v, %+v", pod.Security, c.Security)
 	}
 
 	pods := deploy.Spec.Template.Metadata.Labels
@@ -365,7 +365,7 @@ func TestKubernetesManifests(t *testing.T) {
 				}
 			}
 			if len(rule.From) == 0 {
-				t.Error("the internal listener is open to all")
+				t.Error("the internal listener is open to every pod")
 			}
 		}
 	}
@@ -411,7 +411,7 @@ func TestIngress(t *testing.T) {
 	}
 }
 
-// kubectl's own kustomize puts them together.
+// TestKustomizeTakesTheManifests has kubectl's own kustomize build the manifests.
 func TestKustomizeTakesTheManifests(t *testing.T) {
 	t.Parallel()
 	kubectl, err := exec.LookPath("kubectl")

@@ -9,12 +9,12 @@ import (
 	"time"
 )
 
-// systemd itself reads the unit and says how much of the machine is open to it.
+// TestSystemdUnit has systemd itself read the unit and rate its exposure.
 func TestSystemdUnit(t *testing.T) {
 	t.Parallel()
 	text := slurp(t, "systemd/koubei-landing.service")
 	unit := filepath.Join(t.TempDir(), "koubei-landing.service")
-	// The program must exist for systemd to be content.
+	// systemd requires that the program exists.
 	write(t, unit, strings.ReplaceAll(text, "/usr/local/bin/koubei-landing", "/bin/true"))
 	for _, args := range [][]string{{"verify", "--man=no", unit}, {"security", "--offline=true", "--no-pager", "--threshold=15", unit}} {
 		if out, err := exec.Command(find(t, "systemd-analyze"), args...).CombinedOutput(); err != nil || args[0] == "verify" && len(out) > 0 {

@@ -77,8 +77,8 @@ func slurp(t *testing.T, name string) string {
 	return string(b)
 }
 
-// settingNames are the variables of docs/settings.md, which TestSettingsDocs compares with the program; true for
-// secret ones.
+// settingNames returns the variables of docs/settings.md, which TestSettingsDocs compares with the program. The value is true
+// for secrets.
 func settingNames(t *testing.T) map[string]bool {
 	t.Helper()
 	names := map[string]bool{}
@@ -91,7 +91,7 @@ func settingNames(t *testing.T) map[string]bool {
 	return names
 }
 
-// wantSetting fails on a variable that the service wouldn't read.
+// wantSetting fails on a variable that the service doesn't read.
 func wantSetting(t *testing.T, name string) {
 	t.Helper()
 	names := settingNames(t)
@@ -101,7 +101,7 @@ func wantSetting(t *testing.T, name string) {
 	if secret, ok := names[name]; !ok {
 		t.Errorf("%s is no setting", name)
 	} else if secret && name != "REDIS_URL" {
-		t.Errorf("%s is a secret: hand it over as %s_FILE", name, name)
+		t.Errorf("%s is a secret: use %s_FILE", name, name)
 	}
 }
 
@@ -114,7 +114,7 @@ func wantDuration(t *testing.T, text string) time.Duration {
 	return d
 }
 
-// composeFile is what we use of deploy/compose.yaml. A member that stands not here is a mistake.
+// composeFile has the fields that deploy/compose.yaml uses. Any other field is an error.
 type composeFile struct {
 	Service  composeService            `yaml:"x-service"`
 	Services map[string]composeService `yaml:"services"`
@@ -173,8 +173,8 @@ func readCompose(t *testing.T) composeFile {
 	return c
 }
 
-// composed is deploy/compose.yaml without an engine: the same programs with the same settings, as processes on loopback,
-// behind a real nginx with the file that the composition mounts.
+// composed is deploy/compose.yaml without an engine: the same programs with the same settings run as processes on loopback,
+// behind a real nginx with the composition's file.
 type composed struct {
 	t        *testing.T
 	programs string // their directory
@@ -188,7 +188,7 @@ type composed struct {
 	secrets []string // what no log may hold
 }
 
-// keepOut adds what no log may hold.
+// keepOut adds secrets that no log may hold.
 func (c *composed) keepOut(secrets ...string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -271,7 +271,7 @@ func startComposedNginx(t *testing.T, front string, conf map[string]string) *pro
 	return startNginxIn(t, front, dir, "error_log stderr info;", "include koubei.conf;")
 }
 
-// secrets are those among its settings.
+// secrets returns the secrets among its settings.
 func (m *member) secrets() []string {
 	m.t.Helper()
 	var all []string
@@ -304,7 +304,7 @@ func (m *member) start() {
 	testworld.Eventually(m.t, 20*time.Second, m.name+" is ready", func() error { return m.says("/readyz", http.StatusOK) })
 }
 
-// says fails unless the internal listener answers so.
+// says returns an error unless the internal listener responds with this status.
 func (m *member) says(path string, status int) error {
 	client := &http.Client{Timeout: 2 * time.Second}
 	a, err := client.Get(m.internal + path)
@@ -327,7 +327,7 @@ func (m *member) kill() {
 	}
 }
 
-// issue has Koubei's stand-in issue a code and returns the link that a person would follow.
+// issue has koubeisim issue a code, and returns the link of its landing.
 func (c *composed) issue(p koubeisim.Person) (string, error) {
 	body := fmt.Sprintf(`{"operator_id":%q,"operator_type":%q,"partner_id":%q}`, p.OperatorID, p.OperatorType, p.PartnerID)
 	a, err := http.Post(c.koubei+"/api/codes", "application/json", strings.NewReader(body))
@@ -359,7 +359,7 @@ func (c *composed) guest() *guest {
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}}
 }
 
-// ask sends a request, wants a status and returns the body and where it leads.
+// ask sends a request. It returns the body and the Location, or an error if the status is another one.
 func (g *guest) ask(method, address string, want int) (body, next string, err error) {
 	r, err := http.NewRequest(method, address, nil)
 	if err != nil {
@@ -400,7 +400,7 @@ func (g *guest) ask(method, address string, want int) (body, next string, err er
 	return string(raw), next, nil
 }
 
-// land follows Koubei's link until it shows the application.
+// land follows the link of a landing until the application responds.
 func (g *guest) land(p koubeisim.Person) error {
 	next, err := g.c.issue(p)
 	if err != nil {
@@ -417,11 +417,11 @@ func (g *guest) land(p koubeisim.Person) error {
 	return g.works(next, p)
 }
 
-// works fails unless the application is told who is there.
+// works returns an error unless the application gets the person's identity.
 func (g *guest) works(address string, p koubeisim.Person) error {
 	body, _, err := g.ask(http.MethodGet, address, http.StatusOK)
 	if err == nil && !strings.HasPrefix(body, fmt.Sprintf("operator %s (%s)\npartner %s\n", p.OperatorID, p.OperatorType, p.PartnerID)) {
-		err = fmt.Errorf("the application was told %q", body)
+		err = fmt.Errorf("the application got %q", body)
 	}
 	return err
 }

@@ -16,8 +16,8 @@ import (
 	"koubei-landing/koubeisim"
 )
 
-// Two replicas behind nginx, as composed, are restarted one after another, several times, while people land, work and
-// sign out. Nobody notices: no request fails, and no code is asked for twice.
+// TestRollingRestart restarts two replicas behind nginx one after the other, several times, while people land, work and sign
+// out. No request fails, and no code is exchanged twice.
 func TestRollingRestart(t *testing.T) {
 	t.Parallel()
 	const people, rounds = 6, 2
@@ -71,7 +71,7 @@ func TestRollingRestart(t *testing.T) {
 		t.Logf("nginx wrote:\n%.3000s", c.nginx.log(t))
 	}
 	if !askedNext.MatchString(c.nginx.log(t)) {
-		t.Error("nginx never had to ask the next replica")
+		t.Error("nginx never asked the next replica")
 	}
 	if asked, issued := c.exchanges(), c.issued.Load(); asked != issued {
 		t.Errorf("the gateway was asked %d times for %d codes", asked, issued)
@@ -104,8 +104,8 @@ func (c *composed) visit(n, i int) error {
 	return err
 }
 
-// restart ends the replica as an orchestrator does, and starts it again. For SHUTDOWN_DELAY it says that it is not ready,
-// and serves.
+// restart stops the replica as an orchestrator does, and starts it again. During SHUTDOWN_DELAY the replica is not ready, and
+// still serves.
 func (m *member) restart() {
 	m.t.Helper()
 	if err := m.cmd.Process.Signal(syscall.SIGTERM); err != nil {
@@ -128,7 +128,7 @@ func (m *member) restart() {
 	m.start()
 }
 
-// exchanges is how many times the gateway was asked.
+// exchanges returns the number of calls of the gateway.
 func (c *composed) exchanges() int64 {
 	a, err := http.Get(c.koubei + "/api/calls")
 	if err != nil {
