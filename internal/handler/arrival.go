@@ -10,17 +10,17 @@ import (
 	"koubei-landing/internal/session"
 )
 
-// The arrival check. The redirect is Koubei's idea, so no cookie of ours tells one browser from another when the same
-// link is loaded twice. A navigation that brings none is sent round once, to the same address with a mark, and given one
-// on the way: no code is spent before the browser has shown that it keeps cookies.
+// The arrival check. Koubei starts the landing, so no cookie of the service tells one browser from another when the same
+// link is loaded twice. A navigation without an arrival cookie is redirected once (the hop) to the same address with the
+// parameter arrived, and gets the cookie. So no code is spent before the browser has shown that it keeps cookies.
 
-// markParam marks an address that has been sent round, with the time of it.
-const markParam = "arrived"
+// arrivedParam is the parameter that the hop adds: the time of the hop in Unix seconds.
+const arrivedParam = "arrived"
 
-// markFresh is how long a mark says "just now". An older one was bookmarked or passed on.
-const markFresh = time.Minute
+// arrivedFresh is how long after a hop the cookie must come back. An older address was bookmarked or passed on.
+const arrivedFresh = time.Minute
 
-// renewMarks renews the arrival cookies that came along, and takes away what is more than a browser needs.
+// renewMarks renews the arrival cookies of the request and removes those that a browser does not need.
 func (h *Handler) renewMarks(w http.ResponseWriter, r *http.Request) []session.Mark {
 	keep, drop := h.Cookies.Marks(r)
 	for _, m := range keep {
@@ -32,7 +32,7 @@ func (h *Handler) renewMarks(w http.ResponseWriter, r *http.Request) []session.M
 	return keep
 }
 
-// checkArrival reports whether the browser has to be sent round first. It fails with errCookiesBlocked.
+// checkArrival reports whether the browser needs the hop first. It fails with errCookiesBlocked.
 func (h *Handler) checkArrival(r *http.Request, marks []session.Mark) (hop bool, err error) {
 	if isFramed(r) && len(h.FrameAncestors) == 0 {
 		return false, errCookiesBlocked
@@ -46,11 +46,12 @@ func (h *Handler) checkArrival(r *http.Request, marks []session.Mark) (hop bool,
 	if len(h.Cookies.Tokens(r)) == 0 {
 		return false, errCookiesBlocked
 	}
-	return false, nil // it keeps cookies, though not this one
+	return false, nil // the browser keeps cookies: it has a session
 }
 
+// justArrived reports whether the request is the one that a hop led to, just now.
 func (h *Handler) justArrived(r *http.Request) bool {
-	values := landingQuery(r.URL.RawQuery)[markParam]
+	values := landingQuery(r.URL.RawQuery)[arrivedParam]
 	if len(values) != 1 {
 		return false
 	}
@@ -58,27 +59,27 @@ func (h *Handler) justArrived(r *http.Request) bool {
 	if err != nil {
 		return false
 	}
-	return h.Now().Sub(time.Unix(at, 0)).Abs() <= markFresh
+	return h.Now().Sub(time.Unix(at, 0)).Abs() <= arrivedFresh
 }
 
-// hop sends the browser to the same address again, with an arrival cookie.
+// hop redirects the browser to the same address and gives it an arrival cookie.
 func (h *Handler) hop(w http.ResponseWriter, r *http.Request) {
 	now := h.Now()
 	http.SetCookie(w, h.Cookies.Keep(h.Cookies.NewMark(now)))
 	h.Metrics.Landing("arrived")
-	query := unmarked(r.URL.RawQuery)
+	query := withoutArrived(r.URL.RawQuery)
 	if query != "" {
 		query += "&"
 	}
-	goTo(w, h.callbackURL(query+markParam+"="+strconv.FormatInt(now.Unix(), 10)))
+	goTo(w, h.callbackURL(query+arrivedParam+"="+strconv.FormatInt(now.Unix(), 10)))
 }
 
-// unmarked returns a query as it came, without the mark.
-func unmarked(rawQuery string) string {
+// withoutArrived returns a query without the parameter arrived. Everything else stays as it came.
+func withoutArrived(rawQuery string) string {
 	var kept []string
 	for pair := range strings.SplitSeq(rawQuery, "&") {
 		name, _, _ := strings.Cut(pair, "=")
-		if name, err := url.QueryUnescape(name); err == nil && name == markParam {
+		if name, err := url.QueryUnescape(name); err == nil && name == arrivedParam {
 			continue
 		}
 		kept = append(kept, pair)
@@ -86,7 +87,7 @@ func unmarked(rawQuery string) string {
 	return strings.Join(kept, "&")
 }
 
-// callbackURL is the callback's address, relative to the host, so that the request's own Host is not believed.
+// callbackURL returns the callback's address with a query. It is relative to the host: the request's Host is not trusted.
 func (h *Handler) callbackURL(rawQuery string) string {
 	if rawQuery == "" {
 		return h.CallbackPath

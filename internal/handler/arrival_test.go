@@ -81,9 +81,9 @@ func TestCookiesBlocked(t *testing.T) {
 	if csp := a.Header.Get("Content-Security-Policy"); !strings.Contains(csp, "frame-ancestors *") {
 		t.Errorf("got %q, want a page that shows in any frame", csp)
 	}
-	unmarked := strings.ReplaceAll(strings.TrimPrefix(w.Landing(code), w.Public), "&", "&amp;")
-	if !strings.Contains(a.Body, `href="`+unmarked+`" target="_blank"`) {
-		t.Errorf("the page has no link to %s in a window of its own", unmarked)
+	withoutArrived := strings.ReplaceAll(strings.TrimPrefix(w.Landing(code), w.Public), "&", "&amp;")
+	if !strings.Contains(a.Body, `href="`+withoutArrived+`" target="_blank"`) {
+		t.Errorf("the page has no link to %s in a window of its own", withoutArrived)
 	}
 	if n := len(w.Koubei.Calls()); n != 0 {
 		t.Errorf("got %d calls, want none", n)

@@ -8,7 +8,8 @@ import (
 	"koubei-landing/internal/session"
 )
 
-// assertion returns the signed statement of an entry for the audience that the request names; empty without keys.
+// assertion returns the assertion of an entry for the audience that the request names. It is empty without keys. It fails
+// with errForbiddenAudience.
 func (h *Handler) assertion(r *http.Request, s session.Session, e session.Entry) (string, error) {
 	if h.Assertions == nil {
 		return "", nil
@@ -31,7 +32,7 @@ func (h *Handler) assertion(r *http.Request, s session.Session, e session.Entry)
 	return text, err
 }
 
-// jwks publishes the keys that assertions are verified with.
+// jwks publishes the keys that verify assertions.
 func (h *Handler) jwks(w http.ResponseWriter, _ *http.Request) error {
 	w.Header().Set("Content-Type", "application/jwk-set+json")
 	w.Header().Set("Cache-Control", "public, max-age=300")

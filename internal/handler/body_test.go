@@ -103,6 +103,7 @@ func TestABodyIsNotWaitedFor(t *testing.T) {
 				c.Web.AdminToken = adminToken
 			})
 			cookie := "Cookie: koubei_session=" + land(t, w, testworld.Provider).Cookie(w.Public, "koubei_session") + "\r\n"
+			visited := map[string]bool{}
 			for _, tt := range []struct {
 				listener, method, path, header string
 				status                         int
@@ -121,6 +122,8 @@ func TestABodyIsNotWaitedFor(t *testing.T) {
 				{w.Public, "POST", "/logout", "", 303},
 				{w.Public, "POST", "/logout", "Accept: application/json\r\n", 204},
 				{w.Public, "POST", "/logout", "Origin: http://evil.example\r\nSec-Fetch-Site: cross-site\r\n", 403},
+				{w.Public, "POST", "/forget", "", 303},
+				{w.Public, "POST", "/forget", "Origin: http://evil.example\r\nSec-Fetch-Site: cross-site\r\n", 403},
 				{w.Public, "POST", "/nothing", "", 404},
 				{w.Public, "PUT", "/signin?" + strings.Repeat("x", 9000), "", 414},
 				{w.Public, "OPTIONS", "/session", "", 405},
@@ -137,6 +140,8 @@ func TestABodyIsNotWaitedFor(t *testing.T) {
 				{w.Internal, "DELETE", "/admin/operators/1/sessions", "Authorization: Bearer " + adminToken + "\r\n", 200},
 				{w.Internal, "POST", "/nothing", "", 404},
 			} {
+				path, _, _ := strings.Cut(tt.path, "?")
+				visited["public "+tt.method+" "+path] = true
 				for _, announced := range announcements {
 					for _, body := range []string{"", "7"} {
 						name := fmt.Sprintf("%s %.40s with %s and %q", tt.method, tt.path, announced.name, body)
@@ -148,6 +153,12 @@ func TestABodyIsNotWaitedFor(t *testing.T) {
 						}
 						s.Close()
 					}
+				}
+			}
+			for _, route := range publicRoutes(t, w.Config.Web.PublicURL, "") {
+				route = strings.NewReplacer("/arrive", w.Config.Web.CallbackPath, "/static/{file}", asset(t, w)).Replace(route)
+				if !visited[route] && !strings.HasPrefix(route, "public HEAD") {
+					t.Errorf("%s was not asked", route)
 				}
 			}
 		})
@@ -266,6 +277,7 @@ func TestHostileSocketsTakeNoPlace(t *testing.T) {
 		{"a form that waits to be asked for", "POST /koubei/callback/switch HTTP/1.1\r\nHost: x\r\nContent-Length: 77\r\nExpect: 100-continue\r\n\r\n"},
 		{"half a form", "POST /koubei/callback/switch HTTP/1.1\r\nHost: x\r\nContent-Length: 77\r\n\r\ndecision"},
 		{"a sign-out with a body", "POST /logout HTTP/1.1\r\nHost: x\r\nContent-Length: 77\r\n\r\n"},
+		{"a clearing of the memory with a body", "POST /forget HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"},
 		{"a static file with a body", "GET " + static + " HTTP/1.1\r\nHost: x\r\nContent-Length: 77\r\n\r\n"},
 		{"the identity page with a body", "GET / HTTP/1.1\r\nHost: x\r\n" + cookie + "Content-Length: 77\r\n\r\n"},
 		{"pages that nobody reads", pipelined("GET /signin HTTP/1.1\r\nHost: x\r\n\r\n")},

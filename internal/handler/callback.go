@@ -11,15 +11,15 @@ import (
 	"koubei-landing/web"
 )
 
-// arriving is a landing as its address tells it.
+// arriving is what the address of a landing says.
 type arriving struct {
 	code     string
 	codeHash string
 	returnTo string // empty for the home address
 }
 
-// callback is where Koubei's redirect arrives. What can be known from the request alone is judged first: a code is sent
-// nowhere until nothing but the code can be wrong.
+// callback handles Koubei's redirect. It judges the request itself first: a code is sent to the gateway only when nothing
+// else can be wrong. The contract's table gives the order.
 func (h *Handler) callback(w http.ResponseWriter, r *http.Request) error {
 	if isSpeculative(r) {
 		// Not 204: a browser would reuse that for the real click.
@@ -62,6 +62,7 @@ func (h *Handler) enter(w http.ResponseWriter, r *http.Request, out landing.Outc
 	return nil
 }
 
+// parseArriving reads a landing from its request. It fails with the errors of a malformed landing.
 func (h *Handler) parseArriving(r *http.Request) (arriving, error) {
 	if mode := r.Header.Get("Sec-Fetch-Mode"); mode != "" && mode != "navigate" {
 		return arriving{}, errNotNavigation
@@ -78,7 +79,8 @@ func (h *Handler) parseArriving(r *http.Request) (arriving, error) {
 	return arriving{code, operator.HashCode(h.AppID, code), returnTo}, err
 }
 
-// codeOf returns the code. Koubei documents the parameter as code, and sends it as auth_code.
+// codeOf returns the code. Koubei documents the parameter as code, and sends it as auth_code. It fails with errNotLanding and
+// errInvalidCode.
 func codeOf(q url.Values) (string, error) {
 	codes := append(append([]string(nil), q["code"]...), q["auth_code"]...)
 	if len(codes) == 0 && (q.Has("app_auth_code") || q.Has("error")) {
@@ -93,12 +95,13 @@ func codeOf(q url.Values) (string, error) {
 	return codes[0], nil
 }
 
-// only reports whether a parameter is absent, or there once with this value.
+// only reports whether a parameter is absent, or present once with this value.
 func only(q url.Values, name, want string) bool {
 	values := q[name]
 	return len(values) == 0 || len(values) == 1 && values[0] == want
 }
 
+// returnTo returns the address of the parameter return_to; empty without one. It fails with errInvalidReturnTo.
 func (h *Handler) returnTo(values []string) (string, error) {
 	if len(values) == 0 {
 		return "", nil

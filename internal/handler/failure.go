@@ -48,7 +48,7 @@ func (h *Handler) fail(w http.ResponseWriter, r *http.Request, err error) {
 	data := web.ErrorPage{Common: h.common(w), Status: p.status, Code: p.code, Enter: p.help == enterAgain}
 	switch {
 	case p.code == "cookies_blocked":
-		data.OpenURL = h.callbackURL(unmarked(r.URL.RawQuery))
+		data.OpenURL = h.callbackURL(withoutArrived(r.URL.RawQuery))
 		w.Header().Set("Content-Security-Policy", h.policy.framedAnywhere)
 	case r.Method == http.MethodPost:
 		data.BackURL = h.base + "/"
@@ -68,7 +68,7 @@ func (h *Handler) questionPage(r *http.Request, p problem) string {
 	if p.kind != errOperatorDiffers {
 		return ""
 	}
-	return h.callbackURL(unmarked(r.URL.RawQuery))
+	return h.callbackURL(withoutArrived(r.URL.RawQuery))
 }
 
 // ownAddress returns the address of a request for a link to it, relative to the host. An address that a browser may read

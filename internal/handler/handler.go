@@ -1,11 +1,14 @@
-// Package handler is the service's HTTP and nothing else: it reads requests, calls one thing, and writes answers.
+// Package handler is the HTTP of the service and nothing else: a handler reads the request, calls one thing and writes the
+// response.
 //
-// There are two listeners. The public one is for browsers; the internal one is for proxies and operators, tells
-// identities without a cookie of its own, and must never be reached by a browser. The line between them is the security
-// boundary.
+// There are two listeners. The public one is for browsers. The internal one is for proxies and operators: it trusts every
+// caller, so browsers must never reach it. This separation is the security boundary.
 //
-// Handlers return their errors. An adapter turns each into a row of the one table in problem.go, and that into a page or
-// problem+json, one attribute of the request's log line and, for a landing, one metric.
+// Handlers return their errors. An adapter looks up each error in the one table in problem.go, and writes a page or
+// problem+json, attributes of the request's log line and, for a landing, one metric.
+//
+// Admission counts work, not waiting clients. A request takes a place when it is complete and gives it back when its
+// response is ready to be sent. The body of a request is read only where a form is needed, and waited for nowhere else.
 package handler
 
 import (
@@ -22,7 +25,7 @@ import (
 	"koubei-landing/web"
 )
 
-// Options is what a Handler is made of.
+// Options are what New needs.
 type Options struct {
 	Config
 	AppID string
@@ -34,14 +37,14 @@ type Options struct {
 	Readiness *readiness.Checker
 	Metrics   *metrics.Metrics
 
-	// Assertions is nil where no keys are set.
+	// Assertions is nil when no keys are set.
 	Assertions *assertion.Issuer
 
 	Log *slog.Logger
 	Now func() time.Time
 }
 
-// Handler answers on both listeners.
+// Handler serves both listeners.
 type Handler struct {
 	Options
 	base    string // the path of PUBLIC_URL, without a slash at its end
@@ -55,7 +58,7 @@ type Handler struct {
 	limited  limitedLog
 }
 
-// New returns a Handler. It fails when a page can't be rendered, and on origins that are none.
+// New returns a Handler. It fails when a page cannot be rendered, and on malformed origins.
 func New(o Options) (*Handler, error) {
 	base := strings.TrimSuffix(o.PublicURL.EscapedPath(), "/")
 	pages, err := web.New(base)
@@ -80,7 +83,7 @@ func trusting(origins ...string) (*http.CrossOriginProtection, error) {
 	return p, nil
 }
 
-// common is what every page shows.
+// common returns what every page shows.
 func (h *Handler) common(w http.ResponseWriter) web.Common {
 	return web.Common{RequestID: requestID(w), EntryURL: h.EntryURL}
 }

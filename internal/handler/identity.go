@@ -10,7 +10,7 @@ import (
 	"koubei-landing/web"
 )
 
-// identityBody is what /session answers. Type, shops, times and end are those of the chosen entry alone.
+// identityBody is the response of /session. Type, shops and times are those of the chosen entry alone.
 type identityBody struct {
 	AppID           string        `json:"app_id"`
 	OperatorID      string        `json:"operator_id"`
@@ -29,7 +29,7 @@ type partnerBody struct {
 	ExpiresAt       string `json:"expires_at"`
 }
 
-// session tells a front end who is operating.
+// session returns the identity, for front ends.
 func (h *Handler) session(w http.ResponseWriter, r *http.Request) error {
 	s, err := h.Sessions.Choose(r.Context(), h.Cookies.Tokens(r))
 	if err != nil {
@@ -70,7 +70,7 @@ func bodyOf(s session.Session, e session.Entry) identityBody {
 
 func rfc3339(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 
-// identity is the page that says who is signed in.
+// identity shows the page that says who is signed in.
 func (h *Handler) identity(w http.ResponseWriter, r *http.Request) error {
 	page := web.IdentityPage{Common: h.common(w), LogoutURL: h.base + "/logout"}
 	if h.Memory.Present(r) {
@@ -106,8 +106,8 @@ func (h *Handler) signedOut(w http.ResponseWriter, r *http.Request) error {
 	return h.writePage(w, r, http.StatusOK, web.PageSignedOut, web.SignedOutPage{Common: h.common(w)})
 }
 
-// logout ends every session whose cookie came along, and keeps the browser's memory. The cookies go only once that is done: while Redis is out of
-// reach, a browser without its cookie would look signed out and not be.
+// logout ends every session whose cookie came along, and removes the cookies after that. While Redis is out of reach it
+// removes none: the browser would look signed out while its session goes on. The browser's memory stays.
 func (h *Handler) logout(w http.ResponseWriter, r *http.Request) error {
 	ended, err := h.Sessions.EndAll(r.Context(), h.Cookies.Tokens(r))
 	h.Metrics.SessionsEnded(metrics.SignedOut, ended)
@@ -117,7 +117,7 @@ func (h *Handler) logout(w http.ResponseWriter, r *http.Request) error {
 	for _, c := range append(h.Cookies.EndSession(), h.Cookies.EndPendingOf(r)...) {
 		http.SetCookie(w, c)
 	}
-	// Pages that were shown to the operator are not shown again by the back button.
+	// The back button must not show the operator's pages again.
 	w.Header().Set("Clear-Site-Data", `"cache"`)
 	if prefersJSON(r) {
 		w.WriteHeader(http.StatusNoContent)
@@ -127,7 +127,7 @@ func (h *Handler) logout(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// static serves what is embedded, to be kept for good under hashed names.
+// static serves the embedded assets. Their names contain a hash, so they may be cached for good.
 func (h *Handler) static(w http.ResponseWriter, r *http.Request) error {
 	if _, _, ok := h.pages.Asset(r.URL.Path); !ok {
 		return errNotFound

@@ -9,19 +9,19 @@ import (
 	"strings"
 )
 
-// openAPIFile describes both listeners, for the defaults of the settings.
+// openAPIFile describes both listeners with the default settings.
 //
 //go:embed openapi.json
 var openAPIFile []byte
 
-// What the file has in the place of the settings.
+// Values in the file that the settings replace.
 const (
 	fileOrigin   = `"http://localhost:8080"`
 	fileCallback = "/koubei/callback"
 	fileCookie   = `"koubei_session"`
 )
 
-// description is an OpenAPI document, read as far as the settings change it.
+// description is an OpenAPI document, decoded only where the settings change it.
 type description struct {
 	OpenAPI    json.RawMessage            `json:"openapi"`
 	Info       json.RawMessage            `json:"info"`
@@ -31,11 +31,11 @@ type description struct {
 	Components json.RawMessage            `json:"components"`
 }
 
-// openAPI serves the description of both listeners, with the addresses of the settings.
+// openAPI serves the description of both listeners with the addresses of the settings.
 func (h *Handler) openAPI() http.HandlerFunc {
 	document, err := h.describe()
 	if err != nil {
-		panic(fmt.Sprintf("handler: openapi.json: %v", err)) // the file is ours
+		panic(fmt.Sprintf("handler: openapi.json: %v", err)) // the file is embedded
 	}
 	return func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
@@ -67,7 +67,7 @@ func (h *Handler) describe() ([]byte, error) {
 	return out.Bytes(), err
 }
 
-// pathOf is where a path of the file lies. Those of the public listener name their server.
+// pathOf returns the path under which the service serves a path of the file. Paths of the public listener name their server.
 func (h *Handler) pathOf(path string, item json.RawMessage) (string, error) {
 	var public struct {
 		Servers []json.RawMessage `json:"servers"`

@@ -107,8 +107,8 @@ func FuzzCallbackQuery(f *testing.F) {
 		if p := problemFor(err); err != nil && p.code == internal.code {
 			t.Fatalf("%q: %v has no row", query, err)
 		}
-		if once := unmarked(query); unmarked(once) != once {
-			t.Fatalf("%q: unmarked twice differs", query)
+		if once := withoutArrived(query); withoutArrived(once) != once {
+			t.Fatalf("%q: withoutArrived twice differs", query)
 		}
 	})
 }

@@ -7,7 +7,7 @@ import (
 )
 
 // landingParams are the parameters of the callback. The address that is registered at Koubei may carry others.
-var landingParams = []string{"code", "auth_code", "app_id", "auth_type", "return_to", markParam, "app_auth_code", "error"}
+var landingParams = []string{"code", "auth_code", "app_id", "auth_type", "return_to", arrivedParam, "app_auth_code", "error"}
 
 // unreadable is the value of a parameter that cannot be unescaped. No rule accepts it.
 const unreadable = "\x00"

@@ -6,8 +6,8 @@ import (
 	"github.com/rs/cors"
 )
 
-// share lets pages of the allowed origins read /session with credentials, sign out, and clear the browser's memory. It stands outside of what may
-// refuse a request, so that a page can read errors too.
+// share lets pages of CORS_ORIGINS read /session with credentials, sign out, and clear the browser's memory. It comes before
+// everything that may refuse a request, so that a page can read the errors too.
 func (h *Handler) share(next http.Handler) http.Handler {
 	if len(h.CORSOrigins) == 0 {
 		return next

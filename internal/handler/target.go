@@ -12,8 +12,8 @@ import (
 	"koubei-landing/internal/session"
 )
 
-// Targets are the addresses that a landing may lead to. They are rebuilt from parsed parts and written to Location as
-// they are: http.Redirect cleans "/./\evil.example" into an address that a browser follows abroad.
+// Targets are the addresses that a landing may redirect to. They are rebuilt from parsed parts and written to Location
+// directly: http.Redirect cleans "/./\evil.example" into an address that leads a browser to another host.
 type Targets struct {
 	PublicURL       *url.URL
 	CallbackPath    string   // no target: a browser that goes back there would spend another code
@@ -22,16 +22,16 @@ type Targets struct {
 	Homes           TypedHomes // wins over Home
 }
 
-// TypedHomes are homes by operator type.
+// TypedHomes are home addresses by operator type.
 type TypedHomes map[operator.Type]Home
 
-// maxTarget bounds an address that was handed in.
+// maxTarget is the longest address that Parse accepts.
 const maxTarget = 2048
 
 var errTarget = errors.New("not an address that may be gone to")
 
-// Parse returns an address as it may be written to Location. It fails where the address leads elsewhere than to the
-// service's own origin or an allowed one, back into the callback, or can be read in more than one way.
+// Parse returns an address as it may be written to Location. It fails when the address leads to an origin that is neither
+// the service's own nor allowed, leads back to the callback, or can be read in more than one way.
 func (t Targets) Parse(raw string) (string, error) {
 	if raw == "" || len(raw) > maxTarget || strings.ContainsFunc(raw, misread) {
 		return "", errTarget
@@ -52,13 +52,13 @@ func (t Targets) Parse(raw string) (string, error) {
 		return "", errTarget
 	}
 	rebuilt := rebuild(u)
-	if len(rebuilt) > maxTarget { // escaping makes it longer, and a form may bring it back
+	if len(rebuilt) > maxTarget { // escaping makes it longer, and the switch form sends it back
 		return "", errTarget
 	}
 	return rebuilt, nil
 }
 
-// misread reports characters that browsers drop, or take for others, before they read an address.
+// misread reports characters that browsers remove or replace before they parse an address.
 func misread(r rune) bool {
 	return r <= ' ' || r == 0x7f || r == '\\' || r == '\u2028' || r == '\u2029' || r == 0xfffd
 }
@@ -68,8 +68,8 @@ func (t Targets) allows(u *url.URL) bool {
 	return origin != "" && (origin == Origin(t.PublicURL) || slices.Contains(t.ReturnToOrigins, origin))
 }
 
-// plainPath reports whether everybody agrees where a path leads: no empty segment at its start, which is another host's
-// name to some, and no dots to be resolved.
+// plainPath reports whether every parser agrees on a path. An empty first segment starts a host's name for some, and dot
+// segments are resolved by some.
 func plainPath(u *url.URL) bool {
 	if strings.HasPrefix(u.Path, "//") || strings.Contains(u.Path, "\\") {
 		return false
@@ -82,7 +82,7 @@ func (t Targets) isCallback(u *url.URL) bool {
 	return (u.Host == "" || Origin(u) == Origin(t.PublicURL)) && (p == t.CallbackPath || strings.HasPrefix(p, t.CallbackPath+"/"))
 }
 
-// rebuild writes an address anew, with everything escaped that has to be.
+// rebuild returns an address from its parsed parts, with everything escaped that needs it.
 func rebuild(u *url.URL) string {
 	var b strings.Builder
 	if u.Host != "" {
@@ -98,7 +98,7 @@ func rebuild(u *url.URL) string {
 	return b.String()
 }
 
-// escapeRest escapes what must not stand in a header or a query as it is, and leaves what is escaped already.
+// escapeRest escapes the characters that must not be in a header or a query. It leaves escapes as they are.
 func escapeRest(s string) string {
 	var b strings.Builder
 	b.Grow(len(s))
@@ -132,7 +132,7 @@ func Origin(u *url.URL) string {
 	return u.Scheme + "://" + host + ":" + port
 }
 
-// HomeOf returns where a browser goes for an entry of a session.
+// HomeOf returns the home address for an entry of a session.
 func (t Targets) HomeOf(s session.Session, e session.Entry) string {
 	home, ok := t.Homes[e.OperatorType]
 	if !ok {
@@ -171,7 +171,7 @@ func (t Targets) ParseHome(raw string) (Home, error) {
 	return Home{raw}, nil
 }
 
-// fixedBefore reports whether what stands before a placeholder holds a whole first segment, or the start of a query.
+// fixedBefore reports whether the text before a placeholder contains a whole first segment, or the start of a query.
 func fixedBefore(s string) bool {
 	if _, rest, ok := strings.Cut(s, "://"); ok {
 		_, s, ok = strings.Cut(rest, "/")
@@ -192,7 +192,7 @@ func (h Home) fill(partnerID, operatorID, operatorType string) string {
 	).Replace(h.template)
 }
 
-// escapeSegment escapes a value for one segment of a path or one value of a query. Dots alone would climb.
+// escapeSegment escapes a value for one segment of a path or one value of a query. Dots alone would be a dot segment.
 func escapeSegment(s string) string {
 	if strings.Trim(s, ".") == "" {
 		return ""

@@ -12,14 +12,14 @@ import (
 	"koubei-landing/internal/session"
 )
 
-// The headers by which an identity is told to the application behind a proxy. Every 200 carries all of them, empty
-// where there is nothing: where one of ours is missing, some proxies pass the client's own on.
+// identityHeaders carry the identity to the application behind a proxy. Every 200 has all of them, empty where there is no
+// value: where one is missing, some proxies pass on the client's own.
 var identityHeaders = [...]string{
 	"X-Koubei-App-Id", "X-Koubei-Operator-Id", "X-Koubei-Operator-Type", "X-Koubei-Partner-Id", "X-Koubei-Shop-Ids",
 	"X-Koubei-Session-Expires", "X-Koubei-Assertion", "X-Koubei-Auth-Code",
 }
 
-// headerSelect is the request's: whose entry is asked for.
+// headerSelect is the request header that selects a partner.
 const headerSelect = "X-Koubei-Select-Partner"
 
 const (
@@ -27,7 +27,7 @@ const (
 	overflow   = "overflow"
 )
 
-// verify tells a proxy whether a request may pass, and as whom. The body is never read.
+// verify tells a proxy whether a request is allowed, and who sends it.
 func (h *Handler) verify(w http.ResponseWriter, r *http.Request) error {
 	s, e, err := h.allowed(r)
 	if err != nil {
@@ -56,21 +56,21 @@ func (h *Handler) verify(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// forwarded returns the code for the application behind, where the settings hand it over.
+// forwarded returns the code for the application behind the proxy, if FORWARD_AUTH_CODE is set.
 func (h *Handler) forwarded(w http.ResponseWriter, e session.Entry) string {
 	if !h.ForwardCode {
 		return ""
 	}
 	code, err := h.Sessions.Code(e)
 	if err != nil {
-		// Sealed with a key that is gone; the identity stands all the same.
+		// Sealed with a key that is gone. The identity is valid all the same.
 		annotate(w, slog.LevelWarn, slog.String("forward_code", err.Error()))
 		return ""
 	}
 	return code
 }
 
-// shopsHeader returns the shops as a header can carry them.
+// shopsHeader returns the shops as a header can carry them, overflow where it cannot.
 func shopsHeader(shops string) string {
 	if len(shops) > maxShopIDs || strings.ContainsFunc(shops, func(r rune) bool { return r < ' ' || r > '~' }) {
 		return overflow
@@ -78,7 +78,7 @@ func shopsHeader(shops string) string {
 	return shops
 }
 
-// allowed returns the session and the entry that a request may act with.
+// allowed returns the session and the entry that a request may use.
 func (h *Handler) allowed(r *http.Request) (session.Session, session.Entry, error) {
 	types, err := typesOf(r.URL.RawQuery)
 	if err != nil {
@@ -133,7 +133,7 @@ func typesOf(rawQuery string) ([]operator.Type, error) {
 	return types, nil
 }
 
-// partnersOf returns the partners that a query asks for.
+// partnersOf returns the partners that a query selects. It fails with errUnknownPartner.
 func partnersOf(rawQuery string) ([]string, error) {
 	values, err := valuesOf(rawQuery, "partner_id")
 	if err != nil {
@@ -142,8 +142,8 @@ func partnersOf(rawQuery string) ([]string, error) {
 	return values, nil
 }
 
-// entryFor returns the entry that the selectors agree on; without one, the newest. An empty selector asks for the entry
-// without a partner: it must never fall back to whatever tab landed last.
+// entryFor returns the entry that the selectors agree on, and the newest without selectors. An empty selector selects the
+// entry without a partner, never the newest. It fails with errUnknownPartner.
 func entryFor(s session.Session, selectors []string) (session.Entry, error) {
 	if len(selectors) == 0 {
 		return s.Newest(), nil
@@ -160,7 +160,7 @@ func entryFor(s session.Session, selectors []string) (session.Entry, error) {
 	return e, nil
 }
 
-// verifyResult is the metric's label for a refusal.
+// verifyResult returns the metric's label for a refusal.
 func verifyResult(err error) string {
 	switch problemFor(err).status {
 	case http.StatusUnauthorized:
