@@ -106,7 +106,7 @@ func startComposeNginx(t *testing.T, at addresses) *proxy {
 	return runNginx(t, at, fill(t, slurp(t, "compose/nginx.conf"), map[string]string{
 		"server server-1:8080 max_fails=0": "server 127.0.0.1:8080 max_fails=0", "server server-2:8080 max_fails=0": "server " + upstream("unix:", at.public) + " max_fails=0",
 		"server server-1:9090 max_fails=0": "server 127.0.0.1:9090 max_fails=0", "server server-2:9090 max_fails=0": "server " + upstream("unix:", at.internal) + " max_fails=0",
-		"listen 127.0.0.1:3000": fmt.Sprintf("listen 127.0.0.1:%d", testworld.FreePort(t)),
+		"listen 127.0.0.1:3000": fmt.Sprintf("listen 127.0.0.1:%d", testworld.StablePort(t)),
 		"/dev/stdout":           "/var/log/nginx/koubei.access.log",
 	}), map[string]string{"listen 8080;": "listen " + at.front + ";"})
 }
@@ -140,7 +140,7 @@ func startNginxIn(t *testing.T, front, dir, main, inside string) *proxy {
 func startCaddy(t *testing.T, at addresses) *proxy {
 	dir := t.TempDir()
 	write(t, filepath.Join(dir, "Caddyfile"), fill(t, slurp(t, "caddy/Caddyfile"), map[string]string{
-		"admin localhost:2019": fmt.Sprintf("admin 127.0.0.1:%d\n\tdefault_bind 127.0.0.1", testworld.FreePort(t)),
+		"admin localhost:2019": fmt.Sprintf("admin 127.0.0.1:%d\n\tdefault_bind 127.0.0.1", testworld.StablePort(t)),
 		"\nisv.example {":      "\nhttp://" + at.front + " {", "\n:443 {": "\nhttp://:" + port(at.front) + " {",
 		"127.0.0.1:8080": upstream("unix/", at.public), "127.0.0.1:9090": upstream("unix/", at.internal), "127.0.0.1:3000": upstream("unix/", at.app),
 	}, at.limits("read_body 60s", "read_body 3s", "response_header_timeout 5s", "response_header_timeout 500ms")))
@@ -149,7 +149,7 @@ func startCaddy(t *testing.T, at addresses) *proxy {
 
 func startHAProxy(t *testing.T, at addresses) *proxy {
 	dir := t.TempDir()
-	check := fmt.Sprintf("127.0.0.1:%d", testworld.FreePort(t))
+	check := fmt.Sprintf("127.0.0.1:%d", testworld.StablePort(t))
 	write(t, filepath.Join(dir, "haproxy.cfg"), fill(t, slurp(t, "haproxy/haproxy.cfg"), map[string]string{
 		"bind :80 ": "bind " + at.front + " ", "/etc/haproxy/koubei.lua": filepath.Join(dir, "koubei.lua"),
 		"lua.koubei 127.0.0.1:9091": "lua.koubei " + check, "bind 127.0.0.1:9091": "bind " + check,

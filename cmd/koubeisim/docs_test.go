@@ -32,7 +32,7 @@ func TestTheCommandsForCI(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	koubei, isv := fmt.Sprintf("127.0.0.1:%d", testworld.FreePort(t)), fmt.Sprintf("127.0.0.1:%d", testworld.FreePort(t))
+	koubei, isv := fmt.Sprintf("127.0.0.1:%d", testworld.StablePort(t)), fmt.Sprintf("127.0.0.1:%d", testworld.StablePort(t))
 	script := strings.NewReplacer("127.0.0.1:8900", koubei, "127.0.0.1:8080", isv, "redis://127.0.0.1:6379/0", testworld.StartRedis(t).URL()).Replace(block[1])
 	ci := exec.CommandContext(t.Context(), "bash", "-c", script)
 	ci.Dir = dir

@@ -28,18 +28,23 @@ type Answer struct {
 
 // Browser opens a fresh browser.
 func (w *World) Browser() *Browser {
+	b := NewBrowser(w.T, w.Log)
+	w.T.Cleanup(b.Client.CloseIdleConnections)
+	return b
+}
+
+// NewBrowser opens a fresh browser outside of a world; the cookies that it gets are kept out of the log.
+func NewBrowser(t testing.TB, log *Log) *Browser {
 	jar, err := cookiejar.New(nil)
-	must(w.T, err)
-	b := &Browser{t: w.T, log: w.Log, Header: http.Header{
+	must(t, err)
+	b := &Browser{t: t, log: log, Header: http.Header{
 		"Accept":          {"text/html,application/xhtml+xml,*/*;q=0.8"},
 		"User-Agent":      {"Mozilla/5.0 (test)"},
 		"Sec-Fetch-Mode":  {"navigate"},
 		"Sec-Fetch-Dest":  {"document"},
 		"Accept-Language": {"zh-CN"},
 	}}
-	transport := &http.Transport{}
-	w.T.Cleanup(transport.CloseIdleConnections)
-	b.Client = &http.Client{Jar: jar, Transport: transport, Timeout: 60 * time.Second,
+	b.Client = &http.Client{Jar: jar, Transport: &http.Transport{}, Timeout: 60 * time.Second,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	return b
 }

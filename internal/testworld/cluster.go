@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"net"
 	"net/url"
 	"os"
@@ -18,22 +17,6 @@ import (
 
 	"github.com/redis/go-redis/v9"
 )
-
-// StablePort returns a port on loopback below those that the kernel gives to outgoing connections, so that a server which
-// is down for a while finds it free when it comes back.
-func StablePort(t testing.TB) int {
-	t.Helper()
-	for range 1000 {
-		port := 12000 + rand.IntN(18000)
-		l, err := net.Listen("tcp", "127.0.0.1:"+strconv.Itoa(port))
-		if err == nil {
-			_ = l.Close()
-			return port
-		}
-	}
-	t.Fatal("no port is free")
-	return 0
-}
 
 // StartNode is StartRedis for a server that is to be killed and started again, on a StablePort.
 func StartNode(t testing.TB, args ...string) *Redis {

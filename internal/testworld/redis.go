@@ -3,6 +3,7 @@ package testworld
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -32,7 +33,7 @@ type Redis struct {
 // StartRedis starts a redis-server that ends with the test.
 func StartRedis(t testing.TB, args ...string) *Redis {
 	t.Helper()
-	r := &Redis{t: t, port: FreePort(t), dir: t.TempDir(), args: args}
+	r := &Redis{t: t, port: StablePort(t), dir: t.TempDir(), args: args}
 	r.Client = redis.NewClient(&redis.Options{Addr: r.Addr()})
 	r.Start()
 	t.Cleanup(func() {
@@ -43,15 +44,37 @@ func StartRedis(t testing.TB, args ...string) *Redis {
 	return r
 }
 
-// FreePort returns a port on loopback that nobody listened on just now.
-func FreePort(t testing.TB) int {
+// reserved are the locks of the ports that this process has taken. They end with it.
+var reserved sync.Map
+
+// StablePort returns a port on loopback that no other test gets, in this process or another. It is below those that the
+// kernel gives to outgoing connections, so a server that is down for a while finds it free when it comes back.
+func StablePort(t testing.TB) int {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	dir := filepath.Join(os.TempDir(), fmt.Sprintf("koubei-test-ports-%d", os.Getuid()))
+	must(t, os.MkdirAll(dir, 0o700))
+	for range 1000 {
+		port := 12000 + rand.IntN(18000)
+		lock, err := os.Create(filepath.Join(dir, strconv.Itoa(port)))
+		must(t, err)
+		if syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) != nil || listens(port) {
+			must(t, lock.Close())
+			continue
+		}
+		reserved.Store(port, lock)
+		return port
 	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
+	t.Fatal("no port is free")
+	return 0
+}
+
+// listens reports whether somebody listens on a port already.
+func listens(port int) bool {
+	l, err := net.Listen("tcp", "127.0.0.1:"+strconv.Itoa(port))
+	if err != nil {
+		return true
+	}
+	return l.Close() != nil
 }
 
 // Addr is where it listens.

@@ -103,7 +103,7 @@ func (w *World) settings(gateway string) app.Config {
 	must(w.T, err)
 	seal, err := session.DeriveSealKey(x509.MarshalPKCS1PrivateKey(private))
 	must(w.T, err)
-	port := FreePort(w.T)
+	port := StablePort(w.T)
 	here := mustURL(w.T, fmt.Sprintf("http://127.0.0.1:%d", port))
 	targets := handler.Targets{PublicURL: here, CallbackPath: "/koubei/callback"}
 	targets.Home, err = targets.ParseHome("/")
