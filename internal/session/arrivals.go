@@ -35,20 +35,43 @@ func (m *Manager) leaveToken(ctx context.Context, token Token, arrivals []string
 	return swaps
 }
 
+// leftToken is a token that another landing has left under an arrival.
+type leftToken struct {
+	token   Token
+	arrival string
+	sealed  []byte
+}
+
 // tokensMet returns the tokens of other landings that leaveToken found instead of storing its own. A command that failed
 // found none.
-func (m *Manager) tokensMet(swaps []store.SwapCmd, arrivals []string) []Token {
-	var tokens []Token
+func (m *Manager) tokensMet(swaps []store.SwapCmd, arrivals []string) []leftToken {
+	var tokens []leftToken
 	for i, a := range arrivals {
 		done, current, err := swaps[i].Swapped()
 		if err != nil || done {
 			continue
 		}
 		if token, err := m.sealer.Open(SealToken, a, string(current)); err == nil {
-			tokens = append(tokens, Token(token))
+			tokens = append(tokens, leftToken{Token(token), a, current})
 		}
 	}
 	return tokens
+}
+
+// Met returns the live sessions that other landings of the same browser have begun. It fails with store.ErrUnavailable.
+func (m *Manager) Met(ctx context.Context, s Started) ([]Held, error) {
+	live, dead, err := m.liveOf(ctx, s.met)
+	for _, left := range dead {
+		m.replace(ctx, left, []byte(m.sealer.Seal(SealToken, left.arrival, []byte(s.Token))))
+	}
+	return live, err
+}
+
+// replace puts another sealed token, or none, in the place of one whose session is gone, so that this browser's next landing
+// is found. It is optional.
+func (m *Manager) replace(ctx context.Context, left leftToken, sealed []byte) {
+	swap := store.NewSwap(ctx, m.records.store.Key(arrivalKind, left.arrival), left.sealed, sealed, arrivalFor)
+	_ = m.records.store.Do(ctx, swap.SliceCmd)
 }
 
 func commands(swaps []store.SwapCmd) []redis.Cmder {
@@ -84,16 +107,21 @@ func (l Lookup) Commands() []redis.Cmder {
 	return cmds
 }
 
-// Sessions returns the live sessions that the reads have found, without what was revoked of them. It fails with
-// store.ErrUnavailable.
+// Sessions returns the live sessions that the reads have found, without what was revoked of them. A token whose session is
+// gone is removed. It fails with store.ErrUnavailable.
 func (l Lookup) Sessions(ctx context.Context) ([]Held, error) {
-	var tokens []Token
+	var found []leftToken
 	for i, a := range l.arrivals {
-		if token, err := l.manager.sealer.Open(SealToken, a, l.reads[i].Val()); err == nil {
-			tokens = append(tokens, Token(token))
+		sealed := l.reads[i].Val()
+		if token, err := l.manager.sealer.Open(SealToken, a, sealed); err == nil {
+			found = append(found, leftToken{Token(token), a, []byte(sealed)})
 		}
 	}
-	return l.manager.unrevokedOf(ctx, tokens)
+	live, dead, err := l.manager.liveOf(ctx, found)
+	for _, left := range dead {
+		l.manager.replace(ctx, left, nil)
+	}
+	return live, err
 }
 
 // FindArrivals sends a Lookup by itself and returns its sessions. It fails with store.ErrUnavailable.
@@ -105,23 +133,24 @@ func (m *Manager) FindArrivals(ctx context.Context, arrivals []string) ([]Held, 
 	return l.Sessions(ctx)
 }
 
-// unrevokedOf returns the live sessions of tokens, each once, without what was revoked of them: a landing whose reply was
-// lost may have left that. It fails with store.ErrUnavailable.
-func (m *Manager) unrevokedOf(ctx context.Context, tokens []Token) ([]Held, error) {
-	var live []Held
-	for i, token := range tokens {
-		if slices.Contains(tokens[:i], token) {
+// liveOf returns the live sessions of tokens, each once, without what was revoked of them: a landing whose reply was lost
+// may have left that. It also returns the tokens whose sessions are gone. It fails with store.ErrUnavailable.
+func (m *Manager) liveOf(ctx context.Context, tokens []leftToken) (live []Held, dead []leftToken, err error) {
+	for _, left := range tokens {
+		if slices.ContainsFunc(live, func(h Held) bool { return h.Token == left.token }) {
 			continue
 		}
-		left, err := m.unrevoked(ctx, token.Hash())
+		r, err := m.unrevoked(ctx, left.token.Hash())
 		switch {
 		case err == nil:
-			live = append(live, Held{Token: token, Session: left.session(token.Hash())})
-		case !errors.Is(err, ErrNone):
-			return nil, err
+			live = append(live, Held{Token: left.token, Session: r.session(left.token.Hash())})
+		case errors.Is(err, ErrNone):
+			dead = append(dead, left)
+		default:
+			return nil, nil, err
 		}
 	}
-	return live, nil
+	return live, dead, nil
 }
 
 // unrevoked returns what of a stored session is in force and was not revoked. It fails with ErrNone and

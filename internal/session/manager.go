@@ -79,12 +79,7 @@ func (m *Manager) CacheErr() error {
 // Started is a session that has just begun.
 type Started struct {
 	Held
-	met []Token // of sessions that other landings of the same browser have begun
-}
-
-// Met returns the live sessions that other landings of the same browser have begun. It fails with store.ErrUnavailable.
-func (m *Manager) Met(ctx context.Context, s Started) ([]Held, error) {
-	return m.unrevokedOf(ctx, s.met)
+	met []leftToken // of sessions that other landings of the same browser have begun
 }
 
 // Start begins a session for a grant, under a fresh token, and leaves the sealed token for other landings of the browser,

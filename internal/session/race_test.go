@@ -2,12 +2,16 @@ package session_test
 
 import (
 	"errors"
+	"strings"
 	"testing"
 	"time"
+
+	"github.com/redis/go-redis/v9"
 
 	"koubei-landing/internal/operator"
 	"koubei-landing/internal/session"
 	"koubei-landing/internal/store"
+	"koubei-landing/internal/testworld/respproxy"
 )
 
 // The races of a slow request with a sign-out or a revocation, each played by hand: the tap does the other's part just
@@ -175,5 +179,69 @@ func TestASignOutWhoseAnswerIsLostIsDone(t *testing.T) {
 	}
 	if _, err := w.End(t.Context(), token); !errors.Is(err, session.ErrNone) {
 		t.Errorf("again: got %v, want none", err)
+	}
+}
+
+// TestARepeatedStartKeepsWhatAnotherTabAdded loses the replies of a session's first write; before go-redis repeats it, another
+// tab finds the session and adds its partner.
+func TestARepeatedStartKeepsWhatAnotherTabAdded(t *testing.T) {
+	w := newWorld(t)
+	p := respproxy.Start(t, w.redis.Addr(), 1, func(c respproxy.Command) bool { return strings.HasPrefix(c.Key(), "k:session:") })
+	behind, err := redis.ParseURL(p.URLs[0])
+	w.must(err)
+	client := redis.NewClient(behind)
+	t.Cleanup(func() { client.Close() })
+	slow, _ := w.open(func(o *session.Options) {
+		o.Store = store.New(store.Options{Redis: client, Prefix: "k:", Timeout: 5 * time.Second})
+	})
+	arrivals := []string{"arrival"}
+	p.Watch(1, respproxy.Fault{Action: respproxy.Cut, Moment: respproxy.AfterRest, Do: func(respproxy.Command) {
+		found, err := w.FindArrivals(t.Context(), arrivals)
+		if err != nil || len(found) != 1 {
+			t.Errorf("the other tab found %d sessions: %v", len(found), err)
+			return
+		}
+		w.add(found[0].Token, "two")
+	}})
+	s, err := slow.Start(t.Context(), w.grant("one"), w.code(), arrivals)
+	w.must(err)
+	if p.Heal() == nil {
+		t.Error("no reply was lost")
+	}
+	if got := partners(w.find(s.Token)); got != "two one" {
+		t.Errorf("got the partners %q, want both", got)
+	}
+}
+
+// TestAnEndedSessionKeepsNoTabsApart leaves the token of a session that has ended under an arrival. A landing that finds it,
+// before or after it has begun its own session, makes room for its own token.
+func TestAnEndedSessionKeepsNoTabsApart(t *testing.T) {
+	for name, looksFirst := range map[string]bool{"found with the claim": true, "found with the save": false} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			arrivals := []string{"arrival"}
+			for _, partner := range []string{"one", "two"} {
+				if looksFirst {
+					found, err := w.FindArrivals(t.Context(), arrivals)
+					if err != nil || len(found) != 0 {
+						t.Errorf("%s: found %d sessions: %v", partner, len(found), err)
+					}
+				}
+				s, err := w.Start(t.Context(), w.grant(partner), w.code(), arrivals)
+				w.must(err)
+				if !looksFirst {
+					met, err := w.Met(t.Context(), s)
+					if err != nil || len(met) != 0 {
+						t.Errorf("%s: met %d sessions: %v", partner, len(met), err)
+					}
+				}
+				found, err := w.FindArrivals(t.Context(), arrivals)
+				if err != nil || len(found) != 1 || found[0].Token != s.Token {
+					t.Errorf("%s: the next tab finds %d sessions: %v", partner, len(found), err)
+				}
+				_, err = w.End(t.Context(), s.Token)
+				w.must(err)
+			}
+		})
 	}
 }

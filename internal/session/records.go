@@ -74,10 +74,11 @@ func (s *records) renew(ctx context.Context, hash string, before []byte, after r
 	return s.store.Do(ctx, store.NewSwap(ctx, s.key(hash), before, raw, s.ttl(after)).SliceCmd)
 }
 
-// create writes a new session that no other writer can know. It fails like commit.
+// create writes a new session. It fails like commit. Another tab may find the session under an arrival and change it before
+// this write's reply is lost and the write is repeated, so it is a swap: the repetition does not undo the change.
 func (s *records) create(ctx context.Context, hash string, r record, raw []byte, optional []redis.Cmder) error {
-	set := redis.NewStatusCmd(ctx, "set", s.key(hash), raw, "px", s.ttl(r).Milliseconds())
-	_, err := s.commit(ctx, hash, r, raw, set, optional...)
+	swap := store.NewSwap(ctx, s.key(hash), nil, raw, s.ttl(r))
+	_, err := s.commit(ctx, hash, r, raw, swap.SliceCmd, optional...)
 	return err
 }
 
