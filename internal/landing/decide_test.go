@@ -234,14 +234,14 @@ func TestRedisAwayConsumesNothingOfASwitch(t *testing.T) {
 
 func TestTheOldSessionGoneMeanwhile(t *testing.T) {
 	w := newWorld(t)
-	for _, b := range [][]string{{"one"}, {"one", "two"}} {
+	for _, b := range [][]string{{"one"}, {"two", "three"}} {
 		_, current, asked := w.hold(b...)
 		w.signOut(current)
 		w.decide(asked, signedIn(arrival("", b...), current), true, landing.Landed)
 	}
-	_, current, asked := w.hold("three")
+	_, current, asked := w.hold("four")
 	w.signOut(current)
-	if out := w.decide(asked, signedIn(arrival("", "three"), current), false, landing.Kept); out.Session.OperatorID != "" {
+	if out := w.decide(asked, signedIn(arrival("", "four"), current), false, landing.Kept); out.Session.OperatorID != "" {
 		t.Errorf("no: got %s, want no session", out.Session.OperatorID)
 	}
 }

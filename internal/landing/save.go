@@ -51,10 +51,11 @@ func (l *Lander) save(ctx context.Context, v visit, e entry, grant operator.Gran
 		case yes != nil && !yes.covers(v.others(grant.Operator.ID)):
 			return Outcome{}, errors.Join(ErrSwitchStale, l.undo(ctx, s))
 		case own:
-			if err := l.undo(ctx, s); err != nil {
-				return Outcome{}, err
+			// The partner is added before the own session ends: a replica that is killed in between loses no code.
+			begun := s
+			if s, err = l.write(ctx, v, grant); err == nil { // sessions that it meets now are left alone
+				err = l.undo(ctx, begun)
 			}
-			s, err = l.write(ctx, v, grant) // sessions that it meets now are left alone
 		}
 	}
 	if errors.Is(err, session.ErrRevoked) || errors.Is(err, session.ErrNone) {

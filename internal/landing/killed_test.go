@@ -1,0 +1,40 @@
+package landing_test
+
+import (
+	"context"
+	"strings"
+	"testing"
+
+	"koubei-landing/internal/landing"
+	"koubei-landing/koubeisim"
+)
+
+// TestAReplicaThatIsKilledWhileTabsMeetLosesNoCode has two tabs of one browser land at once. The replica of the second is
+// killed while it joins the first tab's session: when it has ended its own.
+func TestAReplicaThatIsKilledWhileTabsMeetLosesNoCode(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	victim := w.open()
+	second := provider
+	second.PartnerID = "2088102150477999"
+	code := w.koubei.Issue(second)
+	w.koubei.Next(koubeisim.Hold)
+	done := w.background(victim, arrival(code, "one"))
+	w.awaitHeld(1)
+	first := w.land(arrival(w.koubei.Issue(provider), "one"), landing.Landed)
+	killed := false
+	victim.tap.with(func(ctx context.Context, names string, send func(context.Context) error) error {
+		if killed {
+			return errCut
+		}
+		killed = strings.TrimSpace(names) == "eval:session" // the end of its own session
+		return send(ctx)
+	})
+	w.koubei.Release()
+	<-done // the browser learns nothing of it
+	out := w.land(arrival(code, "one"), landing.Replayed)
+	if _, ok := out.Session.Partner(provider.PartnerID); !ok || out.Token != first.Token || out.Entry.PartnerID != second.PartnerID {
+		t.Errorf("the next try is not the first tab's session with both partners: the same token: %t", out.Token == first.Token)
+	}
+	w.wantCalls(code, 1)
+}
