@@ -3,7 +3,7 @@
 GO ?= go
 FUZZTIME ?= 10s
 
-.PHONY: demo build test test-short tools lint fuzz proxies screenshots interop chaos bench load soak licences image
+.PHONY: demo build test test-short tools lint fuzz proxies screenshots interop faults chaos bench load soak licences image
 
 demo: ## everything in one process; prints the address to open
 	$(GO) run ./cmd/demo
@@ -35,6 +35,11 @@ screenshots: tools ## renews docs/screenshots
 
 interop: tools ## the official Node SDK as a client of koubeisim
 	$(GO) test -count=1 ./interop
+
+CELLS ?=
+
+faults: tools ## every fault at every Redis command of every operation; CELLS="agree/first landing" takes a part
+	$(GO) test -count=1 -timeout=60m -v ./faults -faults.all -faults.lanes=12 -faults.only='$(CELLS)'
 
 LANDINGS ?= 2000
 SEED ?= 0

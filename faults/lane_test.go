@@ -1,0 +1,308 @@
+package faults_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"koubei-landing/internal/app"
+	"koubei-landing/internal/testworld"
+	"koubei-landing/internal/testworld/respproxy"
+	"koubei-landing/koubeisim"
+)
+
+// Shorter than in production, so that a cell does not wait long for a timeout or for the end of a lease.
+const (
+	redisTimeout    = 300 * time.Millisecond
+	exchangeTimeout = 2 * time.Second
+	attemptTimeout  = 1500 * time.Millisecond
+)
+
+const adminToken = "faults-faults-faults-faults-faults"
+
+// replica is a running service: in this process, or a process of its own.
+type replica interface {
+	addresses() (public, internal string)
+	signal()                   // as SIGTERM does
+	kill()                     // as SIGKILL does
+	restart() (replica, error) // once it has ended; the error says how
+}
+
+// lane is what cells run in, one cell after another: two replicas behind one proxy to a Redis, and Koubei.
+type lane struct {
+	koubei *koubeisim.Koubei
+	log    *testworld.Log
+	redis  *testworld.Redis
+	proxy  *respproxy.Proxy
+	front  *front
+	clocks [2]*testworld.Clock // of the replicas
+	ahead  [2]time.Duration    // what the clocks show beyond the real time
+	nodes  [2]replica
+
+	mu   sync.Mutex
+	keys map[string]bool // of the codes of the current cell
+}
+
+// newLane starts a lane whose replicas run in this process.
+func newLane(t *testing.T) *lane {
+	t.Helper()
+	l := &lane{redis: testworld.StartRedis(t), front: newFront(t), clocks: [2]*testworld.Clock{{}, {}}}
+	l.proxy = respproxy.Start(t, l.redis.Addr(), len(l.nodes), l.counts)
+	w := testworld.New(t, func(c *app.Config) {
+		c.Redis.URL, c.Redis.Timeout = l.proxy.URLs[0], redisTimeout
+		c.Alipay.GatewayURL, c.Alipay.Timeout, c.Alipay.AttemptTimeout = l.front.urls[0], exchangeTimeout, attemptTimeout
+		c.Web.AdminToken = adminToken
+		c.Operations.ShutdownTimeout = 10 * time.Second
+		c.Now = l.clocks[0].Now
+		c.Log = slog.New(warnings{c.Log.Handler()})
+	})
+	l.koubei, l.front.koubei, l.log = w.Koubei, w.Koubei, w.Log
+	second := func(c *app.Config) {
+		c.Redis.URL, c.Alipay.GatewayURL, c.Now = l.proxy.URLs[1], l.front.urls[1], l.clocks[1].Now
+	}
+	l.nodes = [2]replica{inProcess{w.Service, w, nil}, inProcess{w.Replica(second), w, second}}
+	return l
+}
+
+// newProcessLane starts a lane whose replicas are processes of their own.
+func newProcessLane(t *testing.T, program string) *lane {
+	t.Helper()
+	l := &lane{redis: testworld.StartRedis(t), front: newFront(t), clocks: [2]*testworld.Clock{{}, {}}, log: &testworld.Log{}}
+	l.proxy = respproxy.Start(t, l.redis.Addr(), len(l.nodes), l.counts)
+	k, err := koubeisim.New(koubeisim.Options{CodeLifetime: time.Hour, LandingURL: "http://127.0.0.1/koubei/callback"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.koubei, l.front.koubei = k, k
+	for n := range l.nodes {
+		l.nodes[n] = ownProcess{testworld.StartProcess(t, program,
+			"PUBLIC_URL=http://127.0.0.1", "ALIPAY_APP_ID="+k.AppID(), "ALIPAY_APP_PRIVATE_KEY="+k.AppPrivateKey(),
+			"ALIPAY_PUBLIC_KEY="+k.AlipayPublicKey(), "ALIPAY_GATEWAY_URL="+l.front.urls[n].String(), "REDIS_URL="+l.proxy.URLs[n],
+			"CALLBACK_RATE=0", "ADMIN_TOKEN="+adminToken, "LOG_LEVEL=info", fmt.Sprint("REDIS_TIMEOUT=", redisTimeout),
+			fmt.Sprint("ALIPAY_TIMEOUT=", exchangeTimeout), fmt.Sprint("ALIPAY_ATTEMPT_TIMEOUT=", attemptTimeout))}
+	}
+	return l
+}
+
+// warnings drops what is less than a warning: thousands of cells log too much to search it for secrets.
+type warnings struct{ slog.Handler }
+
+func (warnings) Enabled(_ context.Context, level slog.Level) bool { return level >= slog.LevelWarn }
+
+// inProcess is a replica in this process.
+type inProcess struct {
+	*testworld.Service
+	world  *testworld.World
+	change func(*app.Config) // what sets it apart; nil for the world's own
+}
+
+func (r inProcess) addresses() (public, internal string) { return r.Public, r.Internal }
+func (r inProcess) signal()                              { r.Signal() }
+func (r inProcess) kill()                                { panic("a replica in this process cannot be killed") }
+func (r inProcess) restart() (replica, error)            { panic("a replica in this process is not told to end") }
+
+// ownProcess is a replica in a process of its own.
+type ownProcess struct{ *testworld.Process }
+
+func (r ownProcess) addresses() (public, internal string) { return r.Public, r.Internal }
+func (r ownProcess) signal()                              { r.Signal() }
+func (r ownProcess) kill()                                { r.Kill() }
+
+func (r ownProcess) restart() (replica, error) {
+	err := r.Wait()
+	r.Start()
+	return r, err
+}
+
+// setClocks sets the replicas' clocks apart from the real time.
+func (l *lane) setClocks(ahead [2]time.Duration) {
+	for n := range l.clocks {
+		l.turn(n, ahead[n]-l.ahead[n])
+	}
+}
+
+// turn turns a replica's clock.
+func (l *lane) turn(n int, by time.Duration) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.clocks[n].Turn(by)
+	l.ahead[n] += by
+}
+
+// restart starts a replica again that was killed or told to end, and returns how it ended.
+func (l *lane) restart(n int) error {
+	node, err := l.nodes[n].restart()
+	l.nodes[n] = node
+	return err
+}
+
+// setup are the commands that belong to a connection, or to a probe, and not to an operation.
+var setup = map[string]bool{"hello": true, "auth": true, "select": true, "client": true, "ping": true, "info": true, "config": true,
+	"role": true, "command": true, "subscribe": true, "unsubscribe": true}
+
+var keyName = regexp.MustCompile(`^koubei:\d+:(\w+):?`)
+
+// kindOf returns the kind of key that a command is about; empty for a command without a key.
+func kindOf(c respproxy.Command) string {
+	m := keyName.FindStringSubmatch(c.Key())
+	if m == nil {
+		return ""
+	}
+	return m[1]
+}
+
+// labelOf names a command in the table.
+func labelOf(c respproxy.Command) string { return strings.TrimSpace(c.Name() + " " + kindOf(c)) }
+
+// counts reports whether a command belongs to the operation: a retry in the background for a code of an earlier cell does
+// not.
+func (l *lane) counts(c respproxy.Command) bool {
+	if setup[c.Name()] {
+		return false
+	}
+	switch kindOf(c) {
+	case "code":
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		return l.keys[c.Key()]
+	case "probe", "health", "ready":
+		return false
+	}
+	return true
+}
+
+// empty does to Redis and its clients what a restart without saved data does.
+func (l *lane) empty() {
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	_ = l.redis.Client.FlushAll(ctx).Err()
+	l.proxy.ResetAll()
+}
+
+// front stands before koubeisim's gateway. It notes each call, and can hold an answer that koubeisim has already given.
+type front struct {
+	koubei *koubeisim.Koubei
+	urls   []*url.URL // one for each replica
+
+	mu       sync.Mutex
+	calls    []gatewayCall
+	answered map[string]func() // by code: called after koubeisim has answered, before the replica learns of it
+}
+
+// gatewayCall is one question about a code.
+type gatewayCall struct {
+	code         string
+	via          int // the replica that asks
+	began, ended time.Time
+	outcome      string
+	lost         bool // the replica has left before it got the answer
+}
+
+func newFront(t *testing.T) *front {
+	f := &front{answered: map[string]func(){}}
+	for via := range 2 {
+		s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { f.serve(w, r, via) }))
+		t.Cleanup(func() {
+			s.CloseClientConnections()
+			s.Close()
+		})
+		u, err := url.Parse(s.URL)
+		if err != nil {
+			t.Fatal(err)
+		}
+		f.urls = append(f.urls, u)
+	}
+	return f
+}
+
+func (f *front) serve(w http.ResponseWriter, r *http.Request, via int) {
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, 64<<10))
+	if err != nil {
+		return
+	}
+	r.Body = io.NopCloser(bytes.NewReader(body))
+	c := gatewayCall{code: codeIn(body), via: via, began: time.Now()}
+	answer := httptest.NewRecorder()
+	f.koubei.Gateway().ServeHTTP(answer, r)
+	c.ended, c.outcome = time.Now(), f.outcome(c.code)
+	if hold := f.hold(c.code); hold != nil {
+		hold()
+		c.lost = r.Context().Err() != nil
+	}
+	f.mu.Lock()
+	f.calls = append(f.calls, c)
+	f.mu.Unlock()
+	for name, values := range answer.Header() {
+		w.Header()[name] = values
+	}
+	w.WriteHeader(answer.Code)
+	_, _ = answer.Body.WriteTo(w)
+}
+
+// hold returns what onAnswer has left for a code.
+func (f *front) hold(code string) func() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	do := f.answered[code]
+	delete(f.answered, code)
+	return do
+}
+
+// outcome returns what koubeisim decided about the newest call for a code.
+func (f *front) outcome(code string) string {
+	calls := f.koubei.Calls()
+	for i := len(calls) - 1; i >= 0; i-- {
+		if calls[i].Code == code {
+			return calls[i].Outcome
+		}
+	}
+	return ""
+}
+
+func codeIn(body []byte) string {
+	form, err := url.ParseQuery(string(body))
+	if err != nil {
+		return ""
+	}
+	var q struct{ Code string }
+	_ = json.Unmarshal([]byte(form.Get("biz_content")), &q)
+	return q.Code
+}
+
+// of returns the calls for a code.
+func (f *front) of(code string) []gatewayCall {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var calls []gatewayCall
+	for _, c := range f.calls {
+		if c.code == code {
+			calls = append(calls, c)
+		}
+	}
+	return calls
+}
+
+// onAnswer has do called once koubeisim has answered for a code; the replica gets the answer when do has returned.
+func (f *front) onAnswer(code string, do func()) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.answered[code] = do
+}
+
+// forget forgets the calls of earlier cells.
+func (f *front) forget() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.calls = nil
+}

@@ -1,0 +1,540 @@
+package faults_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"net/http"
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"koubei-landing/internal/operator"
+	"koubei-landing/internal/session"
+	"koubei-landing/internal/testworld"
+	"koubei-landing/internal/testworld/history"
+	"koubei-landing/internal/testworld/respproxy"
+	"koubei-landing/koubeisim"
+)
+
+const sessionCookie = "koubei_session"
+
+// scene is one run of one operation in a lane: with a fault, or without one to record its commands.
+type scene struct {
+	*lane
+	t     *testing.T
+	at    int // the number of the command at which the fault happens; 0 for none
+	fault respproxy.Fault
+
+	onEnd func()
+
+	known   map[string]bool    // the keys of the sessions whose tokens the browsers have
+	fired   *respproxy.Command // the command at which the fault happened
+	record  []respproxy.Command
+	first   []int       // the statuses that were answered while the fault lasted
+	emptied atomic.Bool // Redis has lost its data
+	killed  atomic.Bool // a replica was killed
+
+	history *history.History
+	report  history.Report // of its check
+
+	mu        sync.Mutex
+	opened    []*browser
+	issued    []link
+	ended     bool // the fault
+	wrong     []string
+	unavoided []string // why an invariant could not hold
+}
+
+// fail notes that an invariant does not hold.
+func (s *scene) fail(format string, args ...any) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.wrong = append(s.wrong, fmt.Sprintf(format, args...))
+}
+
+// lost notes that an invariant does not hold, for the reason that Redis has lost its data.
+func (s *scene) lost(format string, args ...any) {
+	if !s.emptied.Load() {
+		s.fail(format, args...)
+		return
+	}
+	s.unavoidable("Redis lost its data")
+}
+
+func (s *scene) unavoidable(why string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.unavoided = append(s.unavoided, why)
+}
+
+// begin arms the fault: from here on commands are numbered.
+func (s *scene) begin() {
+	s.known = map[string]bool{}
+	for _, b := range s.opened {
+		if token := b.token(); token != "" {
+			s.known["koubei:"+s.koubei.AppID()+":session:"+session.Token(token).Hash()] = true
+		}
+	}
+	s.proxy.Watch(s.at, s.fault)
+}
+
+// end heals the fault. A replica that was killed, or told to end, is started again.
+func (s *scene) end() {
+	s.fired = s.proxy.Heal()
+	s.record = s.proxy.Record()
+	s.onEnd()
+	s.mu.Lock()
+	s.ended = true
+	s.mu.Unlock()
+}
+
+var people atomic.Int64
+
+// stranger returns a person whom no other cell knows.
+func stranger() koubeisim.Person {
+	n := people.Add(1)
+	return koubeisim.Person{OperatorID: fmt.Sprintf("20882%011d", n), OperatorType: "PROVIDER", PartnerID: fmt.Sprintf("20883%011d", n)}
+}
+
+// forPartner is the same operator with another partner.
+func forPartner(p koubeisim.Person) koubeisim.Person {
+	p.PartnerID = stranger().PartnerID
+	return p
+}
+
+// link is a landing's link and what it is worth.
+type link struct {
+	koubeisim.Person
+	code string
+	uri  string
+}
+
+// issue has Koubei issue a code.
+func (s *scene) issue(p koubeisim.Person) link {
+	code := s.koubei.Issue(p)
+	s.lane.mu.Lock()
+	s.keys["koubei:"+s.koubei.AppID()+":code:"+operator.HashCode(s.koubei.AppID(), code)] = true
+	s.lane.mu.Unlock()
+	u, err := url.Parse(s.koubei.LandingURL(code, koubeisim.Observed))
+	if err != nil {
+		panic(err) // koubeisim's own address
+	}
+	l := link{p, code, u.RequestURI()}
+	s.issued = append(s.issued, l)
+	return l
+}
+
+// browser keeps cookies and belongs to one scene.
+type browser struct {
+	*testworld.Browser
+	s     *scene
+	name  string
+	links map[string]link // by partner: those that it has opened
+}
+
+func (s *scene) browser() *browser {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	b := &browser{testworld.NewBrowser(s.t, s.log), s, fmt.Sprint("browser ", len(s.opened)), map[string]link{}}
+	s.opened = append(s.opened, b)
+	return b
+}
+
+// answer is an answer with its body; its status is 0 when none came.
+type answer struct {
+	status int
+	header http.Header
+	body   string
+	token  string // of the session that it sets
+}
+
+// ask sends a request to a replica. Every answer must be one that the contract allows.
+func (b *browser) ask(n int, method, uri string, form url.Values) answer {
+	public, internal := b.s.nodes[n].addresses()
+	base := public
+	if strings.HasPrefix(uri, "/auth/") || strings.HasPrefix(uri, "/admin/") {
+		base = internal
+	}
+	r, err := http.NewRequest(method, base+uri, strings.NewReader(form.Encode()))
+	if err != nil {
+		panic(err) // our own address
+	}
+	switch {
+	case base == internal:
+		r.Header.Set("Authorization", "Bearer "+adminToken)
+		r.Header.Set("Sec-Fetch-Mode", "cors")
+		r.Header.Set("Accept", "application/json")
+	case method == http.MethodPost:
+		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		r.Header.Set("Origin", base)
+		r.Header.Set("Sec-Fetch-Site", "same-origin")
+	}
+	a := b.send(r)
+	b.s.judge(method+" "+r.URL.Path, a)
+	return a
+}
+
+func (b *browser) send(r *http.Request) answer {
+	res, err := b.Try(r)
+	if err != nil {
+		return answer{header: http.Header{}}
+	}
+	a := answer{status: res.StatusCode, header: res.Header, body: res.Body}
+	for _, c := range res.Cookies() {
+		if c.Name == sessionCookie && c.MaxAge >= 0 {
+			a.token = c.Value
+		}
+	}
+	return a
+}
+
+// judge holds each answer to what the contract says of all.
+func (s *scene) judge(what string, a answer) {
+	s.mu.Lock()
+	if !s.ended {
+		s.first = append(s.first, a.status)
+	}
+	s.mu.Unlock()
+	switch {
+	case a.status == 0 && !s.killed.Load():
+		s.fail("%s: no answer from a replica that lives", what)
+	case a.status >= 500 && a.status != http.StatusServiceUnavailable:
+		s.fail("%s: %d %s", what, a.status, problem(a))
+	case a.status >= 500 && a.header.Get("Retry-After") == "":
+		s.fail("%s: %d without Retry-After", what, a.status)
+	}
+}
+
+var problemCode = regexp.MustCompile(`"code":\s*"(\w+)"|id="error-code">(\w+)<`)
+
+// problem returns what an answer says of a failure.
+func problem(a answer) string {
+	if m := problemCode.FindStringSubmatch(a.body); m != nil {
+		return m[1] + m[2]
+	}
+	return ""
+}
+
+func (a answer) unsettled() bool { return a.status == 0 || a.status == http.StatusServiceUnavailable }
+
+func (a answer) landed() bool { return a.status == http.StatusSeeOther && a.token != "" }
+
+func (a answer) String() string { return strings.TrimSpace(fmt.Sprint(a.status, " ", problem(a))) }
+
+// patience is longer than a claim's lease.
+const patience = 20 * time.Second
+
+// settle asks, at one replica after the other, until an answer is settled.
+func (s *scene) settle(ask func(n int) answer) answer { return s.persist(ask(0), ask) }
+
+// persist is settle for a request that has a first answer.
+func (s *scene) persist(first answer, ask func(n int) answer) answer {
+	began := time.Now()
+	for n := 1; first.unsettled() && time.Since(began) < patience; n++ {
+		time.Sleep(100 * time.Millisecond)
+		first = ask(n % len(s.nodes))
+	}
+	return first
+}
+
+// open opens a link.
+func (b *browser) open(n int, l link) answer {
+	b.s.mu.Lock()
+	b.links[l.PartnerID] = l
+	b.s.mu.Unlock()
+	began := time.Now()
+	a := b.ask(n, http.MethodGet, l.uri, nil)
+	if !strings.Contains(a.header.Get("Location"), "arrived=") {
+		b.s.history.Add(history.Operation{Kind: history.Land, Code: l.code, Browser: b.name, Token: a.token, Person: l.OperatorID,
+			Result: a.result(), Began: began, Ended: time.Now()})
+	}
+	return a
+}
+
+// verdicts are the gateway's words for what the service says of a code.
+var verdicts = map[string]string{"invalid_parameter": "INVALID_PARAMETER", "code_not_exist": "AUTH_CODE_NOT_EXIST",
+	"code_expired": "AUTH_CODE_EXPIRES", "access_not_allowed": "ACCESS_NOT_ALLOWED"}
+
+// result is what an answer about a code says.
+func (a answer) result() history.Result {
+	verdict, ok := verdicts[problem(a)]
+	switch {
+	case ok:
+		return history.Verdict(verdict)
+	case a.landed():
+		return history.OK
+	case a.status == http.StatusOK:
+		return history.Asked
+	case a.status == http.StatusGone || a.status == http.StatusConflict:
+		return history.Used
+	}
+	return history.Unknown
+}
+
+// hop goes round the arrival hop, so that the next request lands. A browser that has an arrival cookie is not sent round it.
+func (b *browser) hop(l *link) {
+	if len(b.Client.Jar.Cookies(home)) > 0 {
+		return
+	}
+	a := b.open(0, *l)
+	if location := a.header.Get("Location"); strings.Contains(location, "arrived=") {
+		l.uri = location
+		return
+	}
+	b.s.fail("the arrival hop: %s", a)
+}
+
+// arrive is a fresh link of a person in a browser that has gone round the hop.
+func (b *browser) arrive(p koubeisim.Person) link {
+	l := b.s.issue(p)
+	b.hop(&l)
+	return l
+}
+
+// signIn lands before the fault.
+func (b *browser) signIn(p koubeisim.Person) link {
+	l := b.arrive(p)
+	a := b.s.settle(func(n int) answer { return b.open(n, l) })
+	if !a.landed() {
+		b.s.fail("signing in before the fault: %s", a)
+	}
+	return l
+}
+
+var home, _ = url.Parse("http://127.0.0.1/koubei/callback")
+
+func (b *browser) token() string {
+	for _, c := range b.Client.Jar.Cookies(home) {
+		if c.Name == sessionCookie {
+			return c.Value
+		}
+	}
+	return ""
+}
+
+func (b *browser) setToken(token string) {
+	c := &http.Cookie{Name: sessionCookie, Value: token, Path: "/"}
+	if token == "" {
+		c.MaxAge = -1
+	}
+	b.Client.Jar.SetCookies(home, []*http.Cookie{c})
+}
+
+// copyWith is the browser with a session's token that it had, and without its other cookies.
+func (b *browser) copyWith(token string) *browser {
+	c := b.s.browser()
+	c.name, c.links = b.name, b.links
+	c.setToken(token)
+	return c
+}
+
+// mustBe holds both replicas to who is signed in here.
+func (b *browser) mustBe(what string, p koubeisim.Person) {
+	for n := range b.s.nodes {
+		for way, got := range b.identities(n, p.PartnerID) {
+			if want := fmt.Sprint(http.StatusOK, " ", p.OperatorID, " ", p.PartnerID); got != want {
+				b.s.lost("%s: %s at replica %d: got %s, want %s", what, way, n, got, want)
+			}
+		}
+	}
+}
+
+// mustNotBe holds both replicas to it that nobody is signed in here for this partner.
+func (b *browser) mustNotBe(what string, p koubeisim.Person) {
+	for n := range b.s.nodes {
+		for way, got := range b.identities(n, p.PartnerID) {
+			if !strings.HasPrefix(got, "401") && !strings.HasPrefix(got, "403") {
+				b.s.fail("%s: %s at replica %d: got %s, want nobody", what, way, n, got)
+			}
+		}
+	}
+}
+
+// identities are what /session and /auth/verify of a replica say, once Redis answers.
+func (b *browser) identities(n int, partner string) map[string]string {
+	session := b.s.settle(func(int) answer { return b.check(n, "/session?partner_id="+partner, partner) })
+	verify := b.s.settle(func(int) answer { return b.check(n, "/auth/verify?partner_id="+partner, partner) })
+	return map[string]string{"/session": inBody(session), "/auth/verify": inHeader(verify)}
+}
+
+// check asks who is signed in for a partner.
+func (b *browser) check(n int, uri, partner string) answer {
+	token, began := b.token(), time.Now()
+	a := b.ask(n, http.MethodGet, uri, nil)
+	o := history.Operation{Kind: history.Check, Code: b.links[partner].code, Browser: b.name, Token: token,
+		Result: history.Unknown, Began: began, Ended: time.Now()}
+	switch a.status {
+	case http.StatusOK:
+		o.Result = history.OK
+	case http.StatusUnauthorized, http.StatusForbidden:
+		o.Result = history.Nobody
+	}
+	b.s.history.Add(o)
+	return a
+}
+
+// signOut ends the browser's session.
+func (b *browser) signOut(n int) answer {
+	token, began := b.token(), time.Now()
+	a := b.ask(n, http.MethodPost, "/logout", nil)
+	b.signedOut(token, began, a)
+	return a
+}
+
+// signedOut records that a session was to end.
+func (b *browser) signedOut(token string, began time.Time, a answer) {
+	o := history.Operation{Kind: history.SignOut, Browser: b.name, Token: token, Result: history.OK, Began: began, Ended: time.Now()}
+	if a.status != http.StatusSeeOther {
+		o.Result = history.Unknown
+	}
+	b.s.history.Add(o)
+}
+
+func inBody(a answer) string {
+	var id testworld.Identity
+	if a.status != http.StatusOK || json.Unmarshal([]byte(a.body), &id) != nil || id.PartnerID == nil {
+		return a.String()
+	}
+	return fmt.Sprint(a.status, " ", id.OperatorID, " ", *id.PartnerID)
+}
+
+func inHeader(a answer) string {
+	if a.status != http.StatusOK {
+		return a.String()
+	}
+	return fmt.Sprint(a.status, " ", a.header.Get("X-Koubei-Operator-Id"), " ", a.header.Get("X-Koubei-Partner-Id"))
+}
+
+var formField = regexp.MustCompile(`name="(\w+)" value="([^"]*)"`)
+
+// decide answers the question on a page about a link; old is the token of the session that yes replaces.
+func (b *browser) decide(n int, l link, page answer, decision history.Kind, old string) answer {
+	form := url.Values{}
+	for _, m := range formField.FindAllStringSubmatch(page.body, -1) {
+		form.Set(m[1], m[2])
+	}
+	form.Set("decision", string(decision))
+	began := time.Now()
+	a := b.ask(n, http.MethodPost, "/koubei/callback/switch", form)
+	o := history.Operation{Kind: decision, Code: l.code, Browser: b.name, Token: a.token, Result: a.result(), Began: began, Ended: time.Now()}
+	if decision == history.No && a.status == http.StatusSeeOther {
+		o.Result, o.Token = history.OK, ""
+	}
+	b.s.history.Add(o)
+	if decision == history.Yes && o.Result != history.Used {
+		b.signedOut(old, began, a)
+	}
+	return a
+}
+
+// revoke revokes an operator's sessions, at the second replica first, until it is done.
+func (s *scene) revoke(operatorID string) {
+	s.keepRevoking(s.revokeOnce(1, operatorID), operatorID)
+}
+
+// keepRevoking is revoke after a first answer. It returns how many sessions the answers say were revoked.
+func (s *scene) keepRevoking(first answer, operatorID string) (sum int) {
+	sum = count(first)
+	a := s.persist(first, func(n int) answer {
+		a := s.revokeOnce(n, operatorID)
+		sum += count(a)
+		return a
+	})
+	if a.status != http.StatusOK {
+		s.fail("the revocation: %s", a)
+	}
+	return sum
+}
+
+func (s *scene) revokeOnce(n int, operatorID string) answer {
+	began := time.Now()
+	a := s.browser().ask(n, http.MethodDelete, "/admin/operators/"+operatorID+"/sessions", nil)
+	o := history.Operation{Kind: history.Revoke, Person: operatorID, Result: history.OK, Began: began, Ended: time.Now()}
+	if a.status != http.StatusOK {
+		o.Result = history.Unknown
+	}
+	s.history.Add(o)
+	return a
+}
+
+func count(a answer) int {
+	var body struct{ Revoked int }
+	if a.status != http.StatusOK {
+		return 0
+	}
+	_ = json.Unmarshal([]byte(a.body), &body)
+	return body.Revoked
+}
+
+// exchangedOnce holds the gateway's calls for a code to one.
+func (s *scene) exchangedOnce(l link) {
+	if calls := s.front.of(l.code); len(calls) != 1 {
+		s.lost("%d calls of the gateway, want 1: %v", len(calls), calls)
+	}
+}
+
+// unsaved returns why a code is lost: its replica was killed after the gateway had given the code away, and before it had
+// written the session so that the browser finds it again. It returns an empty text where that is no reason.
+func (s *scene) unsaved(l link) string {
+	calls := s.front.of(l.code)
+	if !s.killed.Load() || len(calls) == 0 || calls[0].via != s.fired.Via {
+		return ""
+	}
+	found := maps.Clone(s.known)
+	met, written := false, false // the arrival holds another tab's session; this one's was written
+	for _, c := range s.record {
+		label, own := labelOf(c), c.Via == calls[0].via
+		switch {
+		case !c.Executed || own && c.At.Before(calls[0].ended):
+		case !own:
+			met = met || label == "eval arrival"
+			found[c.Key()] = true
+		case label == "eval code", label == "eval arrival" && !met, label == "eval session" && found[c.Key()]:
+			return ""
+		case label == "eval session":
+			written = true
+		}
+	}
+	if written {
+		return "the replica was killed between the writes that make a session found again"
+	}
+	return "the replica was killed between the gateway's answer and the first write"
+}
+
+// unrecorded reports whether the replica that asked the gateway was killed before it had told the ledger.
+func (s *scene) unrecorded(call gatewayCall) bool {
+	return s.killed.Load() && call.via == s.fired.Via && !slices.ContainsFunc(s.record, func(c respproxy.Command) bool {
+		return c.Executed && c.Via == call.via && c.At.After(call.ended) && labelOf(c) == "eval code"
+	})
+}
+
+// checkHistory has the history of each code checked. One in which Redis has lost its data follows no rules.
+func (s *scene) checkHistory() history.Report {
+	if s.emptied.Load() {
+		return history.Report{}
+	}
+	for _, l := range s.issued {
+		for i, c := range s.front.of(l.code) {
+			o := history.Operation{Kind: history.Exchange, Code: l.code, Result: history.OK, Began: c.began, Ended: c.ended}
+			switch {
+			case c.lost:
+				o.Result = history.Spent
+			case c.outcome != "success":
+				o.Result = history.Verdict(c.outcome)
+			}
+			o.Unwritten = i == 0 && s.unrecorded(c)
+			s.history.Add(o)
+		}
+	}
+	r := s.history.Check()
+	for _, h := range r.Illegal {
+		s.fail("%s", h)
+	}
+	return r
+}
