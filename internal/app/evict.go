@@ -8,34 +8,34 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// askAgain is how long to wait before a Redis that was away is asked about itself again.
-const askAgain = 5 * time.Second
+// evictionRetry is the pause before an unreachable Redis is asked again for its policy.
+const evictionRetry = 5 * time.Second
 
-// warnOfEviction asks each Redis once, as soon as it can be asked, whether it throws keys away when it is full, and says so
-// in the log. One that may not be asked, or doesn't say, is left alone: `server check` tells of those.
+// warnOfEviction asks every Redis for its maxmemory-policy and logs a warning for one that evicts keys. It asks until Redis
+// replies, then never again. It ignores a Redis that refuses INFO: server check reports that.
 func (s *service) warnOfEviction(ctx context.Context, c Config) {
 	for ctx.Err() == nil {
 		asking, cancel := context.WithTimeout(ctx, max(10*c.Redis.Timeout, time.Second))
 		nodes, err := askNodes(asking, s.redis)
 		cancel()
-		if away(err, nodes) {
+		if noReply(err, nodes) {
 			select {
 			case <-ctx.Done():
-			case <-time.After(askAgain):
+			case <-time.After(evictionRetry):
 			}
 			continue
 		}
 		for _, n := range nodes {
 			if policy := n.info["Memory"]["maxmemory_policy"]; policy != "" && policy != "noeviction" {
-				c.Log.Warn("Redis throws keys away when it is full", "node", n.client.Options().Addr, "maxmemory_policy", policy, "fix", evictionFix)
+				c.Log.Warn("redis evicts keys when it is full", "node", n.client.Options().Addr, "maxmemory_policy", policy, "fix", evictionFix)
 			}
 		}
 		return
 	}
 }
 
-// away reports whether a node could not be asked; an error that Redis itself has sent is an answer.
-func away(err error, nodes []node) bool {
+// noReply reports whether a node could not be reached. An error that Redis sent is a reply.
+func noReply(err error, nodes []node) bool {
 	errs := []error{err}
 	for _, n := range nodes {
 		errs = append(errs, n.err)
