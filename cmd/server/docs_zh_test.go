@@ -60,7 +60,7 @@ var meaningsZH = map[string]string{
 	"PUBLIC_LISTEN":    "面向浏览器的监听地址：host:port，或供同机代理使用的 unix:/path（权限 0660）。",
 	"INTERNAL_LISTEN":  "面向代理和运维的监听地址：host:port 或 unix:/path。不能暴露给浏览器。",
 	"SHUTDOWN_DELAY":   "收到 SIGTERM 后，报告未就绪但继续服务的时长。",
-	"SHUTDOWN_TIMEOUT": "随后处理完进行中请求的最长时间。应大于 ALIPAY_TIMEOUT 加 4 秒。",
+	"SHUTDOWN_TIMEOUT": "随后处理完进行中请求的最长时间。应比 ALIPAY_TIMEOUT 长 4 秒。",
 
 	"LOG_LEVEL":  "debug、info、warn 或 error。",
 	"LOG_FORMAT": "json 或 text。",

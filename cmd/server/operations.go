@@ -13,7 +13,7 @@ type operationSettings struct {
 	PublicListen    string `default:":8080" help:"Address of the listener for browsers: host:port, or unix:/path (mode 0660) for a proxy on the same machine."`
 	InternalListen  string `default:"127.0.0.1:9090" help:"Address of the listener for proxies and operators: host:port or unix:/path. Never expose it to browsers."`
 	ShutdownDelay   string `default:"0s" help:"After SIGTERM, the service reports unready but still serves for this long."`
-	ShutdownTimeout string `default:"15s" help:"Then it finishes the requests in flight, for at most this long. Keep it longer than ALIPAY_TIMEOUT and 4 s."`
+	ShutdownTimeout string `default:"15s" help:"Then it finishes the requests in flight, for at most this long. Keep it 4 s longer than ALIPAY_TIMEOUT."`
 }
 
 func (s operationSettings) parse(p *parser) app.Operations {
@@ -28,7 +28,7 @@ func (s operationSettings) parse(p *parser) app.Operations {
 // checkShutdown warns if the process may be told to exit while a landing still has a claimed code.
 func (p *parser) checkShutdown(c app.Config) {
 	if longest := landing.Lease(c.Alipay.Timeout, c.Redis.Timeout); c.Operations.ShutdownTimeout < longest {
-		p.warn(fmt.Sprintf("is shorter than one claimed landing may take, %s: a shutdown may cost a browser its code", longest),
-			"raise SHUTDOWN_TIMEOUT, or lower ALIPAY_TIMEOUT or REDIS_TIMEOUT", "SHUTDOWN_TIMEOUT")
+		p.warn(fmt.Sprintf("don't go together: the shutdown waits %s, but a landing with a claimed code may take %s and lose it", c.Operations.ShutdownTimeout, longest),
+			"raise SHUTDOWN_TIMEOUT, or lower one of the others", "SHUTDOWN_TIMEOUT", "ALIPAY_TIMEOUT", "REDIS_TIMEOUT")
 	}
 }

@@ -188,16 +188,19 @@ func (p *parser) listen(name, value string) string {
 	}
 	host, port, err := net.SplitHostPort(value)
 	if err == nil {
-		_, err = strconv.ParseUint(port, 10, 16)
-	}
-	if err == nil && host != "" {
 		host, err = handler.ASCIIHost(host)
 	}
-	if err != nil {
+	if err != nil || port == "" || !isPort(port) {
 		p.invalid(name, value, "use host:port, :port or unix:/path")
 		return value
 	}
 	return net.JoinHostPort(host, port)
+}
+
+// isPort reports whether a URL may have this port. An empty one is the scheme's default.
+func isPort(port string) bool {
+	_, err := strconv.ParseUint(port, 10, 16)
+	return port == "" || err == nil
 }
 
 // url returns an http or https address, with its host as browsers send it. It adds a problem and returns nil if the value
@@ -207,7 +210,7 @@ func (p *parser) url(name, value, fix string) *url.URL {
 		return nil
 	}
 	u, err := url.Parse(value)
-	if err != nil || handler.Origin(u) == "" || u.User != nil {
+	if err != nil || handler.Origin(u) == "" || u.User != nil || !isPort(u.Port()) {
 		p.addUnreadable("is "+shown(value), fix, name)
 		return nil
 	}
@@ -269,7 +272,7 @@ func (p *parser) origins(name, value string) []string {
 	var origins []string
 	for i, item := range p.list(name, value) {
 		u, err := url.Parse(item)
-		if err != nil || handler.Origin(u) == "" || u.User != nil || strings.Trim(u.Path, "/") != "" ||
+		if err != nil || handler.Origin(u) == "" || u.User != nil || !isPort(u.Port()) || strings.Trim(u.Path, "/") != "" ||
 			u.RawQuery != "" || u.Fragment != "" || strings.Contains(u.Host, "*") {
 			p.invalidItem(name, i+1, item, "use exact origins, such as https://shop.example")
 			continue

@@ -456,8 +456,10 @@ func TestBounds(t *testing.T) {
 		"ADMIN_TOKEN":             {strings.Repeat("a", 32), strings.Repeat("a", 31) + " " + strings.Repeat("é", 32)},
 		"TRUSTED_PROXIES":         {"10.0.0.0/8 ::1/128,10.1.2.3/32", "10.0.0.1 10.0.0.0/33 proxy"},
 		"SESSION_COOKIE_NAME":     {"s koubei-session", "__Host-s a=b a;b"},
+		"PUBLIC_URL":              {"https://isv.example:8443 https://isv.example/ HTTPS://ISV.example/k/", "https://isv.example:12345678 isv.example https://isv.example/a/../b"},
+		"CORS_ORIGINS":            {"https://shop.isv.example:8443", "https://shop.isv.example:12345678 https://shop.isv.example/x null *"},
 		"REDIS_URL": {"redis://h:1 rediss://u:p@h:1/0 unix:///run/redis.sock redis://h:1?pool_size=5",
-			"redis://h:1/x http://h:1 h:1 unix://h/run/redis.sock redis://h:1#f redis://h:1?read_only=true redis://h:1?route_by_latency=true redis://h:1?route_randomly=true redis://h:1?replica_only=true redis://h:1?unheard=of"},
+			"redis://u:12345678 redis://h:1/x http://h:1 h:1 unix://h/run/redis.sock redis://h:1#f redis://h:1?read_only=true redis://h:1?route_by_latency=true redis://h:1?route_randomly=true redis://h:1?replica_only=true redis://h:1?unheard=of"},
 	} {
 		for value := range strings.FieldsSeq(row.valid) {
 			if got := parseWith(t, withText(env, name, value)); len(got.problems) > 0 {

@@ -55,22 +55,28 @@ func (s webSettings) publicURL(p *parser) *url.URL {
 	if u == nil {
 		return &url.URL{Scheme: "http", Host: "localhost"}
 	}
-	if u.RawQuery != "" || u.Fragment != "" || !routePath.MatchString(u.Path+"/") {
+	u.Path = strings.TrimRight(u.Path, "/")
+	if u.RawQuery != "" || u.Fragment != "" || !isRoute(u.Path) {
 		p.invalid("PUBLIC_URL", s.PublicURL, fix)
 	}
-	u.Path = strings.TrimRight(u.Path, "/")
 	return u
 }
 
-// routePath matches a path that the router takes literally.
+// routePath matches a path that the router takes literally, with a slash at its end.
 var routePath = regexp.MustCompile(`^(/[A-Za-z0-9._~-]+)*/$`)
+
+// isRoute reports whether the router and all proxies take a path literally.
+func isRoute(path string) bool {
+	path += "/"
+	return routePath.MatchString(path) && !strings.Contains(path, "/./") && !strings.Contains(path, "/../")
+}
 
 func (s webSettings) callbackPath(p *parser, public *url.URL) string {
 	path := s.CallbackPath
 	if p.fullWidth("CALLBACK_PATH", path) {
 		return path
 	}
-	if path == "/" || !routePath.MatchString(path+"/") || strings.Contains(path+"/", "/./") || strings.Contains(path+"/", "/../") {
+	if path == "/" || !isRoute(path) {
 		p.invalid("CALLBACK_PATH", path, "use a path such as /koubei/callback, of letters, digits and ._~-")
 		return path
 	}

@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"regexp"
 	"slices"
+	"strconv"
 
 	"github.com/redis/go-redis/v9"
 
@@ -28,6 +29,8 @@ func OpenRedis(c Redis) (redis.UniversalClient, error) {
 		return nil, badURL("is not a URL", urlFix)
 	case !slices.Contains([]string{"redis", "rediss", "unix"}, u.Scheme):
 		return nil, badURL("does not begin with redis://, rediss:// or unix://", "write redis://user:password@host:6379/0")
+	case u.Port() != "" && !isPort(u.Port()):
+		return nil, badURL("has a port that is not a number up to 65535", urlFix)
 	case u.Fragment != "":
 		return nil, badURL("has a part after #", urlFix)
 	case u.Scheme == "unix" && u.Host != "":
@@ -47,6 +50,11 @@ func OpenRedis(c Redis) (redis.UniversalClient, error) {
 		return openCluster(c)
 	}
 	return openSingle(c)
+}
+
+func isPort(port string) bool {
+	_, err := strconv.ParseUint(port, 10, 16)
+	return err == nil
 }
 
 func badURL(problem, fix string) error { return setting.Bad("REDIS_URL", problem, fix) }
