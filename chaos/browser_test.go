@@ -3,15 +3,18 @@ package chaos_test
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"math/rand/v2"
 	"net/http"
 	"net/http/cookiejar"
 	"net/url"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
 
+	"koubei-landing/internal/testworld/history"
 	"koubei-landing/koubeisim"
 )
 
@@ -62,8 +65,47 @@ type answer struct {
 	body []byte
 }
 
+// location is where the answer leads; empty without an answer.
+func (a answer) location() string {
+	if a.Response == nil {
+		return ""
+	}
+	return a.Header.Get("Location")
+}
+
+var (
+	errorCode = regexp.MustCompile(`id="error-code">(\w+)<`)
+
+	// verdicts are the gateway's words for what the service says of a code.
+	verdicts = map[string]string{"invalid_parameter": "INVALID_PARAMETER", "code_not_exist": "AUTH_CODE_NOT_EXIST",
+		"code_expired": "AUTH_CODE_EXPIRES", "access_not_allowed": "ACCESS_NOT_ALLOWED"}
+)
+
+// result is what the answer says of a code.
+func (a answer) result() history.Result {
+	if a.Response == nil {
+		return history.Unknown
+	}
+	if m := errorCode.FindSubmatch(a.body); m != nil && verdicts[string(m[1])] != "" {
+		return history.Verdict(verdicts[string(m[1])])
+	}
+	switch {
+	case a.StatusCode == http.StatusSeeOther && a.session() != "":
+		return history.OK
+	case a.StatusCode == http.StatusGone:
+		return history.Used
+	}
+	return history.Unknown
+}
+
+// name tells browsers apart, whatever their tabs.
+func (b *browser) name() string { return fmt.Sprintf("%p", b.client) }
+
 // session is the token that the answer sets; empty when it sets none.
 func (a answer) session() string {
+	if a.Response == nil {
+		return ""
+	}
 	for _, c := range a.Cookies() {
 		if c.Name == sessionCookie && c.MaxAge >= 0 {
 			return c.Value
@@ -102,6 +144,9 @@ func (b *browser) ask(ctx context.Context, method, uri, code string) (answer, er
 	}
 	if err == nil {
 		b.w.tally.answered(a)
+	}
+	if code != "" && !strings.Contains(a.location(), "arrived=") {
+		b.w.history.Add(history.Operation{Kind: history.Land, Code: code, Browser: b.name(), Token: a.session(), Result: a.result(), Began: began, Ended: time.Now()})
 	}
 	if code != "" {
 		e := request{by: b.client, replica: r.number, began: began, unanswered: err != nil}
@@ -203,11 +248,18 @@ func (i identity) is(p koubeisim.Person) bool {
 }
 
 // confirm asks who is signed in, for a partner that this browser has landed for.
-func (b *browser) confirm(ctx context.Context, p koubeisim.Person) {
+func (b *browser) confirm(ctx context.Context, br *brought) {
+	p := br.as
+	token, began := b.cookie(), time.Now()
 	a, ok := b.persist(ctx, http.MethodGet, "/session?partner_id="+p.PartnerID)
 	if !ok {
 		return
 	}
+	o := history.Operation{Kind: history.Check, Code: br.code, Browser: b.name(), Token: token, Result: history.Nobody, Began: began, Ended: time.Now()}
+	if a.StatusCode == http.StatusOK {
+		o.Result = history.OK
+	}
+	b.w.history.Add(o)
 	t := b.w.tally
 	t.add(&t.confirmations)
 	var id identity

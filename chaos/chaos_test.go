@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"koubei-landing/internal/testworld"
+	"koubei-landing/internal/testworld/history"
 	"koubei-landing/koubeisim"
 )
 
@@ -38,6 +39,7 @@ type world struct {
 	outages  *spans // of Redis
 	replicas []*replica
 	tally    *tally
+	history  *history.History
 }
 
 func TestChaos(t *testing.T) {
@@ -64,6 +66,7 @@ func TestChaos(t *testing.T) {
 	w.readLogs()
 	r := w.judge(people)
 	t.Logf("\n%s", r.table(w, time.Since(began)))
+	w.checkHistory()
 	r.demandZeros(t)
 	w.tally.demandZeros(t)
 	if got := r.landings; got < *landings {
@@ -73,7 +76,7 @@ func TestChaos(t *testing.T) {
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	w := &world{t: t, seed: *seed, outages: &spans{}, tally: &tally{}}
+	w := &world{t: t, seed: *seed, outages: &spans{}, tally: &tally{}, history: &history.History{}}
 	if w.seed == 0 {
 		w.seed = uint64(time.Now().UnixNano())
 	}

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"koubei-landing/internal/testworld/history"
 	"koubei-landing/koubeisim"
 )
 
@@ -130,4 +131,33 @@ func (c *call) lostOnTheWire() bool {
 		return true
 	}
 	return false
+}
+
+// checkHistory adds the gateway's calls to the history and has each code's checked against the ledger's model.
+func (w *world) checkHistory() {
+	w.t.Helper()
+	for code, calls := range w.gateway.byCode(w.t) {
+		for _, c := range calls {
+			o := history.Operation{Kind: history.Exchange, Code: code, Began: c.began, Ended: c.ended, Unwritten: w.unwritten(c)}
+			switch {
+			case c.lostOnTheWire():
+				o.Result = history.Spent
+			case c.outcome == success:
+				o.Result = history.OK
+			case c.verdict():
+				o.Result = history.Verdict(c.outcome)
+			default: // nothing was decided
+				o.Result = history.Unknown
+			}
+			w.history.Add(o)
+		}
+	}
+	r := w.history.Check()
+	w.t.Log(r)
+	for _, h := range r.Illegal {
+		w.t.Error(h)
+	}
+	if r.Undecided > 0 {
+		w.t.Errorf("%d histories undecided", r.Undecided)
+	}
 }

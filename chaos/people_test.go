@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"koubei-landing/internal/testworld/history"
 	"koubei-landing/koubeisim"
 )
 
@@ -80,7 +81,7 @@ func (p *person) live(ctx context.Context) {
 	if first.ending != landed {
 		return
 	}
-	p.confirm(ctx, first.as)
+	p.confirm(ctx, first)
 	switch n := p.dice.IntN(100); {
 	case n < 35:
 		p.refresh(ctx, first)
@@ -90,7 +91,7 @@ func (p *person) live(ctx context.Context) {
 		p.signOut(ctx)
 	default:
 		pause(ctx, between(p.dice, 0, 3*time.Second))
-		p.confirm(ctx, first.as)
+		p.confirm(ctx, first)
 	}
 }
 
@@ -185,7 +186,7 @@ func (p *person) refresh(ctx context.Context, b *brought) {
 		if after := p.cookie(); before != after {
 			p.w.tally.wrong(&p.w.tally.refreshRefused, "person %d was given another session for the same link", p.id)
 		}
-		p.confirm(ctx, b.as)
+		p.confirm(ctx, b)
 	}
 }
 
@@ -202,7 +203,7 @@ func (p *person) moreMerchants(ctx context.Context) {
 	tabs.Wait()
 	for _, b := range p.brought {
 		if b.ending == landed {
-			p.confirm(ctx, b.as)
+			p.confirm(ctx, b)
 		}
 	}
 }
@@ -210,7 +211,14 @@ func (p *person) moreMerchants(ctx context.Context) {
 // signOut ends the session, everywhere and for good.
 func (p *person) signOut(ctx context.Context) {
 	p.token = p.cookie()
-	if _, ok := p.persist(ctx, http.MethodPost, "/logout"); !ok {
+	o := history.Operation{Kind: history.SignOut, Browser: p.name(), Token: p.token, Result: history.OK, Began: time.Now()}
+	_, ok := p.persist(ctx, http.MethodPost, "/logout")
+	if !ok {
+		o.Result = history.Unknown
+	}
+	o.Ended = time.Now()
+	p.w.history.Add(o)
+	if !ok {
 		return
 	}
 	p.signedOut = true
@@ -258,7 +266,7 @@ func (p *person) finish(ctx context.Context) {
 			p.counted(b)
 		}
 		if b.ending == landed && !p.signedOut {
-			p.confirm(ctx, b.as)
+			p.confirm(ctx, b)
 		}
 	}
 	if p.signedOut {
