@@ -34,6 +34,12 @@ func startSingle(t *testing.T) deployment {
 	return deployment{app.Single, r.URL(), []*testworld.Redis{r}, func() *testworld.Redis { return r }, func(time.Duration) {}}
 }
 
+// startSingleWithPassword makes a new connection wait for a Redis that is frozen.
+func startSingleWithPassword(t *testing.T) deployment {
+	r := startSecret(t)
+	return deployment{app.Single, "redis://app:hush@" + r.Addr() + "/0", []*testworld.Redis{r}, func() *testworld.Redis { return r }, func(time.Duration) {}}
+}
+
 func startSentinel(t *testing.T) deployment {
 	s := testworld.StartSentinel(t, time.Second)
 	return deployment{app.Sentinel, s.URL(), s.Nodes, s.Master, s.AwaitWhole}
@@ -53,7 +59,7 @@ func (d deployment) world(t *testing.T, changes ...func(*app.Config)) *testworld
 // TestRedisModes holds the service to the same in every mode: what it does, and what a frozen Redis does to it.
 func TestRedisModes(t *testing.T) {
 	for name, start := range map[string]func(*testing.T) deployment{
-		"single": startSingle, "sentinel": startSentinel, "cluster": startCluster,
+		"single": startSingle, "single with a password": startSingleWithPassword, "sentinel": startSentinel, "cluster": startCluster,
 	} {
 		t.Run(name, func(t *testing.T) {
 			d := start(t)
