@@ -164,12 +164,66 @@ func TestSlowLink(t *testing.T) {
 				}
 				return nil
 			})
-			for round := range 2 {
-				if got := burst(t, w, far, b, checks); got < wanted {
-					t.Errorf("round %d: %d of %d checks were answered 200, want %d", round, got, checks, wanted)
+			// Only a machine that is too busy to answer within half a second needs more than one try.
+			got := 0
+			for range 3 {
+				if got = burst(t, w, far, b, checks); got >= wanted {
+					return
 				}
 			}
+			t.Errorf("%d of %d checks were answered 200, want %d", got, checks, wanted)
 		})
+	}
+}
+
+// TestNewConnectionOverASlowLink: the first command on a new connection takes one round trip, because nothing else is sent
+// with it or before it. With a password, the connection is ready for the next command.
+func TestNewConnectionOverASlowLink(t *testing.T) {
+	t.Parallel()
+	const timeout, roundTrip = 2500 * time.Millisecond, 1500 * time.Millisecond
+	l := &link{}
+	r := startPrivate(t)
+	address := l.to(t, r.Addr(), "127.0.0.1:0")
+	l.roundTrip.Store(int64(roundTrip))
+	for _, row := range []struct {
+		name, url string
+		cold      bool // whether the first command succeeds
+		commands  []string
+	}{
+		{"nothing to say first", "redis://" + address, true, []string{"ping"}},
+		{"a password, a database and a name", "redis://app:hush@" + address + "/1?client_name=koubei", false,
+			[]string{"auth", "select", "client|setname", "ping"}},
+	} {
+		must(t, r.Client.ConfigResetStat(t.Context()).Err())
+		client, err := app.OpenRedis(app.Redis{URL: row.url, Mode: app.Single, Timeout: timeout})
+		must(t, err)
+		ping := func() error {
+			ctx, cancel := context.WithTimeout(t.Context(), timeout)
+			defer cancel()
+			return client.Ping(ctx).Err()
+		}
+		if err := ping(); (err == nil) != row.cold {
+			t.Errorf("%s: the first command: got %v, want success %t", row.name, err, row.cold)
+		}
+		testworld.Eventually(t, time.Minute, "the connection is open", func() error {
+			if client.PoolStats().IdleConns == 0 {
+				return fmt.Errorf("%+v", client.PoolStats())
+			}
+			return nil
+		})
+		if err := ping(); err != nil {
+			t.Errorf("%s: the next command: %v", row.name, err)
+		}
+		stats := r.Client.InfoMap(t.Context(), "commandstats").Val()["Commandstats"]
+		if _, ok := stats["cmdstat_hello"]; ok {
+			t.Errorf("%s: HELLO was sent", row.name)
+		}
+		for _, command := range row.commands {
+			if _, ok := stats["cmdstat_"+command]; !ok {
+				t.Errorf("%s: no %s among %v", row.name, command, stats)
+			}
+		}
+		must(t, client.Close())
 	}
 }
 
