@@ -60,7 +60,7 @@ type Service struct {
 
 const (
 	callback   = "/koubei/callback"
-	adminToken = "a token of the benchmarks, 32 characters and more"
+	adminToken = "token-of-the-benchmarks-with-32-characters-or-more"
 )
 
 // NewRig builds the programs and starts them. Close ends them.

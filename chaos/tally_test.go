@@ -167,7 +167,8 @@ func (w *world) judgeRepeats(r *result, b *brought, calls []*call) {
 	}
 }
 
-// unwritten reports whether the replica was killed before it can have written an answer down.
+// unwritten reports whether the replica was killed before it can have written an answer down. On a busy machine the gateway
+// may read a request after the process that sent it was killed.
 func (w *world) unwritten(c *call) bool {
 	until := c.ended.Add(writing)
 	for _, x := range w.outages.all {
@@ -175,7 +176,7 @@ func (w *world) unwritten(c *call) bool {
 			until = x.to.Add(writing)
 		}
 	}
-	return w.replicas[c.replica].kills.began(c.began, until)
+	return w.replicas[c.replica].kills.touch(c.began, until)
 }
 
 func (w *world) whyLost(b *brought, spent *call) reason {

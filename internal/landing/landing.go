@@ -223,8 +223,11 @@ func (l *Lander) grant(ctx context.Context, v visit, c claim) (operator.Grant, e
 func (l *Lander) recover(ctx context.Context, v visit, c claim) (Outcome, error) {
 	h := c.met[slices.IndexFunc(c.met, func(h session.Held) bool { return holds([]session.Held{h}, v.hash) })]
 	entry, _ := h.Session.OfCode(v.hash)
-	if c.ours {
-		if _, _, err := l.ledger.settle(ctx, c.entry, l.landedEntry(v, h, entry.PartnerID)); err != nil {
+	if c.entry.State == open {
+		// Also on behalf of the claim's owner. If that was killed, the claim would expire and the code be sent again.
+		outcome := l.landedEntry(v, h, entry.PartnerID)
+		outcome.Browsers = slices.Concat(c.entry.Browsers, v.browsers)
+		if _, _, err := l.ledger.settle(ctx, c.entry, outcome); err != nil {
 			return Outcome{}, err
 		}
 	}

@@ -122,7 +122,8 @@ func (l *ledger) settle(ctx context.Context, e, outcome entry) (entry, bool, err
 		outcome.Browsers = e.Browsers
 	}
 	now, ours, err := l.swap(ctx, e, outcome, settledFor)
-	if err == nil && !ours && now.State == "" {
+	recovered := e.State == open && now.Owner == e.Owner // by another request, on this claim's behalf
+	if err == nil && !ours && (now.State == "" || recovered) {
 		return l.swap(ctx, now, outcome, settledFor)
 	}
 	return now, ours, err

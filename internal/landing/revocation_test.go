@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -125,6 +126,9 @@ func TestAReplicaKilledBetweenSessionAndLedger(t *testing.T) {
 			if again := w.land(arrival(code, "one"), landing.Replayed); again.Token != first.Token {
 				t.Error("got another session")
 			}
+			w.wantState(code, "landed")
+			w.land(arrival(code, "one"), landing.Replayed)
+			w.wantCalls(code, 1)
 			row.left(w, code)
 			if _, err := w.sessions.Revoke(t.Context(), provider.OperatorID); err != nil {
 				t.Fatal(err)
@@ -154,6 +158,36 @@ func TestYesReplacesASessionWhoseCookieIsNotHereYet(t *testing.T) {
 	}
 	if again := w.decide(asked, b, true, landing.Replayed); again.Token != yes.Token {
 		t.Error("the same answer again: got another session")
+	}
+	w.wantCalls(code, 1)
+}
+
+// TestARecoveredSessionStaysItsOwners: a landing that is slow between session and ledger finds that another request of the
+// browser has written the ledger for it, and does not end the session that both have.
+func TestARecoveredSessionStaysItsOwners(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	slow := w.open()
+	saved, goOn := make(chan struct{}), make(chan struct{})
+	reached := sync.OnceFunc(func() { close(saved) })
+	slow.tap.with(func(ctx context.Context, names string, send func(context.Context) error) error {
+		if names == "eval:code" { // the settlement; the claim goes with the clock
+			reached()
+			<-goOn
+		}
+		return send(context.WithoutCancel(ctx))
+	})
+	code := w.koubei.Issue(provider)
+	first := w.background(slow, arrival(code, "one"))
+	<-saved
+	recovered := w.land(arrival(code, "one"), landing.Replayed)
+	w.wantState(code, "landed")
+	close(goOn)
+	if out := <-first; out.err != nil || out.Token != recovered.Token {
+		t.Errorf("the slow landing: got %q, %v, want the same session", out.Result, out.err)
+	}
+	if again := w.land(arrival(code, "one"), landing.Replayed); again.Token != recovered.Token {
+		t.Error("got another session")
 	}
 	w.wantCalls(code, 1)
 }
