@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/chromedp"
 )
@@ -54,6 +55,10 @@ func TestScreenshots(t *testing.T) {
 			b.at(d.shop(merchant))
 			b.open(d.link(provider))
 		}, "#decision-yes"},
+		{"stranger-phone", phone, func(b *tab) { d.meetStranger(b) }, "#last-known"},
+		{"stranger-phone-en", phone, func(b *tab) { b.speakEnglish(); d.meetStranger(b) }, "#last-known"},
+		{"stranger-desktop", desktop, func(b *tab) { d.meetStranger(b) }, "#last-known"},
+		{"stranger-desktop-en", desktop, func(b *tab) { b.speakEnglish(); d.meetStranger(b) }, "#last-known"},
 		{"error-phone", phone, func(b *tab) {
 			b.open(d.portal + "enter?code=expired&as=mer")
 		}, "#error-code"},
@@ -80,6 +85,27 @@ func TestScreenshots(t *testing.T) {
 			}
 		})
 	}
+}
+
+// speakEnglish makes the tab ask for pages in English.
+func (b *tab) speakEnglish() {
+	b.t.Helper()
+	b.do(chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
+		_, err := cdp.Call(ctx, t, network.SetExtraHTTPHeaders, network.SetExtraHTTPHeadersParams{
+			Headers: network.Headers{"Accept-Language": "en"}})
+		return err
+	}))
+}
+
+// meetStranger uses the browser as a merchant, signs out, and opens a link of a provider's.
+func (d *demo) meetStranger(b *tab) {
+	d.t.Helper()
+	b.open(d.link(merchant))
+	b.at(d.shop(merchant))
+	b.open(d.service)
+	b.click("#sign-out")
+	b.at(d.service + "signed-out")
+	b.open(d.link(provider))
 }
 
 // capture takes a picture of what the window shows.

@@ -57,6 +57,7 @@ var phrases = map[string]text{
 	"landing":             {"落地页地址", "Landing address"},
 	"nolanding":           {"尚未登记落地页地址，无法进入。请在启动时使用 --landing-url 指定。", "No landing address is registered. Start the simulator with --landing-url."},
 	"who":                 {"选择身份进入", "Enter as"},
+	"another":             {"先以一个身份进入并退出登录，再换一个身份进入，可以看到应用如何询问没有在这个浏览器用过的账号。", "To see how an application asks about an account that this browser has not used: enter as one person, sign out, and enter as another."},
 	"how":                 {"跳转方式", "Redirect"},
 	"spelling":            {"参数名称", "Parameters"},
 	"spelling.observed":   {"实际使用的 auth_code", "as observed: auth_code"},

@@ -1,0 +1,171 @@
+package e2e_test
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/chromedp/chromedp"
+
+	"koubei-landing/internal/app"
+	"koubei-landing/internal/operator"
+	"koubei-landing/internal/testworld"
+)
+
+// kept are the names of the cookies that a tab has for the service, with their values, but for the arrivals'.
+func (s *sites) kept(b *tab) []string {
+	b.t.Helper()
+	var kept []string
+	for _, c := range s.cookies(b) {
+		if !strings.Contains(c.Name, "_arrival_") {
+			kept = append(kept, c.Name+"="+c.Value)
+		}
+	}
+	slices.Sort(kept)
+	return kept
+}
+
+// begun reports whether an operator has, or had, a session since the world began.
+func (s *sites) begun(t *testing.T, operatorID string) bool {
+	t.Helper()
+	n, err := s.Redis.Client.Exists(t.Context(), s.Config.Redis.Prefix+"operator:"+operatorID).Result()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n > 0
+}
+
+// An attacker sends a merchant a link with a code of the attacker's own. The merchant used the application yesterday and has
+// no session now. Nothing of the attacker's is shown or stored until the merchant says yes.
+func TestAnAttackersLinkTheNextDay(t *testing.T) {
+	for _, row := range []struct {
+		name    string
+		change  func(*app.Config)
+		keeping keeping
+		page    func(s *sites, path, link string) string // the page that leads to the link
+		enter   func(b *tab)
+		shown   func(s *sites, b *tab) *tab
+	}{
+		{"a link on the attacker's page", func(*app.Config) {}, allCookies,
+			func(s *sites, path, link string) string { return s.linking(strangerHost, path, link, "") },
+			func(b *tab) { b.click("#enter") }, func(_ *sites, b *tab) *tab { return b }},
+		{"framed with SameSite=None", framedBy(koubeiHost), noThirdParty,
+			func(s *sites, path, link string) string { return s.framing(koubeiHost, path, link) },
+			func(*tab) {}, (*sites).frame},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			s := startSites(t, row.change)
+			victim, attacker := testworld.Merchant, testworld.Sales
+			b := s.newBrowser(t, row.keeping)
+			b.open(row.page(s, "/own", s.Landing(s.Koubei.Issue(victim))))
+			row.enter(b)
+			own := row.shown(s, b)
+			s.shows(own, victim)
+			before := s.kept(own)
+			s.Clock.Turn(24 * time.Hour)
+
+			for _, answer := range []string{"no", "yes"} {
+				code := s.Koubei.Issue(attacker)
+				b.open(row.page(s, "/lure-"+answer, s.Landing(code)))
+				row.enter(b)
+				page := row.shown(s, b)
+				page.see("#decision-no")
+				if got, want := page.text("#last-known .id"), "••••"+victim.OperatorID[12:]; got != want {
+					t.Errorf("the page says %q was here before, want %q", got, want)
+				}
+				if got := page.text("#arriving .id"); got != attacker.OperatorID {
+					t.Errorf("the page names %q, want the attacker's account", got)
+				}
+				nothingYet := func(when string) {
+					t.Helper()
+					if got := s.kept(page); !slices.Equal(got, before) {
+						t.Errorf("%s: the browser keeps %d cookies, want those of before", when, len(got))
+					}
+					if s.begun(t, attacker.OperatorID) {
+						t.Errorf("%s: a session of the attacker's has begun", when)
+					}
+				}
+				nothingYet("asked")
+				b.reload()
+				page = row.shown(s, b)
+				page.see("#decision-no")
+				nothingYet("asked again")
+				s.wantCalls(t, code, "success")
+				if row.name == "a link on the attacker's page" {
+					s.attackForm(t, b.another(), code)
+					nothingYet("after a form of the attacker's")
+					other := b.another()
+					other.open(s.at(isvHost, "/"))
+					if got := other.describe(); !strings.Contains(got, "您还没有登录") || strings.Contains(got, attacker.OperatorID) {
+						t.Errorf("another tab shows %s, want nobody signed in", got)
+					}
+				}
+				page.click("#decision-" + answer)
+				if answer == "no" {
+					page.at(s.at(isvHost, "/signin"))
+					nothingYet("no")
+					continue
+				}
+				s.shows(page, attacker)
+				if got := s.kept(page); slices.Equal(got, before) {
+					t.Error("yes changed no cookie")
+				}
+			}
+		})
+	}
+}
+
+// attackForm sends the answer "yes" from a page of the attacker's, who can work out all that the form carries.
+func (s *sites) attackForm(t *testing.T, b *tab, code string) {
+	t.Helper()
+	b.open(s.page(strangerHost, "/form", fmt.Sprintf(
+		`<form method="post" action="%s/switch"><input name="landing" value="%s"><input name="session" value=""><button id="enter" name="decision" value="yes">win</button></form>`,
+		s.at(isvHost, s.Config.Web.CallbackPath), operator.HashCode(s.Koubei.AppID(), code))))
+	b.click("#enter")
+	b.fails("cross_origin", 403)
+}
+
+// TestTheDemoAsksAboutAStranger goes through the portal by clicks: somebody enters and signs out, somebody else enters and
+// is asked about, once.
+func TestTheDemoAsksAboutAStranger(t *testing.T) {
+	d := startDemo(t)
+	b := newBrowser(t)
+	enter := func(p person) {
+		b.open(d.portal)
+		b.click("[data-person=" + p.name + "]")
+	}
+	leave := func() {
+		b.open(d.service)
+		b.tokens(d)
+		b.click("#sign-out")
+		b.at(d.service + "signed-out")
+	}
+	enter(merchant)
+	b.arrives(d, merchant)
+	leave()
+	enter(provider)
+	b.see("#last-known")
+	b.click("#decision-yes")
+	b.arrives(d, provider)
+	leave()
+	for _, p := range []person{merchant, provider} {
+		enter(p)
+		b.arrives(d, p)
+		leave()
+	}
+	b.open(d.service)
+	b.click("#forget")
+	eventually(t, "the button is gone with the memory", func() error {
+		if b.answered("/koubei/forget", 303) == 0 || get(b, chromedp.Evaluate[bool](`!!document.getElementById("forget")`)) {
+			return errors.New("it is there")
+		}
+		return nil
+	})
+	enter(providerStaff)
+	b.arrives(d, providerStaff)
+	b.tokens(d)
+	d.lastCode()
+}
