@@ -438,19 +438,6 @@ func (s *tabs) wantRemembered(people ...koubeisim.Person) {
 	}
 }
 
-// forgetMeetings does what a minute does: landings under way find no session that an earlier landing has left for them.
-func forgetMeetings(t *testing.T, w *testworld.World) {
-	t.Helper()
-	ctx := t.Context()
-	keys, err := w.Redis.Client.Keys(ctx, w.Config.Redis.Prefix+"arrival:*").Result()
-	if err != nil || len(keys) == 0 {
-		t.Fatalf("got %d arrivals, %v", len(keys), err)
-	}
-	if err := w.Redis.Client.Del(ctx, keys...).Err(); err != nil {
-		t.Fatal(err)
-	}
-}
-
 // TestTwoTabsLandAtOnce: neither tab's operator is lost, in whatever order the browser gets the responses.
 func TestTwoTabsLandAtOnce(t *testing.T) {
 	one, two := clerk(1), clerk(2)
@@ -485,7 +472,6 @@ func TestTwoTabsLandAtOnce(t *testing.T) {
 		use(t, w, w.Service, b, clerk(0))
 		links := []string{w.Landing(w.Koubei.Issue(one)), w.Landing(w.Koubei.Issue(two))}
 		pages := []testworld.Answer{b.Land(links[0]), b.Land(links[1])}
-		forgetMeetings(t, w)
 		s := openTabs(t, w, b)
 		first, second := s.post(formOf(pages[0], "yes")), s.post(formOf(pages[1], "yes"))
 		if first.StatusCode != http.StatusSeeOther || second.StatusCode != http.StatusConflict {
