@@ -67,26 +67,26 @@ func (s *service) drain(c Config, browsers, proxies *http.Server) error {
 	ctx, cancel := context.WithDeadline(context.Background(), end)
 	defer cancel()
 	s.lander.Drain()
-	err := await(ctx, s.handler.Drain())
-	if err == nil {
-		err = await(ctx, s.lander.Settled()) // only now: a landing in flight may still begin to retry a write
+	err := await(ctx, s.handler.Drain(), "requests in work")
+	if err == nil { // only now: a landing in work may still begin to retry a write
+		err = await(ctx, s.lander.Settled(), "outcomes that Redis does not take")
 	}
 	// What the public listener still waits for is responses that nobody fetches. To cut them off is no failure.
 	_ = browsers.Shutdown(ctx)
 	err = errors.Join(err, proxies.Shutdown(ctx))
 	_, _ = browsers.Close(), proxies.Close()
 	if err != nil {
-		return fmt.Errorf("in flight at the end of SHUTDOWN_TIMEOUT: %w", err)
+		return fmt.Errorf("at the end of SHUTDOWN_TIMEOUT: %w", err)
 	}
 	return nil
 }
 
-// await waits until done is closed. It fails when ctx ends before.
-func await(ctx context.Context, done <-chan struct{}) error {
+// await waits until done is closed. It fails when ctx ends before, naming what it waited for.
+func await(ctx context.Context, done <-chan struct{}, what string) error {
 	select {
 	case <-done:
 		return nil
 	case <-ctx.Done():
-		return ctx.Err()
+		return fmt.Errorf("%s: %w", what, ctx.Err())
 	}
 }

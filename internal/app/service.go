@@ -1,8 +1,10 @@
 package app
 
 import (
+	"context"
 	"errors"
 	"log/slog"
+	"net"
 	"net/http"
 	"time"
 
@@ -136,10 +138,20 @@ func serverFor(h http.Handler, log *slog.Logger) *http.Server {
 	}
 }
 
-// publicServerFor also bounds how long a client may take to fetch a response. The internal listener has no such bound:
-// a profile takes its time. Package handler bounds the bodies.
+// sendBuffer is the size of a public connection's send buffer: several pages. By default the system lets it grow to
+// megabytes, and a client that pipelines requests and reads nothing makes the service work until the buffer is full.
+const sendBuffer = 64 << 10
+
+// publicServerFor also bounds how long a client may take to fetch a response, and how many responses wait for it. The
+// internal listener has no such bounds: a profile takes its time. Package handler bounds the bodies.
 func publicServerFor(h http.Handler, log *slog.Logger) *http.Server {
 	s := serverFor(h, log)
 	s.WriteTimeout = handler.FetchTimeout
+	s.ConnContext = func(ctx context.Context, conn net.Conn) context.Context {
+		if c, ok := conn.(interface{ SetWriteBuffer(bytes int) error }); ok {
+			_ = c.SetWriteBuffer(sendBuffer)
+		}
+		return ctx
+	}
 	return s
 }

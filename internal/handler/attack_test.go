@@ -50,9 +50,9 @@ func TestASlowClientIsCut(t *testing.T) {
 			done <- cut{name, time.Since(begun), most, err}
 		}()
 	}
-	attack("slow headers", "GET / HTTP/1.1\r\nHost: x\r\nX-Slow: ", 15*time.Second)
+	attack("slow headers", "GET / HTTP/1.1\r\nHost: x\r\nX-Slow: ", 20*time.Second)
 	attack("slow line", "GET /", 15*time.Second)
-	attack("slow body", "POST /koubei/callback/switch HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: 9000\r\n\r\n", 27*time.Second)
+	attack("slow body", "POST /koubei/callback/switch HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: 9000\r\n\r\n", 15*time.Second)
 	t.Parallel()
 	for range 3 {
 		if c := <-done; c.after > c.most || errors.Is(c.err, os.ErrDeadlineExceeded) {

@@ -27,17 +27,22 @@ type socket struct {
 	r *bufio.Reader
 }
 
-// connect opens a socket to a listener. Its buffers are as small as the system allows, so that a server soon notices a
-// client that reads nothing.
+// connect opens a socket to a listener. Its buffers are as small as the system allows, and so are those of its peer, so that
+// a server soon notices a client that reads nothing.
 func connect(t *testing.T, listener string) *socket {
+	t.Helper()
+	return connectWith(t, listener, func(fd int) error {
+		return errors.Join(
+			syscall.SetsockoptInt(fd, syscall.SOL_SOCKET, syscall.SO_RCVBUF, 1),
+			syscall.SetsockoptInt(fd, syscall.IPPROTO_TCP, syscall.TCP_MAXSEG, 88))
+	})
+}
+
+func connectWith(t *testing.T, listener string, options func(fd int) error) *socket {
 	t.Helper()
 	small := net.Dialer{Control: func(_, _ string, c syscall.RawConn) error {
 		var err error
-		return errors.Join(c.Control(func(fd uintptr) {
-			err = errors.Join(
-				syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_RCVBUF, 1),
-				syscall.SetsockoptInt(int(fd), syscall.IPPROTO_TCP, syscall.TCP_MAXSEG, 88))
-		}), err)
+		return errors.Join(c.Control(func(fd uintptr) { err = options(int(fd)) }), err)
 	}}
 	conn, err := small.DialContext(t.Context(), "tcp", strings.TrimPrefix(listener, "http://"))
 	if err != nil {
@@ -340,5 +345,27 @@ func TestAResponseIsFetchedOrGivenUp(t *testing.T) {
 	}
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		t.Error("still open after 40 s")
+	}
+}
+
+// TestAnUnreadConnectionIsCheap: a client that pipelines requests and reads nothing is served until the buffers are full,
+// and the server's buffer does not grow to megabytes.
+func TestAnUnreadConnectionIsCheap(t *testing.T) {
+	t.Parallel()
+	const served = `http_request_duration_seconds_count{method="GET",route="/signin",status="200"}`
+	w := testworld.New(t)
+	s := connectWith(t, w.Public, func(fd int) error { return syscall.SetsockoptInt(fd, syscall.SOL_SOCKET, syscall.SO_RCVBUF, 1) })
+	s.send(t, strings.Repeat("GET /signin HTTP/1.1\r\nHost: x\r\n\r\n", 1500))
+	before := 0.0
+	testworld.Eventually(t, 8*time.Second, "the server waits for the client", func() error {
+		n := metric(t, w, served)
+		defer func() { before = n }()
+		if n == 0 || n != before {
+			return fmt.Errorf("%v requests served", n)
+		}
+		return nil
+	})
+	if before > 200 {
+		t.Errorf("%v requests were served to a client that reads nothing", before)
 	}
 }
