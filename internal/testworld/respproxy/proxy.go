@@ -137,10 +137,15 @@ func (p *Proxy) Watch(at int, f Fault) {
 func (p *Proxy) Heal() *Command {
 	p.mu.Lock()
 	p.at, p.fault.Lasts = 0, nil
-	fired := p.fired
 	p.mu.Unlock()
 	p.doing.Wait()
-	return fired
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.fired == nil {
+		return nil
+	}
+	fired := *p.fired // a copy: the command may still be under way
+	return &fired
 }
 
 // Record returns the commands since Watch.
