@@ -36,7 +36,7 @@ func TestFigures(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Logf("program: %.1f MB; from its start until it was ready: %s", float64(program.Size())/1e6, w.ready.Round(time.Millisecond))
-	if program.Size() > 29e6 {
+	if program.Size() > 29.5e6 { // the certificate authorities take 0.2 MB
 		t.Errorf("the program has %d bytes, and the image may have 30 MB", program.Size())
 	}
 	if w.ready > 5*time.Second {

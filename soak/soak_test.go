@@ -17,7 +17,7 @@ var (
 // TestSoak is ten seconds in go test, and ten minutes in make soak.
 func TestSoak(t *testing.T) {
 	w := newWorld(t)
-	w.start("GOMAXPROCS=2", "REDIS_TIMEOUT="+redisTimeout.String())
+	w.start("GOMAXPROCS=2", "REDIS_TIMEOUT="+redisTimeout.String(), "SHUTDOWN_TIMEOUT=2m") // longer than a landing with that
 	c := newCrowd(w)
 	c.capacity(16, time.Second) // everything once: buffers, connections, pages
 	most := c.capacity(16, min(10*time.Second, *duration/4))

@@ -79,11 +79,14 @@ func TestAShutdownLosesNoCode(t *testing.T) {
 	const users, slots = 110, 64
 	w := testworld.New(t, limited(60, "127.0.0.0/8"), func(c *app.Config) { c.Web.MaxRequests = users })
 	w.Koubei.Next(slices.Repeat([]koubeisim.Fault{koubeisim.Hold}, slots)...)
-	browsers, codes, landings := make([]*testworld.Browser, users), make([]string, users), make([]<-chan testworld.Answer, users)
+	browsers, codes, links, landings := make([]*testworld.Browser, users), make([]string, users), make([]string, users), make([]<-chan testworld.Answer, users)
 	for i := range users {
 		browsers[i], codes[i] = w.Browser(), w.Koubei.Issue(testworld.Provider)
 		browsers[i].Header.Set("X-Forwarded-For", fmt.Sprintf("192.0.2.%d", i))
-		landings[i] = background(t, browsers[i], arrive(t, browsers[i], w.Landing(codes[i])))
+		links[i] = arrive(t, browsers[i], w.Landing(codes[i]))
+	}
+	for i := range users { // all at once: a hanging attempt ends after six seconds
+		landings[i] = background(t, browsers[i], links[i])
 	}
 	awaitHeld(t, w, slots)
 	testworld.Eventually(t, 5*time.Second, "all users wait", func() error {
