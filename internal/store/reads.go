@@ -49,15 +49,11 @@ func (r *reads) get(ctx context.Context, key string) ([]byte, error) {
 		}
 		return Bytes(cmd)
 	}
-	patience := time.NewTimer(r.store.timeout)
-	defer patience.Stop()
 	select {
-	case <-t.answered:
+	case <-t.answered: // at the latest maxWait after the store's timeout
 		return t.answer(cmd)
 	case <-ctx.Done():
 		return nil, fmt.Errorf("%w: %w", ErrUnavailable, ctx.Err())
-	case <-patience.C:
-		return nil, fmt.Errorf("%w: %w", ErrUnavailable, context.DeadlineExceeded)
 	}
 }
 
