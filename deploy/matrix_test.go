@@ -9,13 +9,11 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"maps"
 	"net/http"
 	"net/url"
-	"os"
 	"regexp"
 	"slices"
 	"strings"
@@ -30,8 +28,6 @@ import (
 	"koubei-landing/internal/testworld"
 	"koubei-landing/koubeisim"
 )
-
-var update = flag.Bool("update", false, "write the matrix of proxies into docs/proxies.md")
 
 // situation is a row of the matrix: a kind of request, and what comes of it.
 type situation struct {
@@ -59,7 +55,7 @@ const (
 	rowSockets       = "Signed in, by Unix sockets"
 	rowTypes         = "Operator type not allowed"
 	rowPartners      = "Another partner of the operator"
-	rowOthersPartner = "Somebody else's partner"
+	rowOthersPartner = "Partner of another operator"
 )
 
 var situations = []situation{
@@ -70,28 +66,28 @@ var situations = []situation{
 	{name: "Not signed in, an API call", want: "401", try: tryStrangersProgram},
 	{name: rowTypes, want: "403", try: tryWrongType},
 	{name: rowPartners, want: "that partner", try: tryPartners,
-		except: map[string]string{"Traefik": "that partner, by `X-Koubei-Select-Partner`"}},
+		except: map[string]string{"Traefik": "that partner, with `X-Koubei-Select-Partner`"}},
 	{name: rowOthersPartner, want: "403", try: trySomebodyElsesPartner},
 	{name: "Forged `X-Koubei-*` headers", want: "removed", try: tryForgedHeaders},
-	{name: "Forged headers, few of ours have a value", want: "removed", with: settings{quiet: true}, try: tryForgedHeaders},
+	{name: "Forged headers, most identity headers empty", want: "removed", with: settings{quiet: true}, try: tryForgedHeaders},
 	{name: "Ambiguous path", want: "400", try: tryAmbiguousPaths,
-		except: map[string]string{"Traefik": "400, or cleaned for the application too"}},
+		except: map[string]string{"Traefik": "400, or forwarded as a cleaned path"}},
 	{name: "Upload of 5 MB", want: cellIdentity, try: tryUpload},
 	{name: "WebSocket", want: "101, identity", try: tryWebSocket},
 	{name: "Upgrade to another protocol", want: "200, not upgraded", except: map[string]string{"Traefik": "400"}, try: tryOtherUpgrade},
 	{name: "CORS preflight", want: "200, no identity", try: tryPreflight},
 	{name: "60 shops", want: cellIdentity, try: trySixtyShops},
 	{name: "30 KiB of cookies", want: cellIdentity, try: tryManyCookies},
-	{name: "Headers that are too large", want: "4xx", try: tryLargeHeaders},
+	{name: "Headers too large", want: "4xx", try: tryLargeHeaders},
 	{name: "HTTP/1.0", want: cellIdentity, try: tryHTTP10},
 	{name: "HTTP/1.0 without Host", want: cellIdentity, try: tryNoHost, except: map[string]string{"Caddy": "421"}},
-	{name: "A form of 20 KiB for the service", want: "413", try: tryLargeForm},
-	{name: "A form of the service that never comes", want: "not passed on", with: settings{brief: true}, try: tryNoForm,
+	{name: "Form of 20 KiB for the service", want: "413", try: tryLargeForm},
+	{name: "Form for the service, body never arrives", want: "not forwarded", with: settings{brief: true}, try: tryNoForm,
 		except: map[string]string{"Caddy": "cut off after 60 s"}},
-	{name: "A page of the service, with a body that never comes", want: "not passed on", with: settings{brief: true}, try: tryNoPage},
-	{name: "A body for the application that never comes", want: "not passed on", with: settings{brief: true}, try: tryNoBody,
+	{name: "Page of the service, body never arrives", want: "not forwarded", with: settings{brief: true}, try: tryNoPage},
+	{name: "Request for the application, body never arrives", want: "not forwarded", with: settings{brief: true}, try: tryNoBody,
 		except: map[string]string{"Caddy": "cut off after 60 s", "Traefik": "cut off after 60 s"}},
-	{name: "Connections to the check", want: "kept", except: map[string]string{"Traefik": "two are kept"}, try: tryConnections},
+	{name: "Connections to the check", want: "kept", except: map[string]string{"Traefik": "two kept"}, try: tryConnections},
 	{name: "Concurrent operators", want: "never mixed", try: tryConcurrently},
 	{name: "Redis down", want: cellUnavailable, own: true, try: tryNoRedis},
 	{name: "Service down", want: cellUnavailable, own: true, try: tryNoService, except: map[string]string{"Traefik": "500"}},
@@ -276,7 +272,7 @@ func tryPartners(s *site) string {
 			got.Header.Del("X-Koubei-Select-Partner")
 			wantIdentity(s.t, got, s.identityOf(partner(want)))
 		}
-		return "that partner, by `X-Koubei-Select-Partner`"
+		return "that partner, with `X-Koubei-Select-Partner`"
 	}
 	for _, row := range []struct{ query, want string }{
 		{"?partner_id=" + partnerA, partnerA},
@@ -453,7 +449,7 @@ func tryAmbiguousPaths(s *site) string {
 		}
 	}
 	if outcomes["cleaned"] {
-		return "400, or cleaned for the application too"
+		return "400, or forwarded as a cleaned path"
 	}
 	return "400"
 }
@@ -685,7 +681,7 @@ func withoutBody(s *site, to *requests, lines ...string) string {
 			s.t.Errorf("got %d for %q", statuses, lines)
 		}
 	}
-	return "not passed on"
+	return "not forwarded"
 }
 
 // tryConnections sends requests many at a time, and returns whether the proxy opened more connections than it needs.
@@ -711,7 +707,7 @@ func tryConnections(s *site) string {
 	opened := s.checks.connections.Load() - before
 	s.t.Logf("%d connections for %d checks", opened, atOnce*each)
 	if opened > 2*atOnce {
-		return "two are kept"
+		return "two kept"
 	}
 	return "kept"
 }
@@ -820,43 +816,6 @@ func tryLog(s *site) string {
 	return "none"
 }
 
-// columns are the matrix's. Those that no test runs are in docs/proxies.md, too.
-var columns = []string{"nginx", "Caddy", "HAProxy", "Traefik"}
-
-// matrix returns the table of docs/proxies.md.
-func matrix() string {
-	var table strings.Builder
-	fmt.Fprintf(&table, "| request | %s | Envoy |\n|%s\n", strings.Join(columns, " | "), strings.Repeat(" --- |", len(columns)+2))
-	for _, row := range situations {
-		fmt.Fprintf(&table, "| %s |", row.name)
-		for _, proxy := range columns {
-			fmt.Fprintf(&table, " %s |", row.wanted(proxy))
-		}
-		table.WriteString(" not run |\n")
-	}
-	return table.String()
-}
-
-const matrixMark = "<!-- matrix: written by go test ./deploy -run TestMatrixInDocs -update -->\n"
-
-func TestMatrixInDocs(t *testing.T) {
-	const name = "../docs/proxies.md"
-	page := slurp(t, name)
-	before, rest, ok := strings.Cut(page, matrixMark)
-	end := strings.Index(rest, "\n\n")
-	if !ok || end < 0 {
-		t.Fatalf("%s has no %q with a table and an empty line after it", name, matrixMark)
-	}
-	want := before + matrixMark + matrix() + rest[end+1:]
-	if *update {
-		if err := os.WriteFile(name, []byte(want), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	} else if page != want {
-		t.Errorf("the matrix in %s is stale: run go test ./deploy -run TestMatrixInDocs -update", name)
-	}
-}
-
 // TestUntestedRecipes compares the recipes that no test runs with what the others do: which headers they pass on, and what
 // they return if the service can't be reached.
 func TestUntestedRecipes(t *testing.T) {
@@ -904,20 +863,5 @@ func TestUntestedRecipes(t *testing.T) {
 	var envoy any
 	if err := yaml.Unmarshal([]byte(slurp(t, "envoy/envoy.yaml")), &envoy); err != nil {
 		t.Error(err) // make proxies compares it with Envoy's types
-	}
-}
-
-func TestProxiesInDocs(t *testing.T) {
-	page := slurp(t, "../docs/proxies.md")
-	for _, name := range identity {
-		if !strings.Contains(page, "| `"+name+"`") {
-			t.Errorf("docs/proxies.md doesn't explain %s", name)
-		}
-	}
-	for _, name := range []string{"nginx/koubei.conf", "caddy/Caddyfile", "haproxy/haproxy.cfg", "haproxy/koubei.lua", "traefik/traefik.yaml", "traefik/koubei.yaml",
-		"envoy/envoy.yaml", "apisix/apisix.yaml", "apisix/config.yaml", "kubernetes/ingress.yaml"} {
-		if _, err := os.Stat(name); err != nil || !strings.Contains(page, "deploy/"+name) {
-			t.Errorf("docs/proxies.md doesn't link to %s (%v)", name, err)
-		}
 	}
 }
