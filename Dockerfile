@@ -21,11 +21,12 @@ COPY internal ./internal
 COPY koubeisim ./koubeisim
 COPY web ./web
 ARG VERSION=dev
+ARG REVISION=unknown
 ARG TARGETOS
 ARG TARGETARCH
 ENV CGO_ENABLED=0
-RUN GOOS=$TARGETOS GOARCH=$TARGETARCH go build -trimpath -ldflags "-s -w -X main.version=$VERSION" -o bin/server ./cmd/server
-RUN GOOS=$TARGETOS GOARCH=$TARGETARCH go build -trimpath -ldflags "-s -w -X main.version=$VERSION" -o bin/koubeisim ./cmd/koubeisim
+RUN GOOS=$TARGETOS GOARCH=$TARGETARCH go build -trimpath -ldflags "-s -w -X main.version=$VERSION -X koubei-landing/internal/buildinfo.revision=$REVISION" -o bin/server ./cmd/server
+RUN GOOS=$TARGETOS GOARCH=$TARGETARCH go build -trimpath -ldflags "-s -w -X main.version=$VERSION -X koubei-landing/internal/buildinfo.revision=$REVISION" -o bin/koubeisim ./cmd/koubeisim
 
 FROM scratch AS koubeisim
 ARG VERSION=dev

@@ -3,7 +3,7 @@
 GO ?= go
 FUZZTIME ?= 10s
 
-.PHONY: demo build test test-short tools lint fuzz proxies screenshots interop faults chaos bench load soak licences image
+.PHONY: demo build test test-short tools lint fuzz proxies screenshots interop faults chaos bench load soak licences image release
 
 demo: ## everything in one process; prints the address to open
 	$(GO) run ./cmd/demo
@@ -62,6 +62,17 @@ licences: ## of every module, from the module cache; fails on one that it doesn'
 	scripts/licences --all
 
 VERSION ?= dev
+REVISION ?= $(shell git rev-parse HEAD)$(shell git diff --quiet HEAD -- || echo -modified)
+# Where the source is published, for the images' label; none if empty.
+SOURCE ?=
 
 image: ## the container image; needs a container engine
-	docker build -t koubei-landing --build-arg VERSION=$(VERSION) --build-arg REVISION=$$(git rev-parse HEAD) .
+	docker build -t koubei-landing --build-arg VERSION=$(VERSION) --build-arg REVISION=$(REVISION) \
+		$(if $(SOURCE),--label org.opencontainers.image.source=$(SOURCE)) .
+
+# The date of the images is that of the commit, so that whoever builds the commit gets the same bytes.
+SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct)
+
+release: ## programs, SBOMs, images and checksums, into dist/; needs no container engine
+	$(GO) run -C scripts/release . -version=$(VERSION) -revision=$(REVISION) -date=$(SOURCE_DATE_EPOCH) -url=$(SOURCE)
+	cd dist && sha256sum -c --quiet SHA256SUMS && ls -l

@@ -2,6 +2,7 @@
 package buildinfo
 
 import (
+	"cmp"
 	"fmt"
 	"runtime"
 	"runtime/debug"
@@ -10,10 +11,13 @@ import (
 // Info is a build.
 type Info struct{ Version, Revision, GoVersion string }
 
+// revision is set by the build: -ldflags "-X koubei-landing/internal/buildinfo.revision=…".
+var revision = ""
+
 // Of returns the running program's build. version is what the linker was given; if it is empty, the module's version is
-// used. Revision is the commit that Go recorded, or "unknown".
+// used. Revision is the commit that the linker was given or that Go recorded, or "unknown".
 func Of(version string) Info {
-	b := Info{Version: version, Revision: "unknown", GoVersion: runtime.Version()}
+	b := Info{Version: version, Revision: cmp.Or(revision, "unknown"), GoVersion: runtime.Version()}
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
 		return b
@@ -22,7 +26,7 @@ func Of(version string) Info {
 		b.Version = info.Main.Version
 	}
 	for _, s := range info.Settings {
-		if s.Key == "vcs.revision" {
+		if s.Key == "vcs.revision" && revision == "" {
 			b.Revision = s.Value
 		}
 	}
