@@ -71,6 +71,27 @@ func TestReleaseIsReproducible(t *testing.T) {
 	}
 }
 
+// TestMakeRelease has make print what the documented command runs: the build with the version, the commit, its date and the
+// address of the source, then a check of the checksums. TestReleaseIsReproducible runs the same build.
+func TestMakeRelease(t *testing.T) {
+	t.Parallel()
+	_, command, _ := strings.Cut(slurp(t, "../docs/operations.md"), "```sh by TestMakeRelease\n")
+	command, _, _ = strings.Cut(command, "\n")
+	words := append(strings.Fields(command), "-n", "-C", "..", "--no-print-directory")
+	release := exec.Command(words[0], words[1:]...)
+	release.Env = append(os.Environ(), "MAKEFLAGS=", "MAKELEVEL=")
+	out, err := release.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%s: %v\n%s", command, err, out)
+	}
+	want := `^go run -C scripts/release \. -version=0\.2\.0 -revision=[0-9a-f]{40}(-modified)? -date=\d+ -url=https://git\.isv\.example/koubei-landing
+cd dist && sha256sum -c --quiet SHA256SUMS && ls -l
+$`
+	if !regexp.MustCompile(want).Match(out) {
+		t.Errorf("make runs\n%s", out)
+	}
+}
+
 // buildRelease builds a release for one platform.
 func buildRelease(t *testing.T, source, out string, env ...string) {
 	t.Helper()
