@@ -28,8 +28,8 @@ func exchanging(b *testing.B) func() {
 	}
 }
 
-// BenchmarkExchangeOverSignVerify compares the two by the CPU time of the process, in turns within one run, so that a busy
-// machine does not favor one of them. It fails if an exchange costs more than maxOverBare times its bare signatures.
+// BenchmarkExchangeOverSignVerify compares the CPU time of both. They alternate within one run, so that a busy machine
+// affects both equally. It fails if an exchange costs more than maxOverBare times its bare signatures.
 func BenchmarkExchangeOverSignVerify(b *testing.B) {
 	const maxOverBare, turn = 1.15, 8
 	exchange, bare := exchanging(b), signingAndVerifying(b)
@@ -65,7 +65,7 @@ func cpu(b *testing.B) time.Duration {
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
-// BenchmarkSignVerify is what an exchange can't do without: one signature made and one verified, with the same keys.
+// BenchmarkSignVerify is the minimum of an exchange: one signature made and one verified, with the same keys.
 func BenchmarkSignVerify(b *testing.B) {
 	bare := signingAndVerifying(b)
 	b.ReportAllocs()
@@ -91,7 +91,7 @@ func signingAndVerifying(b *testing.B) func() {
 	}
 }
 
-// BenchmarkRead is the reading of one response, including its verification.
+// BenchmarkRead reads and verifies one response.
 func BenchmarkRead(b *testing.B) {
 	c := newTestClient(b, testConfig(b))
 	body := []byte(signedBy(b, privateKey(b, "keys/alipay_private_pkcs8.pem"), successNode))

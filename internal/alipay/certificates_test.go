@@ -68,7 +68,7 @@ func TestCertificateList(t *testing.T) {
 	}
 }
 
-// However Alipay's file is arranged, the certificate that the others issued is Alipay's.
+// The order in Alipay's file does not matter: the certificate that the others issued is Alipay's.
 func TestAlipayCertificateIsFoundByWhatItIs(t *testing.T) {
 	t.Parallel()
 	app, leaf, mid, root := testPEM(t, "app.crt"), testPEM(t, "leaf.crt"), testPEM(t, "mid.crt"), testPEM(t, "root.crt")
@@ -108,7 +108,7 @@ func TestAlipayCertificateIsFoundByWhatItIs(t *testing.T) {
 	}
 }
 
-// Roots are read all or not at all: a wrong alipay_root_cert_sn would break every call.
+// Roots are read completely or not at all: a wrong alipay_root_cert_sn would break every call.
 func TestRootsAreReadWhole(t *testing.T) {
 	t.Parallel()
 	app, alipay, root, root2 := testPEM(t, "app.crt"), joined(testPEM(t, "leaf.crt"), testPEM(t, "mid.crt")), testPEM(t, "root.crt"), testPEM(t, "root2.crt")

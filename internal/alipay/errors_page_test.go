@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// The page is generated from the tables that the service decides and advises by.
+// The page is generated from the tables that the service uses.
 
 var update = flag.Bool("update", false, "write docs/gateway-errors.md")
 

@@ -13,7 +13,7 @@ import (
 	"koubei-landing/internal/pemfile"
 )
 
-// Whatever arrives, the result is a grant that the gateway of the vectors signed, or an error of exactly one kind.
+// For any input, the result is a grant that the gateway of the vectors signed, or an error of exactly one kind.
 func FuzzReadResponse(f *testing.F) {
 	genuine := map[operator.Grant]bool{}
 	vectors := loadVectors[[]responseVector](f, "responses.json")
@@ -110,7 +110,7 @@ func FuzzParsePublicKey(f *testing.F) {
 	})
 }
 
-// messages holds what the key parsers say when they are given no key.
+// messages holds the errors of the key parsers without a key.
 var messages = func() string {
 	var b strings.Builder
 	for _, text := range []string{"", "MIIBIjANBgkq", "****"} {
@@ -137,7 +137,7 @@ func FuzzParseCertificates(f *testing.F) {
 		if err != nil {
 			f.Fatal(err)
 		}
-		trusted[sn] = true // a root issued them, too
+		trusted[sn] = true // issued by a root, too
 	}
 	f.Fuzz(func(t *testing.T, file string) {
 		fuzzed := pemfile.File{Name: "fuzzed", Data: []byte(file)}

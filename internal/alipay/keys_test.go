@@ -52,7 +52,7 @@ func TestEveryFormOfAKey(t *testing.T) {
 	}
 }
 
-// Each row is something that people do give.
+// Each row is a mistake that users make.
 func TestKeysRefused(t *testing.T) {
 	t.Parallel()
 	ec, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)

@@ -8,8 +8,8 @@ import (
 	"koubei-landing/internal/operator"
 )
 
-// Whatever single byte of a signed response is changed, removed, doubled or inserted: the result is never a success with
-// other content.
+// Changing, removing, doubling or inserting any single byte of a signed response never leads to a success with other
+// content.
 func TestNoChangedResponseIsAnotherSuccess(t *testing.T) {
 	t.Parallel()
 	encrypted := loadVectors[struct {
@@ -74,7 +74,7 @@ func mutations(b []byte, i int, xor byte) [][]byte {
 	return [][]byte{with(b[i] ^ xor), with(b[i] ^ 0x20), with(b[i] ^ 1), with(), with(b[i], b[i]), with('\\', b[i])}
 }
 
-// The same for a downloaded certificate: it is the requested one, or none.
+// The same for a downloaded certificate: the result is the requested certificate or none.
 func TestNoChangedDownloadIsAnotherCertificate(t *testing.T) {
 	t.Parallel()
 	c := newTestClient(t, certificateMode(t, testConfig(t)))

@@ -13,7 +13,7 @@ import (
 	"unicode/utf8"
 )
 
-// Whatever the gateway or a forger says: no error and no attempt holds the code, the token, a signature or a key.
+// No error and no attempt contains the code, the token, a signature or a key, whatever the gateway or an attacker sends.
 func TestNoErrorHoldsASecret(t *testing.T) {
 	t.Parallel()
 	const code, token = `c0de"<&>+%\/12345678901234X42`, "202601BBtoken&X40"

@@ -58,8 +58,7 @@ func TestRequestVectors(t *testing.T) {
 	}
 }
 
-// checkForm compares what is sent, value by value, after decoding the form: which characters are escaped without need is
-// everybody's own choice.
+// checkForm compares the decoded values of the form, because clients may escape different characters.
 func checkForm(t *testing.T, v requestVector, params []param) {
 	t.Helper()
 	query, body, err := layout(params, v.Charset)
@@ -101,7 +100,7 @@ type wireVector struct {
 	RawBody string            `json:"raw_body"`
 }
 
-// What the official Node SDK sends, we send too, but for app_auth_token, which we keep out of the URL.
+// The client sends the same as the official Node SDK, except that it keeps app_auth_token out of the URL.
 func TestWireVectors(t *testing.T) {
 	t.Parallel()
 	vectors := loadVectors[[]wireVector](t, "wire.json")

@@ -212,7 +212,7 @@ func (v responseVector) checkSignedContent(t *testing.T, c *Client) {
 	}
 }
 
-// A row is what the gateway says, and the kind of error if it is signed and if it is not.
+// A row is the gateway's response, and the kind of error with and without a signature.
 func TestKinds(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
@@ -265,7 +265,7 @@ func TestKinds(t *testing.T) {
 	}
 }
 
-// What a signed success must hold, beyond the vectors.
+// Conditions of a signed success, beyond the vectors.
 func TestIdentity(t *testing.T) {
 	t.Parallel()
 	field := func(name, value string) string {
@@ -403,7 +403,7 @@ func TestErrorsWithoutCertificateSN(t *testing.T) {
 	}
 }
 
-// An unverified response decides nothing, but its complaint is often the real one: the error and the advice name it.
+// An unverified response decides nothing, but often contains the real reason: the error and the advice include it.
 func TestUnverifiedDetails(t *testing.T) {
 	t.Parallel()
 	appID := `{"code":"40002","msg":"Invalid Arguments","sub_code":"isv.invalid-app-id","sub_msg":"无效的AppID参数"}`

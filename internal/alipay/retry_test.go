@@ -14,7 +14,7 @@ import (
 	"time"
 )
 
-// pipes is a listener with connections in memory, which testing/synctest can wait for.
+// pipes is a listener with connections in memory, for which testing/synctest can wait.
 type pipes struct {
 	conns  chan net.Conn
 	closed chan struct{}
@@ -42,7 +42,7 @@ func (p *pipes) dial(ctx context.Context, _, _ string) (net.Conn, error) {
 	}
 }
 
-// script is what the gateway does at each call. The last step repeats.
+// script is the gateway's behavior at each call. The last step repeats.
 type script []http.HandlerFunc
 
 // bench is a client with a scripted gateway. It runs inside a synctest bubble.
@@ -143,7 +143,7 @@ func outcomes(attempts []Attempt) []Outcome {
 	return list
 }
 
-// A row is what the gateway does, and the result of the exchange with the outcome of each call.
+// A row is the gateway's behavior, and the result of the exchange with the outcome of each call.
 func TestRetries(t *testing.T) {
 	t.Parallel()
 	success, busy, notExist := answers(t)
@@ -224,7 +224,7 @@ func TestBackoffGrows(t *testing.T) {
 	}
 }
 
-// No attempt begins without at least half of its timeout left, and none outlives the timeout of the exchange.
+// No attempt starts without at least half of its timeout left, and none exceeds the timeout of the exchange.
 func TestTimeouts(t *testing.T) {
 	t.Parallel()
 	success, busy, _ := answers(t)

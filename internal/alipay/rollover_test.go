@@ -54,8 +54,8 @@ func TestDownloadVectors(t *testing.T) {
 	}
 }
 
-// A row is what the gateway responds to a download, and what becomes of the exchange that waits for it. Whatever it is,
-// the advice says where to get the certificate.
+// A row is the gateway's response to a download, and the result of the exchange that waits for it. In each case the advice
+// says where to get the certificate.
 func TestFailedDownloads(t *testing.T) {
 	t.Parallel()
 	node := func(fields string) string {

@@ -80,7 +80,7 @@ func zipped(t *testing.T, b []byte) []byte {
 	return buf.Bytes()
 }
 
-// What may go wrong in between, over real HTTP.
+// Failures between client and gateway, over real HTTP.
 func TestTransport(t *testing.T) {
 	t.Parallel()
 	body := []byte(genuine(t))

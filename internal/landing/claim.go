@@ -13,23 +13,23 @@ const (
 	// pollInterval is how often a waiting landing reads the ledger.
 	pollInterval = 50 * time.Millisecond
 
-	// pollsPerLookup is how many polls pass before a waiting landing also reads its arrivals: the claim may be that of a
-	// replica that was killed.
+	// pollsPerLookup is the number of polls after which a waiting landing also reads its arrivals, because the replica that
+	// holds the claim may have been killed.
 	pollsPerLookup = 20
 )
 
-// claim is a code that this landing may spend, or what stands in its way.
+// claim is a code that this landing may exchange, or the reason why it may not.
 type claim struct {
 	ours    bool
-	entry   entry                // ours, or what another landing of the code has left
-	met     []session.Held       // sessions that other landings of this browser have begun
-	at      operator.LogicalTime // when ours
-	until   time.Time            // when ours: the lease ends no earlier
+	entry   entry                // our own claim, or the outcome of another landing of the code
+	met     []session.Held       // sessions that other landings of this browser have started
+	at      operator.LogicalTime // set if the claim is ours
+	until   time.Time            // set if the claim is ours: the lease ends no earlier
 	release func()               // gives the gateway slot back; never nil
 }
 
-// claim takes the code on lease. Where another landing has claimed it, claim waits until that has come to an end, and
-// returns what it has left. The rate limit is checked before anything waits for a slot, and only claims count.
+// claim takes a lease on the code. If another landing has claimed the code, claim waits for the outcome and returns it. It
+// checks the rate limit before it waits for a slot. Only claims count towards the limit.
 func (l *Lander) claim(ctx context.Context, v visit) (claim, error) {
 	limit := l.count(v)
 	c, err := l.claimOrWait(ctx, v, limit)
@@ -42,9 +42,9 @@ func (l *Lander) claim(ctx context.Context, v visit) (claim, error) {
 	return c, err
 }
 
-// claimOrWait is one loop: claim what may be claimed, else wait, then read the ledger again. The first claim is tried
-// without reading. The gateway slot is taken before the claim, because a claim that waits for a slot uses up its lease, and
-// the ledger is read before a landing waits for a slot, because a replay needs none.
+// claimOrWait is one loop: claim the code if possible, otherwise wait and read the ledger again. It makes the first attempt
+// without reading. It takes the gateway slot before the claim, because waiting for a slot would use up the lease. It reads
+// the ledger before it waits for a slot, because a replay needs no slot.
 func (l *Lander) claimOrWait(ctx context.Context, v visit, limit *count) (claim, error) {
 	patience, cancel := context.WithTimeout(ctx, l.patience)
 	defer cancel()
@@ -60,7 +60,7 @@ func (l *Lander) claimOrWait(ctx context.Context, v visit, limit *count) (claim,
 				return claim{}, err
 			}
 			if release == nil {
-				break // none is free: read the ledger before waiting for one
+				break // no slot is free: read the ledger before waiting for one
 			}
 			c, err := l.take(ctx, v, e, owner)
 			if err == nil && c.ours {
@@ -94,8 +94,9 @@ func (l *Lander) claimOrWait(ctx context.Context, v visit, limit *count) (claim,
 	}
 }
 
-// claimable reports whether a landing may take over what stands in the ledger: nothing; or, with a pending grant, the
-// claim that earned it, or a refusal, which is only what the gateway says of a spent code.
+// claimable reports whether a landing may claim the code although the ledger contains e. It may do so if e is empty. With a
+// pending grant it may also replace the claim that earned the grant, or a refusal, because the gateway refuses a code that
+// was exchanged before.
 func (l *Lander) claimable(v visit, e entry) bool {
 	return e.State == "" || v.pending != nil && (e.State == refused || e.State == open && e.Owner == v.pending.Owner)
 }

@@ -2,14 +2,14 @@ package landing
 
 import "time"
 
-// Config is the settings of landings.
+// Config holds the settings of landings.
 type Config struct {
-	// Confirm asks before a landing replaces another operator's live session, or signs in an operator that the browser's
-	// memory does not hold.
+	// Confirm asks the user before a landing replaces a live session of another operator, or signs in an operator that is
+	// not in the browser's memory.
 	Confirm bool
 
-	// Memory is how long a browser remembers an operator since the operator's last landing; 0 turns the memory off. It
-	// has no effect without Confirm.
+	// Memory is how long a browser remembers an operator after the operator's last landing; 0 turns the memory off. It has
+	// no effect without Confirm.
 	Memory time.Duration
 
 	// Rate is how many codes one client address may claim per minute; 0 turns the limit off. Options.Limit enforces it.

@@ -12,13 +12,13 @@ import (
 	"koubei-landing/internal/session"
 )
 
-// heldGrant is what waits sealed for an answer: the grant, and the code that the session will keep.
+// heldGrant is stored sealed while the user decides: the grant, and the code for the session.
 type heldGrant struct {
 	Grant operator.Grant
 	Code  string
 }
 
-// ask stores the grant and asks the person.
+// ask stores the grant and asks the user.
 func (l *Lander) ask(ctx context.Context, v visit, e entry, grant operator.Grant) (Outcome, error) {
 	outcome, err := l.heldEntry(v, grant)
 	if err != nil {
@@ -34,7 +34,7 @@ func (l *Lander) ask(ctx context.Context, v visit, e entry, grant operator.Grant
 	return l.settled(ctx, v, now)
 }
 
-// heldEntry is a grant that waits, sealed, with the sessions that it would replace, if any.
+// heldEntry returns the ledger entry with the sealed grant and the sessions that the grant would replace, if any.
 func (l *Lander) heldEntry(v visit, grant operator.Grant) (entry, error) {
 	plain, err := json.Marshal(heldGrant{grant, v.Code})
 	if err != nil {
@@ -63,8 +63,8 @@ func question(v visit, grant operator.Grant) Outcome {
 	return Outcome{Result: Asked, Question: q}
 }
 
-// resume answers a browser that comes again while its question is open: it is asked again, about the session that is live
-// now. With nothing left to ask, it lands.
+// resume handles a browser that returns while its question is open. It asks again, about the session that is live now. If
+// no question is left, it lands.
 func (l *Lander) resume(ctx context.Context, v visit, e entry) (Outcome, error) {
 	if !v.asked(e) || !l.now().Before(e.Until) {
 		return Outcome{}, ErrCodeUsed
@@ -75,8 +75,8 @@ func (l *Lander) resume(ctx context.Context, v visit, e entry) (Outcome, error) 
 	}
 	v.Code = h.Code
 	if e.Session != "" {
-		// The person has seen the question about a session that was live. Once that session is gone, a refresh lands, and
-		// the memory does not ask once more.
+		// The user has seen the question about a session that was live. When that session is gone, a reload lands without
+		// another question about the memory.
 		v.Known = nil
 	}
 	if l.mustAsk(v, h.Grant.Operator.ID) {
@@ -97,7 +97,7 @@ func (l *Lander) openHeld(hash string, e entry) (heldGrant, error) {
 	return h, nil
 }
 
-// Decision is a person's answer to a question.
+// Decision is the user's answer to a question.
 type Decision struct {
 	Landing  string // Question.Landing
 	Sessions string // Question.Sessions
@@ -105,9 +105,9 @@ type Decision struct {
 	Arrival  Arrival // without a code
 }
 
-// Decide carries out a person's answer. It fails with ErrSwitchStale when another session than the one asked about is
-// live now, with ErrSwitchExpired when there is nothing to decide any more, and with store.ErrUnavailable: then nothing
-// is consumed.
+// Decide carries out the user's answer. It fails with ErrSwitchStale if another session than the one in the question is
+// live, with ErrSwitchExpired if the question is no longer open, and with store.ErrUnavailable. If it fails with
+// store.ErrUnavailable, nothing is consumed.
 func (l *Lander) Decide(ctx context.Context, d Decision) (Outcome, error) {
 	live, err := l.sessions.Live(ctx, d.Arrival.Tokens)
 	if err != nil {
@@ -119,7 +119,7 @@ func (l *Lander) Decide(ctx context.Context, d Decision) (Outcome, error) {
 	}
 	v := l.visit(d.Arrival, live)
 	v.hash = d.Landing
-	switch { // the button was pressed twice
+	switch { // the user pressed the button twice
 	case e.State == landed && d.Yes:
 		out, err := l.replay(ctx, v, e)
 		return out, expired(err)
@@ -147,8 +147,8 @@ func (l *Lander) Decide(ctx context.Context, d Decision) (Outcome, error) {
 	return out, expired(err)
 }
 
-// agreed are the sessions that the form names and that this browser was asked about: live ones, and those that were met
-// under an arrival and whose cookies are not here yet.
+// agreed returns the sessions in the form that this browser was asked about: live sessions, and sessions that were found
+// under an arrival and whose cookies the browser does not have yet.
 func (v visit) agreed(d Decision, e entry) consent {
 	yes := consent{}
 	for hash := range strings.SplitSeq(d.Sessions, ".") {
@@ -164,7 +164,7 @@ func (v visit) agreed(d Decision, e entry) consent {
 	return yes
 }
 
-// expired says of a code that is used up what an answer to a question has to be told.
+// expired translates the error of a used code into the error of an answer to a question.
 func expired(err error) error {
 	if errors.Is(err, ErrCodeUsed) {
 		return errors.Join(ErrSwitchExpired, err)
@@ -172,7 +172,7 @@ func expired(err error) error {
 	return err
 }
 
-// decline gives the grant up; the browser keeps the session it has.
+// decline discards the grant. The browser keeps its session.
 func (l *Lander) decline(ctx context.Context, v visit, e entry, d Decision) (Outcome, error) {
 	_, ours, err := l.ledger.settle(ctx, e, entry{State: declined})
 	if err != nil {
@@ -184,7 +184,7 @@ func (l *Lander) decline(ctx context.Context, v visit, e entry, d Decision) (Out
 	return v.kept(d), nil
 }
 
-// kept is the session that a browser keeps; none where that has ended meanwhile.
+// kept returns the outcome with the session that a browser keeps, or without one if that session has ended.
 func (v visit) kept(d Decision) Outcome {
 	for _, h := range v.live {
 		if names(d.Sessions, h.Session) {
@@ -194,8 +194,8 @@ func (v visit) kept(d Decision) Outcome {
 	return Outcome{Result: Kept}
 }
 
-// shelve stores a grant that did not become a session, for when the same browser comes again. Where the write was carried
-// out and only its reply was lost, the code has landed.
+// shelve stores a grant that did not become a session, until the same browser returns. If the write succeeded and only its
+// reply was lost, the code has landed.
 func (l *Lander) shelve(ctx context.Context, v visit, e entry, grant operator.Grant) error {
 	outcome, err := l.heldEntry(v, grant)
 	if err != nil {

@@ -12,7 +12,7 @@ import (
 	"koubei-landing/koubeisim"
 )
 
-// decide answers a question and wants a result.
+// decide answers a question and checks the result.
 func (w *world) decide(asked landing.Outcome, a landing.Arrival, yes bool, want landing.Result) landing.Outcome {
 	w.t.Helper()
 	out, err := w.answer(asked, a, yes)
@@ -22,7 +22,7 @@ func (w *world) decide(asked landing.Outcome, a landing.Arrival, yes bool, want 
 	return out
 }
 
-// notDecided answers a question and wants an error.
+// notDecided answers a question and checks the error.
 func (w *world) notDecided(asked landing.Outcome, a landing.Arrival, yes bool, want error) {
 	w.t.Helper()
 	if out, err := w.answer(asked, a, yes); !errors.Is(err, want) || out.Token != "" {
@@ -59,7 +59,7 @@ func TestYesReplacesTheSession(t *testing.T) {
 	if !w.ended(current) {
 		t.Error("the old session is still there")
 	}
-	// The button pressed twice, before and after the answer came through.
+	// The user presses the button again, before and after the response has arrived.
 	for _, again := range []landing.Arrival{b, signedIn(arrival("", "one"), out.Token), signedIn(arrival(""), out.Token)} {
 		if second := w.decide(asked, again, true, landing.Replayed); second.Token != out.Token {
 			t.Error("the second answer: got another token")
@@ -90,7 +90,7 @@ func TestNoKeepsTheSession(t *testing.T) {
 	}
 }
 
-func TestAnswersAtOnceMakeOneSession(t *testing.T) {
+func TestConcurrentAnswersMakeOneSession(t *testing.T) {
 	w := newWorld(t)
 	_, current, asked := w.hold("one")
 	b := signedIn(arrival("", "one"), current)
@@ -118,7 +118,7 @@ func TestAnswersAtOnceMakeOneSession(t *testing.T) {
 	}
 }
 
-func TestAnotherSessionMeanwhile(t *testing.T) {
+func TestAnotherSessionDuringQuestion(t *testing.T) {
 	w := newWorld(t)
 	code, current, asked := w.hold("one")
 	staff := merchant
@@ -131,7 +131,7 @@ func TestAnotherSessionMeanwhile(t *testing.T) {
 	if w.ended(other.Token) {
 		t.Error("a session ended that nobody was asked about")
 	}
-	// Asked again, about the session that is live now.
+	// The user is asked again, about the session that is live now.
 	again := w.land(signedIn(arrival(code, "one"), other.Token), landing.Asked)
 	if again.Question.Current.OperatorID != staff.OperatorID {
 		t.Errorf("asked about %s", again.Question.Current.OperatorID)
@@ -170,8 +170,8 @@ func TestAQuestionEndsAfterAQuarterOfAnHour(t *testing.T) {
 	}
 }
 
-// TestAGrantWaitsNoLongerThanARevocationIsRemembered: in a cookie first, and for an answer after.
-func TestAGrantWaitsNoLongerThanARevocationIsRemembered(t *testing.T) {
+// TestGrantExpiresBeforeRevocation: the time in a cookie and the time for an answer add up to at most RevocationWindow.
+func TestGrantExpiresBeforeRevocation(t *testing.T) {
 	w := newWorld(t)
 	current := w.land(arrival(w.koubei.Issue(merchant), "one"), landing.Landed).Token
 	code := w.koubei.Issue(provider)
@@ -181,7 +181,7 @@ func TestAGrantWaitsNoLongerThanARevocationIsRemembered(t *testing.T) {
 	w.must(err)
 	w.clock.Turn(4 * time.Minute)
 	asked := w.land(a, landing.Asked)
-	// The mark of the revocation is forgotten in real time; here it goes when the clock says so.
+	// Redis drops the revocation in real time. Here the test deletes it when the clock says so.
 	w.clock.Turn(11*time.Minute + time.Second)
 	w.must(w.redis.Client.Del(t.Context(), w.store.Key("revoked", provider.OperatorID)).Err())
 	w.notDecided(asked, a, true, landing.ErrSwitchExpired)
@@ -190,7 +190,7 @@ func TestAGrantWaitsNoLongerThanARevocationIsRemembered(t *testing.T) {
 	}
 }
 
-func TestARevocationVoidsAHeldSwitch(t *testing.T) {
+func TestRevocationInvalidatesHeldGrant(t *testing.T) {
 	w := newWorld(t)
 	code, current, asked := w.hold("one")
 	_, err := w.open().sessions.Revoke(t.Context(), provider.OperatorID)
@@ -204,12 +204,12 @@ func TestARevocationVoidsAHeldSwitch(t *testing.T) {
 	if w.ended(current) {
 		t.Error("the session of the other operator has gone")
 	}
-	// Koubei vouches for the operator anew.
+	// Koubei confirms the operator again.
 	w.signOut(current)
 	w.land(arrival(w.koubei.Issue(provider), "one"), landing.Landed)
 }
 
-func TestRedisAwayConsumesNothingOfASwitch(t *testing.T) {
+func TestDecideWithoutRedisConsumesNothing(t *testing.T) {
 	w := newWorld(t)
 	_, current, asked := w.hold("one")
 	b := signedIn(arrival("", "one"), current)
@@ -232,7 +232,7 @@ func TestRedisAwayConsumesNothingOfASwitch(t *testing.T) {
 	}
 }
 
-func TestTheOldSessionGoneMeanwhile(t *testing.T) {
+func TestOldSessionEndedDuringQuestion(t *testing.T) {
 	w := newWorld(t)
 	for _, b := range [][]string{{"one"}, {"two", "three"}} {
 		_, current, asked := w.hold(b...)
@@ -246,7 +246,7 @@ func TestTheOldSessionGoneMeanwhile(t *testing.T) {
 	}
 }
 
-func TestTheArrivingOperatorSignedInMeanwhile(t *testing.T) {
+func TestArrivingOperatorSignedInDuringQuestion(t *testing.T) {
 	w := newWorld(t)
 	code, current, asked := w.hold("one")
 	w.signOut(current)
@@ -260,7 +260,7 @@ func TestTheArrivingOperatorSignedInMeanwhile(t *testing.T) {
 	w.wantCalls(code, 1)
 }
 
-func TestASecondLandingBehindTheQuestion(t *testing.T) {
+func TestSecondLandingDuringQuestion(t *testing.T) {
 	w := newWorld(t)
 	_, current, first := w.hold("one")
 	other := provider
@@ -294,7 +294,7 @@ func TestForgedAnswers(t *testing.T) {
 			}
 		}
 	}
-	// A stranger who knows all that the form carries, as one who made the link knows the code.
+	// An attacker who knows everything in the form, because whoever created the link knows the code.
 	w.notDecided(asked, arrival("", "stranger"), true, landing.ErrSwitchExpired)
 	w.notDecided(asked, arrival("", "stranger"), false, landing.ErrSwitchExpired)
 	w.wantState(code, "held")
@@ -304,7 +304,7 @@ func TestForgedAnswers(t *testing.T) {
 	w.decide(asked, b, true, landing.Landed)
 }
 
-func TestWithoutTheQuestionTheSessionIsReplacedAtOnce(t *testing.T) {
+func TestSessionIsReplacedWithoutConfirm(t *testing.T) {
 	w := newWorld(t, func(s *settings) { s.confirm = false })
 	current := w.land(arrival(w.koubei.Issue(merchant), "one"), landing.Landed).Token
 	out := w.land(signedIn(arrival(w.koubei.Issue(provider), "one"), current), landing.Landed)
@@ -313,8 +313,8 @@ func TestWithoutTheQuestionTheSessionIsReplacedAtOnce(t *testing.T) {
 	}
 }
 
-// TestYesAndNoAtOnce: whichever is first, they don't both come about.
-func TestYesAndNoAtOnce(t *testing.T) {
+// TestConcurrentYesAndNo: only the first answer counts.
+func TestConcurrentYesAndNo(t *testing.T) {
 	w := newWorld(t)
 	for range 5 {
 		code, current, asked := w.hold("one")

@@ -9,9 +9,9 @@ import (
 	"koubei-landing/koubeisim"
 )
 
-// TestAReplicaThatIsKilledWhileTabsMeetLosesNoCode has two tabs of one browser land at once. The replica of the second is
-// killed while it joins the first tab's session: when it has ended its own.
-func TestAReplicaThatIsKilledWhileTabsMeetLosesNoCode(t *testing.T) {
+// TestKilledReplicaLosesNoCodeWhileTabsJoin lets two tabs of one browser land concurrently. It kills the second tab's
+// replica while that joins the first tab's session, after it has ended its own session.
+func TestKilledReplicaLosesNoCodeWhileTabsJoin(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	victim := w.open()
@@ -27,11 +27,11 @@ func TestAReplicaThatIsKilledWhileTabsMeetLosesNoCode(t *testing.T) {
 		if killed {
 			return errCut
 		}
-		killed = strings.TrimSpace(names) == "eval:session" // the end of its own session
+		killed = strings.TrimSpace(names) == "eval:session" // the end of the tab's own session
 		return send(ctx)
 	})
 	w.koubei.Release()
-	<-done // the browser learns nothing of it
+	<-done // the browser gets no response
 	out := w.land(arrival(code, "one"), landing.Replayed)
 	if _, ok := out.Session.Partner(provider.PartnerID); !ok || out.Token != first.Token || out.Entry.PartnerID != second.PartnerID {
 		t.Errorf("the next try is not the first tab's session with both partners: the same token: %t", out.Token == first.Token)

@@ -14,41 +14,42 @@ import (
 	"koubei-landing/internal/store"
 )
 
-// Errors of a landing. Those of the gateway are package alipay's, and Redis out of reach is store.ErrUnavailable.
+// Errors of a landing. Package alipay defines the errors of the gateway. If Redis is unavailable, the error is
+// store.ErrUnavailable.
 var (
 	// ErrCodeUsed says that another browser has used the code, or that the session it made has ended.
 	ErrCodeUsed = errors.New("landing: code used")
 
-	// ErrInProgress says that the code's first landing was still under way when this one's patience ended.
-	ErrInProgress = errors.New("landing: the code's first landing is under way")
+	// ErrInProgress says that this landing timed out while the code's first landing was still in progress.
+	ErrInProgress = errors.New("landing: the code's first landing is in progress")
 
-	// ErrOverloaded says that too many landings wait already. The code was not sent.
+	// ErrOverloaded says that too many landings are waiting. The code was not sent.
 	ErrOverloaded = errors.New("landing: too many are waiting")
 
-	// ErrRateLimited says that the client has claimed too many codes of late. The code was not sent.
+	// ErrRateLimited says that the client has claimed too many codes recently. The code was not sent.
 	ErrRateLimited = errors.New("landing: too many codes from one client")
 
-	// ErrDraining reports that the service is shutting down and the landing had not claimed its code. The code was not sent.
+	// ErrDraining says that the service is shutting down and the landing had not claimed its code. The code was not sent.
 	ErrDraining = errors.New("landing: shutting down")
 
-	// ErrSwitchStale says that the question was asked about another session than the one that is live now.
+	// ErrSwitchStale says that the question was about another session than the one that is live now.
 	ErrSwitchStale = errors.New("landing: the question is about another session")
 
-	// ErrSwitchExpired says that the grant is no longer waiting for an answer.
+	// ErrSwitchExpired says that no grant waits for this answer any more.
 	ErrSwitchExpired = errors.New("landing: the question is no longer open")
 )
 
-// Arrival is a browser with a code.
+// Arrival is a browser's request with a code.
 type Arrival struct {
 	Code     string
-	Tokens   []session.Token // of the session cookies that came along
-	Browsers []string        // the arrival cookies that came along, newest first
-	Pending  []string        // the pending grants that came along
+	Tokens   []session.Token // of the session cookies in the request
+	Browsers []string        // the arrival cookies in the request, newest first
+	Pending  []string        // the pending grants in the request
 	Known    []string        // ids of the operators that the browser remembers, newest first
-	Client   string          // whom the rate limit counts
+	Client   string          // the client address, for the rate limit
 }
 
-// Result is how a landing ended well.
+// Result says how a successful landing ended.
 type Result string
 
 // The results.
@@ -56,37 +57,37 @@ const (
 	Landed   Result = "landed"
 	Replayed Result = "replayed"
 	Asked    Result = "asked"
-	Kept     Result = "kept" // the person said no
+	Kept     Result = "kept" // the user answered no
 )
 
-// Outcome is what a landing led to.
+// Outcome is the result of a landing.
 type Outcome struct {
 	Result  Result
 	Token   session.Token
 	Session session.Session
-	Entry   session.Entry // of this code, so that a replay goes to the same place
+	Entry   session.Entry // of this code, so that a replay redirects to the same place
 
-	// Replaced are the sessions of other operators that this landing has ended, as they were.
+	// Replaced holds the sessions of other operators that this landing has ended, in their last state.
 	Replaced []session.Session
 
-	// Pending is to be given to the browser as a cookie, also beside an error: it is what the spent code was worth.
+	// Pending is the sealed result of the exchange, for a cookie of the browser. It may be set beside an error.
 	Pending string
 
-	// Question is what to ask, when Result is Asked.
+	// Question is what to ask, if Result is Asked.
 	Question Question
 }
 
-// Question is a landing that waits for the person to say whether to go on as another operator.
+// Question is a landing that waits for the user to confirm another operator.
 type Question struct {
-	Landing   string          // names the landing, in the form: the code's hash
-	Sessions  string          // names the sessions that would be replaced, in the form; empty for none
-	Current   session.Session // that would be replaced; without an operator where none is live
-	LastKnown string          // where none is live: the operator that this browser remembers and that landed last
+	Landing   string          // names the landing in the form: the code's hash
+	Sessions  string          // names the sessions that would be replaced in the form; empty if there are none
+	Current   session.Session // the session that would be replaced; without an operator if none is live
+	LastKnown string          // if none is live: the operator in this browser's memory that landed last
 	Arriving  operator.Operator
 	PartnerID string
 }
 
-// Options is what a Lander is made of.
+// Options configure a Lander.
 type Options struct {
 	Config
 	AppID    string
@@ -96,13 +97,14 @@ type Options struct {
 	Sealer   *session.Sealer
 	Limit    Limit
 
-	// ExchangeTimeout is the gateway client's budget for one exchange.
+	// ExchangeTimeout is the gateway client's timeout for one exchange, retries included.
 	ExchangeTimeout time.Duration
 
-	// Concurrency is how many exchanges are under way at once.
+	// Concurrency is the maximum number of concurrent exchanges.
 	Concurrency int
 
-	// OnStarted and OnReplaced are told of sessions that began, and that ended for another operator's.
+	// OnStarted and OnReplaced are called for each session that starts, and for each that another operator's session
+	// replaces.
 	OnStarted  func(operator.Type)
 	OnReplaced func()
 
@@ -129,7 +131,7 @@ type Lander struct {
 	onStarted  func(operator.Type)
 	onReplaced func()
 
-	retries sync.WaitGroup // what is still to be written
+	retries sync.WaitGroup // writes that are retried in the background
 }
 
 // New returns a Lander.
@@ -149,33 +151,32 @@ func New(o Options) *Lander {
 	}
 }
 
-// Lease returns how long one claimed landing may take, from the claim to the ledger's entry: exchange is the gateway's
-// budget, redis the timeout of one command.
+// Lease returns the maximum duration of a claimed landing, from the claim to the outcome in the ledger. exchange is the
+// gateway client's timeout, redis the timeout of one command.
 func Lease(exchange, redis time.Duration) time.Duration {
 	return redis + exchange + savingTime(redis) + time.Second
 }
 
-// savingTime is how long a landing may take after the exchange: it saves the session, once more where two tabs meet, ends
-// an old one, and writes the ledger's entry.
+// savingTime is the maximum duration of a landing after the exchange: it saves the session (twice if two tabs meet), ends
+// an old session, and writes the outcome to the ledger.
 func savingTime(redis time.Duration) time.Duration { return 5 * redis }
 
-// Patience is the longest that a landing takes: waiting for another, its own exchange, and keeping what came of it.
+// Patience returns the maximum duration of a landing: waiting for another landing, its own exchange, and saving.
 func (l *Lander) Patience() time.Duration { return l.patience + l.lease }
 
-// Lease is the longest that a claimed landing takes.
+// Lease returns the maximum duration of a claimed landing.
 func (l *Lander) Lease() time.Duration { return l.lease }
 
-// EndBy makes landings fail with ErrDraining from now on that have not claimed their code and whose lease would end after
-// the given time.
+// EndBy makes a landing fail with ErrDraining if it has not claimed its code and its lease would end after the given time.
 func (l *Lander) EndBy(until time.Time) { l.queue.endBy(until) }
 
-// Drain makes landings that wait for a gateway slot or for another landing fail with ErrDraining, now and from now on.
+// Drain makes all current and future landings that wait for a gateway slot or for another landing fail with ErrDraining.
 func (l *Lander) Drain() { l.queue.drain() }
 
-// Land turns a code into a session, or reports what has become of the code. Once the code is claimed, the work goes on
-// although ctx ends: a browser that leaves does not burn a code.
+// Land turns a code into a session, or returns the outcome of an earlier landing of the code. Once it has claimed the code,
+// it continues even if ctx ends: the code is not lost if the browser leaves.
 //
-// It fails with an error of this package, one of package alipay, or store.ErrUnavailable.
+// It fails with an error of this package, an error of package alipay, or store.ErrUnavailable.
 func (l *Lander) Land(ctx context.Context, a Arrival) (Outcome, error) {
 	live, err := l.sessions.Live(ctx, a.Tokens)
 	if err != nil {
@@ -206,7 +207,7 @@ func (l *Lander) Land(ctx context.Context, a Arrival) (Outcome, error) {
 	return l.keepOrPend(work, v, claim.entry, grant)
 }
 
-// grant returns what the code is worth: from a pending grant, where it was exchanged before, or from the gateway.
+// grant returns the grant of the code: from a pending grant if the code was exchanged before, otherwise from the gateway.
 func (l *Lander) grant(ctx context.Context, v visit, c claim) (operator.Grant, error) {
 	if v.pending != nil {
 		return v.pending.Grant, nil
@@ -218,13 +219,14 @@ func (l *Lander) grant(ctx context.Context, v visit, c claim) (operator.Grant, e
 	return grant, err
 }
 
-// recover returns the session that a landing of this code has begun under an arrival of this browser, although the ledger
-// does not say so: the replica was killed between the two, or is about to write it.
+// recover returns the session that a landing of this code has stored under an arrival of this browser, if the ledger does
+// not contain it yet. The replica was killed in between, or is about to write it.
 func (l *Lander) recover(ctx context.Context, v visit, c claim) (Outcome, error) {
 	h := c.met[slices.IndexFunc(c.met, func(h session.Held) bool { return holds([]session.Held{h}, v.hash) })]
 	entry, _ := h.Session.OfCode(v.hash)
 	if c.entry.State == open {
-		// Also on behalf of the claim's owner. If that was killed, the claim would expire and the code be sent again.
+		// Settle the code on behalf of the claim's owner too. If the owner was killed, the claim would expire, and the next
+		// landing would send the code again.
 		outcome := l.landedEntry(v, h, entry.PartnerID)
 		outcome.Browsers = slices.Concat(c.entry.Browsers, v.browsers)
 		if _, _, err := l.ledger.settle(ctx, c.entry, outcome); err != nil {
@@ -232,23 +234,23 @@ func (l *Lander) recover(ctx context.Context, v visit, c claim) (Outcome, error)
 		}
 	}
 	if v.foreign(h.Session.OperatorID) {
-		return Outcome{}, ErrCodeUsed // nobody is replaced without a question
+		return Outcome{}, ErrCodeUsed // do not replace an operator without a question
 	}
 	return Outcome{Result: Replayed, Token: h.Token, Session: h.Session, Entry: entry}, nil
 }
 
-// refuse settles a definitive verdict and releases the code after any other failure. The visitor is told what happened to
-// the code, also where that cannot be written at once.
+// refuse settles a final verdict, and releases the code after any other failure. The visitor gets the error even if the
+// ledger cannot be written now.
 func (l *Lander) refuse(ctx context.Context, c claim, err error) error {
 	v := verdictOf(err)
 	if e := l.ledger.refuse(ctx, c.entry, v); e != nil {
-		l.log.WarnContext(ctx, "refused, but the ledger is not written yet", "error", e)
+		l.log.WarnContext(ctx, "code refused, ledger entry pending", "error", e)
 		l.retryInBackground(ctx, func(ctx context.Context) error { return l.ledger.refuse(ctx, c.entry, v) })
 	}
 	return err
 }
 
-// known answers for a code that another landing has claimed before: a held grant is asked about again, or lands.
+// known handles a code that another landing has claimed before. For a held grant it asks again, or lands.
 func (l *Lander) known(ctx context.Context, v visit, e entry) (Outcome, error) {
 	if e.State == held {
 		return l.resume(ctx, v, e)
@@ -256,7 +258,7 @@ func (l *Lander) known(ctx context.Context, v visit, e entry) (Outcome, error) {
 	return l.settled(ctx, v, e)
 }
 
-// settled answers for a code whose outcome is final.
+// settled returns the outcome of a code that is final.
 func (l *Lander) settled(ctx context.Context, v visit, e entry) (Outcome, error) {
 	switch e.State {
 	case refused:
@@ -267,10 +269,10 @@ func (l *Lander) settled(ctx context.Context, v visit, e entry) (Outcome, error)
 	return Outcome{}, ErrCodeUsed
 }
 
-// replay gives the same session again to the browser that made it, and to nobody else.
+// replay returns the same session again to the browser that made it. Other browsers get ErrCodeUsed.
 func (l *Lander) replay(ctx context.Context, v visit, e entry) (Outcome, error) {
-	// Read the sessions again: the ledger's entry may be newer. A session that a "yes" has replaced would stand in the way
-	// of the same "yes" sent twice.
+	// Read the sessions again: the ledger's entry may be newer. Otherwise a session that a "yes" has replaced would block a
+	// second, identical "yes".
 	var err error
 	if v.live, err = l.sessions.Live(ctx, v.Tokens); err != nil {
 		return Outcome{}, err
@@ -293,8 +295,9 @@ func (l *Lander) replay(ctx context.Context, v visit, e entry) (Outcome, error) 
 	return Outcome{Result: Replayed, Token: token, Session: s, Entry: partner}, nil
 }
 
-// tokenFor returns the token of the session that the code has made, if this browser may have it: its own, or the sealed
-// one where it shows an arrival of the claim. Nobody is replaced without a question, so not beside another operator.
+// tokenFor returns the token of the code's session if this browser may have it: the browser's own token, or the sealed one
+// if the browser shows an arrival of the claim. It returns no token if another operator is signed in, because only a
+// question may replace an operator.
 func (l *Lander) tokenFor(v visit, e entry) (session.Token, error) {
 	for _, h := range v.live {
 		if h.Session.Hash() == e.Session {

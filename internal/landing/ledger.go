@@ -14,21 +14,22 @@ import (
 	"koubei-landing/internal/store"
 )
 
-// codeKind is the kind of key under which the ledger stands.
+// codeKind is the kind of the ledger's keys.
 const codeKind = "code"
 
-// How long the ledger remembers.
+// How long the ledger keeps an outcome.
 const (
-	// settledFor is the longest life of a code.
+	// settledFor is the maximum lifetime of a code.
 	settledFor = 24 * time.Hour
 
-	// refusedFor is how long a verdict is repeated without a call.
+	// refusedFor is how long a verdict is returned without another call.
 	refusedFor = 10 * time.Minute
 
-	// unknownFor is the same for a code that doesn't exist: it might be about to.
+	// unknownFor is the same for a code that does not exist, because it may exist soon.
 	unknownFor = time.Minute
 
-	// heldFor is how long after its exchange a grant waits for an answer: no longer than a revocation is remembered.
+	// heldFor is how long after its exchange a grant waits for an answer. It must not exceed the time for which Redis keeps
+	// a revocation.
 	heldFor = session.RevocationWindow
 )
 
@@ -42,24 +43,24 @@ const (
 	refused  state = "refused"
 )
 
-// entry is what the ledger says of one code.
+// entry is the ledger's record of one code.
 type entry struct {
 	State    state     `json:"state"`
-	Owner    string    `json:"owner"`              // whose work it is: random, and new with every claim
+	Owner    string    `json:"owner"`              // id of the claim's owner: random, and new for every claim
 	Browsers []string  `json:"browsers,omitempty"` // hashes of the arrivals that brought the code
-	Session  string    `json:"session,omitempty"`  // landed: the session made; held: the sessions asked about
-	Operator string    `json:"operator,omitempty"` // landed: whose
-	Partner  string    `json:"partner,omitempty"`  // landed: for whom
-	Token    string    `json:"token,omitempty"`    // landed: sealed
-	Grant    string    `json:"grant,omitempty"`    // held: sealed
-	Until    time.Time `json:"until,omitzero"`     // held: when the question closes
+	Session  string    `json:"session,omitempty"`  // landed: its session; held: the sessions in the question
+	Operator string    `json:"operator,omitempty"` // landed: the operator
+	Partner  string    `json:"partner,omitempty"`  // landed: the partner
+	Token    string    `json:"token,omitempty"`    // landed: the sealed token
+	Grant    string    `json:"grant,omitempty"`    // held: the sealed grant
+	Until    time.Time `json:"until,omitzero"`     // held: when the question expires
 	Verdict  verdict   `json:"verdict,omitempty"`  // refused
 
 	key string
 	raw []byte
 }
 
-// ledger is the codes in Redis.
+// ledger reads and writes the records of codes in Redis.
 type ledger struct{ store *store.Store }
 
 func (l *ledger) key(hash string) string { return l.store.Key(codeKind, hash) }
@@ -75,7 +76,7 @@ func parseEntry(key string, raw []byte) (entry, error) {
 	return e, nil
 }
 
-// look returns what stands in the ledger; its state is empty where nothing does.
+// look returns the ledger's entry. The state of the entry is empty if there is none.
 func (l *ledger) look(ctx context.Context, hash string) (entry, error) {
 	raw, err := l.store.Get(ctx, l.key(hash))
 	if err != nil {
@@ -84,7 +85,7 @@ func (l *ledger) look(ctx context.Context, hash string) (entry, error) {
 	return parseEntry(l.key(hash), raw)
 }
 
-// swap writes next in place of e and returns what stands there now, and whether that is our work.
+// swap replaces e with next. It returns the entry that the ledger now contains, and whether this landing wrote it.
 func (l *ledger) swap(ctx context.Context, e, next entry, ttl time.Duration) (entry, bool, error) {
 	return l.swapWith(ctx, e, next, ttl, nil, nil)
 }
@@ -107,29 +108,28 @@ func (l *ledger) swapWith(ctx context.Context, e, next entry, ttl time.Duration,
 	return now, done, err
 }
 
-// claim takes a code on lease for the claim's owner and browsers, where the ledger still says e. The logical clock ticks
-// with it.
+// claim writes the claim if the ledger still contains e, and advances the logical clock in the same step.
 func (l *ledger) claim(ctx context.Context, e, claim entry, lease time.Duration, tick store.TickCmd, optional []redis.Cmder) (entry, bool, error) {
 	claim.State = open
 	return l.swapWith(ctx, e, claim, lease, []redis.Cmder{tick.IntCmd}, optional)
 }
 
-// settle replaces e, which this landing owns, by its outcome. Where nothing stands any more, because the lease ran out
-// or Redis came back empty, nobody else has claimed the code, and the outcome is written all the same.
+// settle replaces e, which this landing owns, with its outcome. If the ledger no longer contains e, because the lease ended
+// or Redis restarted with empty data, no other landing has claimed the code. settle then writes the outcome too.
 func (l *ledger) settle(ctx context.Context, e, outcome entry) (entry, bool, error) {
 	outcome.Owner = e.Owner
 	if outcome.Browsers == nil {
 		outcome.Browsers = e.Browsers
 	}
 	now, ours, err := l.swap(ctx, e, outcome, settledFor)
-	recovered := e.State == open && now.Owner == e.Owner // by another request, on this claim's behalf
+	recovered := e.State == open && now.Owner == e.Owner // another request has settled this claim
 	if err == nil && !ours && (now.State == "" || recovered) {
 		return l.swap(ctx, now, outcome, settledFor)
 	}
 	return now, ours, err
 }
 
-// refuse writes down a verdict, or, for the empty verdict, gives the code free.
+// refuse writes a verdict. With the empty verdict, it releases the code.
 func (l *ledger) refuse(ctx context.Context, e entry, v verdict) error {
 	if v == "" {
 		_, _, err := l.store.Swap(ctx, e.key, e.raw, nil, 0)
@@ -139,10 +139,10 @@ func (l *ledger) refuse(ctx context.Context, e entry, v verdict) error {
 	return err
 }
 
-// verdict is a definitive refusal of a code, as it stands in the ledger.
+// verdict is a final refusal of a code, as stored in the ledger.
 type verdict string
 
-// verdicts are the refusals that stay true: those of package alipay that only a verified answer can bring about.
+// verdicts are the refusals that do not change later. In package alipay, only a verified response leads to them.
 var verdicts = map[verdict]error{
 	"invalid_parameter":  alipay.ErrInvalidParameter,
 	"code_not_exist":     alipay.ErrCodeNotExist,
@@ -164,7 +164,7 @@ func (v verdict) err() error {
 	return ErrCodeUsed
 }
 
-// landedEntry says that a session stands; the token is sealed for the browser that comes again.
+// landedEntry returns the entry of a code that has landed. The token is sealed, for a browser that returns.
 func (l *Lander) landedEntry(v visit, h session.Held, partner string) entry {
 	return entry{
 		State:    landed,
@@ -175,7 +175,7 @@ func (l *Lander) landedEntry(v visit, h session.Held, partner string) entry {
 	}
 }
 
-// verdictOf returns the verdict to remember; empty for a failure that says nothing about the code.
+// verdictOf returns the verdict to store, empty if the failure says nothing about the code.
 func verdictOf(err error) verdict {
 	for v, kind := range verdicts {
 		if errors.Is(err, kind) {

@@ -16,7 +16,7 @@ import (
 	"koubei-landing/koubeisim"
 )
 
-// TestTheLedger walks the table in doc.go: a row's name is the state and what a second arrival gets.
+// TestTheLedger checks the table in doc.go. A row's name is the state and the result of a second landing.
 func TestTheLedger(t *testing.T) {
 	w := newWorld(t)
 	for _, row := range []struct {
@@ -48,7 +48,7 @@ func TestTheLedger(t *testing.T) {
 			outer := w.t
 			w.t = t
 			defer func() { w.t = outer }()
-			w.must(w.redis.Client.FlushDB(t.Context()).Err()) // each row has the same browsers
+			w.must(w.redis.Client.FlushDB(t.Context()).Err()) // each row uses the same browsers
 			row.walk(w)
 		})
 	}
@@ -155,7 +155,7 @@ func landedStranger(w *world) {
 	w.refused(arrival(code, "thief"), landing.ErrCodeUsed)
 	w.refused(signedIn(arrival(code, "thief"), other.Token), landing.ErrCodeUsed)
 	w.refused(arrival(code, ""), landing.ErrCodeUsed)
-	// Five arrivals, the right one fifth: a claim is bound to four, and no more are looked at.
+	// The matching arrival is the fifth. A claim is bound to four, and no more are checked.
 	w.refused(arrival(code, "a", "b", "c", "d", "one"), landing.ErrCodeUsed)
 	w.wantCalls(code, 1)
 }
@@ -202,7 +202,7 @@ func landedLedgerLost(w *world) {
 	w.wantCalls(code, 1)
 }
 
-// hold brings a browser that is signed in as the merchant a code of the provider's.
+// hold lets a browser that is signed in as the merchant bring a code of the provider.
 func (w *world) hold(browsers ...string) (code string, current session.Token, asked landing.Outcome) {
 	w.t.Helper()
 	current = w.land(arrival(w.koubei.Issue(merchant), browsers...), landing.Landed).Token
@@ -221,7 +221,7 @@ func heldAskedAgain(w *world) {
 			w.t.Error("got another question")
 		}
 	}
-	// Without its arrival, but with the session that the question is about.
+	// The browser does not show its arrival, but the session in the question.
 	w.land(signedIn(arrival(code), current), landing.Asked)
 	w.wantCalls(code, 1)
 }
@@ -291,7 +291,7 @@ func refusedVerdicts(w *world) {
 		w.refused(arrival(code, "one"), tt.want)
 		w.refused(arrival(code, "another"), tt.want)
 		w.wantCalls(code, 1)
-		w.must(w.redis.Client.Del(w.t.Context(), w.key(code)).Err()) // its time is over
+		w.must(w.redis.Client.Del(w.t.Context(), w.key(code)).Err()) // the question has expired
 		w.land(arrival(code, "one"), landing.Landed)
 	}
 }
@@ -331,7 +331,7 @@ func TestOnlyTheOwnerOfAClaimSettlesIt(t *testing.T) {
 		w.koubei.Next(koubeisim.Hold)
 		done := w.background(w.replica, arrival(code, "one"))
 		w.awaitHeld(1)
-		w.claimedBy(code, "another replica", time.Minute, "two") // as if the lease had run out meanwhile
+		w.claimedBy(code, "another replica", time.Minute, "two") // as if the lease had ended in the meantime
 		w.koubei.Release()
 		<-done
 		if got := w.record(code); got.State != "open" || got.Owner != "another replica" {
@@ -340,7 +340,7 @@ func TestOnlyTheOwnerOfAClaimSettlesIt(t *testing.T) {
 	}
 }
 
-func TestAFailureReleasesItsOwnClaimAlone(t *testing.T) {
+func TestFailureReleasesOwnClaimOnly(t *testing.T) {
 	w := newWorld(t, func(s *settings) { s.timeout = 300 * time.Millisecond })
 	code := w.koubei.Issue(provider)
 	w.koubei.Next(koubeisim.Hold)
@@ -355,24 +355,24 @@ func TestAFailureReleasesItsOwnClaimAlone(t *testing.T) {
 	}
 }
 
-func TestAnOutcomeIsWrittenThoughTheClaimIsGone(t *testing.T) {
+func TestOutcomeIsWrittenWithoutClaim(t *testing.T) {
 	w := newWorld(t)
 	code := w.koubei.Issue(provider)
 	w.koubei.Next(koubeisim.SpendThenHold)
 	done := w.background(w.replica, arrival(code, "one"))
 	w.awaitHeld(1)
-	w.must(w.redis.Client.FlushAll(t.Context()).Err()) // Redis came back empty
+	w.must(w.redis.Client.FlushAll(t.Context()).Err()) // Redis restarts with empty data
 	w.koubei.Release()
 	first := <-done
 	w.wantState(code, "landed")
-	// The answer was lost on its way to the browser.
+	// The response to the browser was lost.
 	if again := w.land(arrival(code, "one"), landing.Replayed); again.Token != first.Token {
 		t.Error("got another token")
 	}
 	w.wantCalls(code, 1)
 }
 
-func TestAQuestionIsHeldThoughTheClaimIsGone(t *testing.T) {
+func TestQuestionIsHeldWithoutClaim(t *testing.T) {
 	w := newWorld(t)
 	current := w.land(arrival(w.koubei.Issue(merchant), "one"), landing.Landed).Token
 	code := w.koubei.Issue(provider)
@@ -384,12 +384,12 @@ func TestAQuestionIsHeldThoughTheClaimIsGone(t *testing.T) {
 	if out := <-done; out.Result != landing.Asked {
 		t.Fatalf("got %q, %v, want asked", out.Result, out.err)
 	}
-	w.land(signedIn(arrival(code, "one"), current), landing.Landed) // the other session went with Redis
+	w.land(signedIn(arrival(code, "one"), current), landing.Landed) // the other session was lost with Redis's data
 	w.wantCalls(code, 1)
 }
 
-// TestALostReplyIsRecognised repeats every write, as go-redis does when an answer was lost on its way.
-func TestALostReplyIsRecognised(t *testing.T) {
+// TestLostReplyIsDetected repeats every write, as go-redis does after a lost reply.
+func TestLostReplyIsDetected(t *testing.T) {
 	w := newWorld(t)
 	w.tap.with(func(ctx context.Context, names string, send func(context.Context) error) error {
 		if strings.Contains(names, "eval") {
@@ -415,8 +415,8 @@ func TestALostReplyIsRecognised(t *testing.T) {
 	w.wantState(held, "held")
 }
 
-// TestABrowserThatLeavesDuringTheClaimKeepsNobodyWaiting: the claim is in Redis when its answer finds nobody.
-func TestABrowserThatLeavesDuringTheClaimKeepsNobodyWaiting(t *testing.T) {
+// TestCanceledLandingIsReplayed: the browser leaves before Redis replies to the claim.
+func TestCanceledLandingIsReplayed(t *testing.T) {
 	w := newWorld(t)
 	code := w.koubei.Issue(provider)
 	ctx, leave := context.WithCancel(t.Context())
@@ -460,7 +460,7 @@ func TestSixtyFourWaitForOneCode(t *testing.T) {
 			t.Errorf("got %v, want overloaded for those above 64", err)
 		}
 	}
-	// They wait for one code and keep nobody else out, though there are but two places toward the gateway.
+	// They wait for one code and do not block other landings, although there are only two gateway slots.
 	w.land(arrival(w.koubei.Issue(merchant), "another"), landing.Landed)
 	w.koubei.Release()
 	if out := <-first; out.Result != landing.Landed {
@@ -474,11 +474,11 @@ func TestSixtyFourWaitForOneCode(t *testing.T) {
 	w.wantCalls(code, 1)
 }
 
-// refill begins another landing for each that was turned away because a probe had the last place just then.
+// refill starts another landing for each that was refused because a probe had taken the last slot.
 func refill(results chan error, begin func(int)) {
 	for n := len(results); n > 0; n-- {
 		if err := <-results; err == landing.ErrOverloaded {
-			begin(0) // which code doesn't matter: none is claimed
+			begin(0) // the code does not matter, because none is claimed
 		} else {
 			results <- err
 		}
@@ -487,7 +487,7 @@ func refill(results chan error, begin func(int)) {
 
 func TestAThousandWaitForTheGateway(t *testing.T) {
 	const most = 1024
-	// Redis gets its time: whose look is not answered on a crowded machine doesn't wait, and the queue is never full.
+	// A long Redis timeout: on a busy machine, landings whose read times out would not wait, and the queue would not fill.
 	w := newWorld(t, func(s *settings) { s.concurrency, s.timeout, s.redis = 1, 30*time.Second, 10*time.Second })
 	w.koubei.Next(koubeisim.Hold)
 	first := w.background(w.replica, arrival(w.koubei.Issue(provider), "one"))
@@ -503,11 +503,11 @@ func TestAThousandWaitForTheGateway(t *testing.T) {
 	}
 	for i := range most {
 		begin(i)
-		for i%32 == 31 && looks.Load() < int64(i) { // no more at once than Redis answers in time
+		for i%32 == 31 && looks.Load() < int64(i) { // no more concurrent reads than Redis can answer in time
 			runtime.Gosched()
 		}
 	}
-	// Each waits for a place; the one above them all is told at once, and not when its patience ends.
+	// All of them wait for a slot. One more is refused at once, without waiting.
 	testworld.Eventually(t, 10*time.Second, "the queue is full", func() error {
 		short, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
 		defer cancel()
@@ -517,7 +517,7 @@ func TestAThousandWaitForTheGateway(t *testing.T) {
 		}
 		return nil
 	})
-	// A landing that the ledger can answer needs no place.
+	// A landing that the ledger can answer needs no slot.
 	known := w.koubei.Issue(provider)
 	w.must(w.redis.Client.Set(t.Context(), w.key(known), `{"state":"refused","verdict":"code_expired"}`, time.Minute).Err())
 	w.refused(arrival(known, "one"), alipay.ErrCodeExpired)
@@ -540,7 +540,7 @@ func TestAThousandWaitForTheGateway(t *testing.T) {
 	}
 }
 
-func TestNoStoreNoSpending(t *testing.T) {
+func TestWithoutRedisNoCodeIsSent(t *testing.T) {
 	w := newWorld(t)
 	code := w.koubei.Issue(provider)
 	w.tap.cut()
@@ -550,7 +550,7 @@ func TestNoStoreNoSpending(t *testing.T) {
 	w.land(arrival(code, "one"), landing.Landed)
 }
 
-func TestTheLimitCountsClaimsAlone(t *testing.T) {
+func TestRateLimitCountsClaimsOnly(t *testing.T) {
 	taken := 0
 	var given int
 	full := false

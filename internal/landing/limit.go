@@ -1,20 +1,20 @@
 package landing
 
-// Limit bounds how many codes one client claims.
+// Limit limits the number of codes that one client may claim.
 type Limit struct {
-	// Take counts one more for a client, if that is within the limit, and returns how to give it back. Counting before
-	// the claim is what bounds landings at once.
+	// Take counts one claim for a client. If that is within the limit, ok is true, and giveBack undoes the count. Counting
+	// before the claim limits concurrent landings too.
 	Take func(client string) (giveBack func(), ok bool)
 }
 
-// count is a landing's part in its client's limit. A landing counts only while it is about to claim its code, and after
-// it has claimed.
+// count is one landing's share of its client's limit. A landing counts while it is about to claim its code, and after it
+// has claimed the code.
 type count struct {
 	take     func() (giveBack func(), ok bool)
-	giveBack func() // nil while the landing does not count
+	giveBack func() // nil while the landing is not counted
 }
 
-// count returns the count of a landing. One with a pending grant was counted before.
+// count returns the count of a landing. A landing with a pending grant was counted before.
 func (l *Lander) count(v visit) *count {
 	return &count{take: func() (func(), bool) {
 		if v.pending != nil {
@@ -24,7 +24,7 @@ func (l *Lander) count(v visit) *count {
 	}}
 }
 
-// within counts the landing, once, and reports whether it is within the limit.
+// within counts the landing, at most once, and reports whether it is within the limit.
 func (c *count) within() bool {
 	if c.giveBack != nil {
 		return true
@@ -36,7 +36,7 @@ func (c *count) within() bool {
 	return ok
 }
 
-// stop counts the landing no longer.
+// stop removes the landing from the count.
 func (c *count) stop() {
 	if c.giveBack != nil {
 		c.giveBack()

@@ -16,8 +16,8 @@ import (
 	"koubei-landing/koubeisim"
 )
 
-// TestAnUnreadableLedgerIsAnOutage: what cannot be read is not absent, so the code is not sent.
-func TestAnUnreadableLedgerIsAnOutage(t *testing.T) {
+// TestUnreadableLedgerEntryIsUnavailable: an unreadable entry is not absent, so the code is not sent.
+func TestUnreadableLedgerEntryIsUnavailable(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	code := w.koubei.Issue(provider)
@@ -26,8 +26,8 @@ func TestAnUnreadableLedgerIsAnOutage(t *testing.T) {
 	w.wantCalls(code, 0)
 }
 
-// TestARefusalIsWrittenWhenRedisIsBack: the verdict is remembered, and the code is not sent again.
-func TestARefusalIsWrittenWhenRedisIsBack(t *testing.T) {
+// TestRefusalIsRetriedUntilRedisIsBack: the verdict is stored, and the code is not sent again.
+func TestRefusalIsRetriedUntilRedisIsBack(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.koubei.Next(koubeisim.Hold)
@@ -46,7 +46,7 @@ func TestARefusalIsWrittenWhenRedisIsBack(t *testing.T) {
 	w.wantCalls(code, 1)
 }
 
-// TestRedisLostBeforeAReplay: the ledger was read, the session cannot be.
+// TestRedisLostBeforeAReplay: Redis fails between reading the ledger and reading the session.
 func TestRedisLostBeforeAReplay(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -71,10 +71,10 @@ func TestRedisLostBeforeAReplay(t *testing.T) {
 	}
 }
 
-// testToken is well-formed and nobody's.
+// testToken is a well-formed token without a session.
 const testToken = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
 
-// TestAnExchangeLeavesTimeToSave: it ends so early that what it earned can be saved within the lease.
+// TestAnExchangeLeavesTimeToSave: an exchange ends early enough to save its result within the lease.
 func TestAnExchangeLeavesTimeToSave(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, func(s *settings) { s.timeout, s.exchange = 100*time.Millisecond, 30*time.Second })
@@ -103,7 +103,7 @@ func TestPatience(t *testing.T) {
 	}
 }
 
-// TestWaitingLandingsAreCountedWhileTheyWait, and no longer.
+// TestWaitingLandingsAreCountedWhileTheyWait checks that the count goes down when they stop waiting.
 func TestWaitingLandingsAreCountedWhileTheyWait(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, func(s *settings) { s.concurrency, s.timeout, s.redis = 1, 20*time.Second, 10*time.Second })
@@ -141,8 +141,8 @@ func TestWaitingLandingsAreCountedWhileTheyWait(t *testing.T) {
 	}
 }
 
-// TestAClaimNeedsItsReplicas: one that too few replicas have does not count, and the code is not sent.
-func TestAClaimNeedsItsReplicas(t *testing.T) {
+// TestClaimNeedsReplicas: a claim that too few replicas have does not count, and the code is not sent.
+func TestClaimNeedsReplicas(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, func(s *settings) { s.replicas = 1 })
 	code := w.koubei.Issue(provider)

@@ -8,15 +8,15 @@ import (
 	"koubei-landing/internal/session"
 )
 
-// pendingGrant is what a spent code was worth, in the browser's own cookie because Redis was lost between exchange and save.
-// It is sealed, bound to the code by the seal, and to the browser by an arrival.
+// pendingGrant is the result of an exchange after which Redis failed. The browser keeps it in a cookie. It is sealed, and
+// bound to the code by the seal and to the browser by an arrival.
 type pendingGrant struct {
 	Grant    operator.Grant
 	Owner    string   // of the claim that earned it
 	Browsers []string // hashes of the arrivals that brought the code
 }
 
-// sealPending returns the grant for the browser to keep; empty when the browser showed no arrival to bind it to.
+// sealPending returns the sealed grant for the browser's cookie. It is empty if the browser showed no arrival.
 func (l *Lander) sealPending(v visit, e entry, grant operator.Grant) string {
 	if len(v.browsers) == 0 {
 		return ""
@@ -28,9 +28,9 @@ func (l *Lander) sealPending(v visit, e entry, grant operator.Grant) string {
 	return l.sealer.Seal(session.SealPending, v.hash, plain)
 }
 
-// openPending returns the pending grant of this code and this browser, nil when there is none. One that is forged,
-// old, of another code or another browser's counts as none. Its age allows for replicas whose clocks differ; the exact limit
-// is Redis's, when the grant becomes a session.
+// openPending returns the pending grant of this code and this browser, or nil. It returns nil for a grant that is forged,
+// expired, or from another code or browser. The age limit here leaves room for differences between the replicas' clocks.
+// Redis applies the exact limit when the grant becomes a session.
 func (l *Lander) openPending(v visit) *pendingGrant {
 	for _, sealed := range v.Pending {
 		plain, err := l.sealer.Open(session.SealPending, v.hash, sealed)

@@ -16,7 +16,7 @@ import (
 	"koubei-landing/koubeisim"
 )
 
-// failAt cuts the way to Redis for commands of one name.
+// failAt makes commands of one name fail.
 func (t *tap) failAt(name string) {
 	t.with(func(ctx context.Context, names string, send func(context.Context) error) error {
 		if strings.Contains(names, name) {
@@ -26,8 +26,8 @@ func (t *tap) failAt(name string) {
 	})
 }
 
-// lose loses Redis between exchange and save, on a replica that never finds back to it, and returns what the browser is
-// given to keep.
+// lose makes Redis fail between exchange and save, for a replica that never reaches it again. It returns the pending grant
+// of the browser.
 func (w *world) lose(a landing.Arrival) string {
 	w.t.Helper()
 	w.koubei.Next(koubeisim.SpendThenHold)
@@ -67,7 +67,7 @@ func TestAPendingGrantLandsOnAnotherReplica(t *testing.T) {
 		}
 		w.wantState(code, "landed")
 		w.wantCalls(code, 1)
-		// Once more with the same cookie: the same session.
+		// The same cookie again: the same session.
 		if again := w.land(a, landing.Replayed); again.Token != out.Token {
 			t.Errorf("%s: got another token", name)
 		}
@@ -76,7 +76,7 @@ func TestAPendingGrantLandsOnAnotherReplica(t *testing.T) {
 	}
 }
 
-func TestAPendingGrantIsWorthNothing(t *testing.T) {
+func TestInvalidPendingGrants(t *testing.T) {
 	w := newWorld(t)
 	for _, tt := range []struct {
 		name string
@@ -96,7 +96,7 @@ func TestAPendingGrantIsWorthNothing(t *testing.T) {
 			w.must(w.redis.Client.FlushAll(t.Context()).Err())
 			tt.bend(&a)
 			out, err := w.Land(t.Context(), a)
-			// As good as none: the gateway is asked, and says that the code is spent.
+			// The grant is ignored: the gateway gets the code and replies that it was used.
 			if err == nil || out.Token != "" || !errors.Is(err, alipay.ErrCodeNotExist) && !errors.Is(err, alipay.ErrCodeExpired) {
 				t.Errorf("got %q, %v, want the gateway's refusal", out.Result, err)
 			}
@@ -124,7 +124,7 @@ func TestAPendingGrantIsBoundToItsCode(t *testing.T) {
 	if out := w.land(other, landing.Landed); out.Session.OperatorID != merchant.OperatorID {
 		t.Errorf("got %s by a grant of another code", out.Session.OperatorID)
 	}
-	// What is sealed for another purpose doesn't open as a grant.
+	// A value that was sealed for another purpose is not a grant.
 	sealer, err := session.NewSealer(sealKey('a'))
 	w.must(err)
 	code := w.koubei.IssueIn(koubeisim.CodeUnknown, provider)
@@ -133,7 +133,7 @@ func TestAPendingGrantIsBoundToItsCode(t *testing.T) {
 	w.refused(forged, alipay.ErrCodeNotExist)
 }
 
-func TestSealKeysRotatedMeanwhile(t *testing.T) {
+func TestSealKeysRotatedBeforeRetry(t *testing.T) {
 	w := newWorld(t)
 	a := arrival(w.koubei.Issue(provider), "one")
 	a.Pending = []string{w.lose(a)}
@@ -149,12 +149,12 @@ func TestSealKeysRotatedMeanwhile(t *testing.T) {
 	w.wantCalls(a.Code, 2)
 }
 
-func TestAPendingGrantBeatsARefusal(t *testing.T) {
+func TestPendingGrantReplacesRefusal(t *testing.T) {
 	w := newWorld(t)
 	a := arrival(w.koubei.Issue(provider), "one")
 	sealed := w.lose(a)
 	w.must(w.redis.Client.FlushAll(t.Context()).Err())
-	// Somebody else with the same link makes the gateway say that the code is spent.
+	// Another user with the same link causes the gateway to reply that the code was used.
 	w.refused(arrival(a.Code, "thief"), alipay.ErrCodeNotExist)
 	w.wantState(a.Code, "refused")
 	a.Pending = []string{sealed}
@@ -177,7 +177,7 @@ func TestAPendingGrantWaitsForAStrangersClaim(t *testing.T) {
 	w.wantCalls(a.Code, 1)
 }
 
-// TestAPendingGrantWaitsForASlot without asking Redis again and again.
+// TestAPendingGrantWaitsForASlot checks that it does not poll Redis while it waits.
 func TestAPendingGrantWaitsForASlot(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, func(s *settings) { s.concurrency = 1 })
@@ -209,7 +209,7 @@ func TestAPendingGrantWaitsForASlot(t *testing.T) {
 	<-busy
 }
 
-func TestHeldAndDeclinedBeatAPendingGrant(t *testing.T) {
+func TestHeldAndDeclinedPrecedePendingGrant(t *testing.T) {
 	w := newWorld(t)
 	current := w.land(arrival(w.koubei.Issue(merchant), "one"), landing.Landed).Token
 	a := signedIn(arrival(w.koubei.Issue(provider), "one"), current)
@@ -225,7 +225,7 @@ func TestHeldAndDeclinedBeatAPendingGrant(t *testing.T) {
 	w.wantCalls(a.Code, 1)
 }
 
-func TestARevocationVoidsAPendingGrant(t *testing.T) {
+func TestRevocationInvalidatesPendingGrant(t *testing.T) {
 	w := newWorld(t)
 	a := arrival(w.koubei.Issue(provider), "one")
 	a.Pending = []string{w.lose(a)}
@@ -269,7 +269,7 @@ func TestParallelRetriesOfAPendingGrantMakeOneSession(t *testing.T) {
 	}
 }
 
-// TestRedisLostAgain: the retry of a pending grant meets the same outage.
+// TestRedisLostAgain: Redis is unavailable again when the pending grant is retried.
 func TestRedisLostAgain(t *testing.T) {
 	w := newWorld(t)
 	a := arrival(w.koubei.Issue(provider), "one")

@@ -8,27 +8,27 @@ import (
 	"time"
 )
 
-// How many landings wait for the gateway, or for another landing of the same code.
+// Limits on landings that wait for the gateway, or for another landing of the same code.
 const (
 	maxWaiting        = 1024
 	maxWaitingPerCode = 64
 )
 
-// queue holds the slots toward the gateway and counts the landings that wait. Slots are handed out in turn to the clients
-// that wait, and no client holds more than three quarters of them, so that one address cannot keep the others out.
+// queue holds the gateway slots and counts the waiting landings. It gives free slots to the waiting clients in turn. No
+// client gets more than three quarters of the slots, so one address cannot block the others.
 type queue struct {
 	perClient int
 	draining  chan struct{} // closed by drain
-	drain     func()        // makes landings that wait fail
+	drain     func()        // makes waiting landings fail
 
 	mu      sync.Mutex
 	free    int
 	held    map[string]int // slots by client
-	clients []string       // that wait for a slot, the next one first
+	clients []string       // with landings that wait for a slot, the next one first
 	waiters map[string][]chan struct{}
 	waiting int
 	perCode map[string]int
-	until   time.Time // leases must end before; zero while nobody shuts down
+	until   time.Time // leases must end before this time; zero unless shutting down
 }
 
 func newQueue(slots int) *queue {
@@ -46,14 +46,14 @@ func (q *queue) endBy(until time.Time) {
 	q.until = until
 }
 
-// outlasts reports whether a lease that ends then would outlast the shutdown.
+// outlasts reports whether a lease that ends at leaseEnds would exceed the shutdown deadline.
 func (q *queue) outlasts(leaseEnds time.Time) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	return !q.until.IsZero() && leaseEnds.After(q.until)
 }
 
-// tryEnter takes a slot if one is free and nobody waits for it. leave gives it back.
+// tryEnter takes a slot if one is free and no landing waits for it. leave returns the slot.
 func (q *queue) tryEnter(client string) (leave func(), ok bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -65,7 +65,7 @@ func (q *queue) tryEnter(client string) (leave func(), ok bool) {
 	return q.leave(client), true
 }
 
-// enter takes a slot and waits for one until ctx ends. It fails with ErrOverloaded and ErrDraining.
+// enter takes a slot, and waits for one until ctx ends. It fails with ErrOverloaded and ErrDraining.
 func (q *queue) enter(ctx context.Context, client string) (leave func(), err error) {
 	if leave, ok := q.tryEnter(client); ok {
 		return leave, nil
@@ -90,7 +90,7 @@ func (q *queue) enter(ctx context.Context, client string) (leave func(), err err
 	return q.leave(client), nil // its turn came at the same time
 }
 
-// line puts a client's landing into the line; the channel is closed when a slot is its own.
+// line adds a client's landing to the line. The channel is closed when the landing gets a slot.
 func (q *queue) line(client string) chan struct{} {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -103,7 +103,7 @@ func (q *queue) line(client string) chan struct{} {
 	return turn
 }
 
-// leaveLine takes a landing out of the line; false when its turn has come.
+// leaveLine removes a landing from the line. It returns false if the landing has got a slot.
 func (q *queue) leaveLine(client string, turn chan struct{}) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -123,7 +123,7 @@ func (q *queue) forget(client string) {
 	q.clients = slices.DeleteFunc(q.clients, func(c string) bool { return c == client })
 }
 
-// handOut gives free slots to waiting clients in turn. The caller holds the lock.
+// handOut gives free slots to the waiting clients in turn. The caller holds the lock.
 func (q *queue) handOut() {
 	for q.free > 0 {
 		at := slices.IndexFunc(q.clients, func(c string) bool { return q.held[c] < q.perClient })
@@ -135,7 +135,7 @@ func (q *queue) handOut() {
 		q.waiters[client] = q.waiters[client][1:]
 		q.clients = slices.Delete(q.clients, at, at+1)
 		if len(q.waiters[client]) > 0 {
-			q.clients = append(q.clients, client) // behind the others
+			q.clients = append(q.clients, client) // back to the end of the line
 		} else {
 			delete(q.waiters, client)
 		}
@@ -145,7 +145,7 @@ func (q *queue) handOut() {
 	}
 }
 
-// leave returns how a client gives its slot back, once.
+// leave returns a function that returns a client's slot, once.
 func (q *queue) leave(client string) func() {
 	return sync.OnceFunc(func() {
 		q.mu.Lock()
@@ -158,7 +158,7 @@ func (q *queue) leave(client string) func() {
 	})
 }
 
-// wait counts one more landing that waits for a code or, with the empty hash, for the gateway. It fails with ErrOverloaded.
+// wait counts a landing that waits for a code or, if hash is empty, for the gateway. It fails with ErrOverloaded.
 func (q *queue) wait(hash string) (stop func(), err error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()

@@ -16,7 +16,8 @@ func from(client string, a landing.Arrival) landing.Arrival {
 	return a
 }
 
-// TestOneClientLeavesSlotsForOthers: a client that holds all slots it may have waits for its own, and others do not wait.
+// TestOneClientLeavesSlotsForOthers: a client that holds the maximum of slots waits for its own slots, and other clients do
+// not wait.
 func TestOneClientLeavesSlotsForOthers(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, func(s *settings) { s.concurrency, s.timeout = 4, 10*time.Second })
@@ -28,7 +29,7 @@ func TestOneClientLeavesSlotsForOthers(t *testing.T) {
 	w.awaitHeld(3)
 	w.koubei.Next(koubeisim.Hold)
 	other := w.background(w.replica, from("192.0.2.1", arrival(w.koubei.Issue(merchant), "other")))
-	w.awaitHeld(4) // within its 5 seconds, so the other client did not wait behind the three
+	w.awaitHeld(4) // within its 5 seconds, so the other client did not wait for the three
 	w.koubei.Release()
 	if out := <-other; out.err != nil {
 		t.Errorf("the other client: %v", out.err)
@@ -49,9 +50,9 @@ func TestOneClientLeavesSlotsForOthers(t *testing.T) {
 	}
 }
 
-// TestTheRateLimitComesBeforeWaiting: while all slots are taken, a landing over the limit is refused at once, and one whose
-// code is known needs neither.
-func TestTheRateLimitComesBeforeWaiting(t *testing.T) {
+// TestRateLimitIsCheckedBeforeWaiting: while all slots are taken, a landing over the limit is refused at once, and a
+// landing whose code is known is not limited and needs no slot.
+func TestRateLimitIsCheckedBeforeWaiting(t *testing.T) {
 	t.Parallel()
 	limited := landing.Limit{Take: func(client string) (func(), bool) { return func() {}, client != "limited" }}
 	w := newWorld(t, func(s *settings) { s.concurrency, s.timeout, s.limit = 1, 10*time.Second, limited })
@@ -72,7 +73,7 @@ func TestTheRateLimitComesBeforeWaiting(t *testing.T) {
 	<-busy
 }
 
-// TestWaitingLandingsAreDrained: those that wait claim nothing any more, those that have claimed go on.
+// TestWaitingLandingsAreDrained: landings that wait make no claim, and landings that have claimed continue.
 func TestWaitingLandingsAreDrained(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, func(s *settings) { s.concurrency, s.timeout = 1, 10*time.Second })

@@ -10,16 +10,16 @@ import (
 )
 
 const (
-	// retryFor is how long this process keeps what it could not write.
+	// retryFor is how long this process retries a write.
 	retryFor = session.PendingFor
 
-	// retryInterval is how often it tries.
+	// retryInterval is the time between two attempts.
 	retryInterval = 500 * time.Millisecond
 )
 
-// retryInBackground repeats a write until Redis is back. The browser may have left before its response, and then its next
-// try brings nothing that says what the code was worth. No exchange begins while Redis is away, so there are never more of
-// these than landings were under way when Redis was lost.
+// retryInBackground retries a write until Redis is available again. If the browser left before its response, its next
+// request carries no pending grant. No exchange starts while Redis is unavailable, so the number of retries is at most the
+// number of landings in progress when Redis failed.
 func (l *Lander) retryInBackground(ctx context.Context, write func(context.Context) error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), retryFor)
 	l.retries.Go(func() {
@@ -39,8 +39,8 @@ func (l *Lander) retryInBackground(ctx context.Context, write func(context.Conte
 	})
 }
 
-// Settled returns a channel that is closed when no write is retried any more, once no landing is under way: a process that
-// ended before would take with it what a code was worth.
+// Settled returns a channel that is closed when no write is retried any more. Call it when no landing is in progress. A
+// process that exits earlier may lose the result of an exchange.
 func (l *Lander) Settled() <-chan struct{} {
 	settled := make(chan struct{})
 	go func() {

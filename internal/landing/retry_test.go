@@ -14,8 +14,8 @@ import (
 	"koubei-landing/koubeisim"
 )
 
-// TestRedisLostAndBrowserGone: Redis is frozen between the gateway's answer and the save, and the browser has left, so no
-// pending grant reaches it. Its next try gets what the code was worth, without a second call.
+// TestRedisLostAndBrowserGone freezes Redis between the gateway's response and the save. The browser has left, so it gets
+// no pending grant. Its next request gets the result of the exchange without a second call.
 func TestRedisLostAndBrowserGone(t *testing.T) {
 	for _, row := range []struct {
 		name   string
@@ -41,8 +41,8 @@ func TestRedisLostAndBrowserGone(t *testing.T) {
 	}
 }
 
-// TestShutdownTellsTheLedgerFirst: the same, and the replica is told to end before Redis is back.
-func TestShutdownTellsTheLedgerFirst(t *testing.T) {
+// TestShutdownWaitsForLedgerWrites is the same, with a replica that is told to shut down before Redis is back.
+func TestShutdownWaitsForLedgerWrites(t *testing.T) {
 	w, node, b, code := loseRedis(t, func(k *koubeisim.Koubei) string { return k.Issue(testworld.Provider) })
 	other := w.Replica()
 	w.Signal()
@@ -68,12 +68,12 @@ func TestShutdownTellsTheLedgerFirst(t *testing.T) {
 	}
 }
 
-// loseRedis has a browser bring a code and leave, and freezes Redis when the gateway has decided. It returns when the
+// loseRedis lets a browser bring a code and leave, and freezes Redis after the gateway has responded. It returns when the
 // landing has failed.
 func loseRedis(t *testing.T, issue func(*koubeisim.Koubei) string) (*testworld.World, *testworld.Redis, *testworld.Browser, string) {
 	t.Helper()
 	node := testworld.StartNode(t)
-	// A lease longer than the test: what helps must not be that it ends.
+	// The lease is longer than the test, so that the end of the lease does not hide a missing write.
 	w := testworld.New(t, func(c *app.Config) { c.Redis.URL, c.Alipay.Timeout = node.URL(), time.Minute })
 	code := issue(w.Koubei)
 	b := w.Browser()
@@ -100,7 +100,7 @@ func loseRedis(t *testing.T, issue func(*koubeisim.Koubei) string) (*testworld.W
 	return w, node, b, code
 }
 
-// awaitFailure waits until the replica has found out that Redis is away.
+// awaitFailure waits until the replica has noticed that Redis is unavailable.
 func awaitFailure(t *testing.T, w *testworld.World) {
 	t.Helper()
 	testworld.Eventually(t, 20*time.Second, "the landing has failed", func() error {

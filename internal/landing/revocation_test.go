@@ -14,13 +14,13 @@ import (
 	"koubei-landing/koubeisim"
 )
 
-// TestARevokedGrantDoesNotComeBackWithALostReply: the operator is revoked between exchange and save, the save is carried
-// out and its reply lost. The session that it leaves must not be joined by the browser's next landing.
-func TestARevokedGrantDoesNotComeBackWithALostReply(t *testing.T) {
+// TestRevokedGrantIsNotJoinedAfterLostReply revokes the operator between exchange and save. The save succeeds and its reply
+// is lost. The browser's next landing must not join the session that is left.
+func TestRevokedGrantIsNotJoinedAfterLostReply(t *testing.T) {
 	t.Parallel()
 	for _, row := range []struct {
 		name  string
-		alive bool // the replica that lost the reply goes on, and so can take back what it wrote
+		alive bool // the replica that lost the reply continues, so it can undo its write
 	}{{"the replica was killed", false}, {"the replica goes on", true}} {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
@@ -73,7 +73,7 @@ func TestARevokedGrantDoesNotComeBackWithALostReply(t *testing.T) {
 	}
 }
 
-// TestRevocationsAreOrderedByRedis: whatever the replicas' clocks say.
+// TestRevocationsAreOrderedByRedis: the replicas' clocks do not matter.
 func TestRevocationsAreOrderedByRedis(t *testing.T) {
 	t.Parallel()
 	for name, ahead := range map[string]time.Duration{
@@ -107,7 +107,8 @@ func TestRevocationsAreOrderedByRedis(t *testing.T) {
 	}
 }
 
-// TestAReplicaKilledBetweenSessionAndLedger leaves the session under its browser's arrival: the next try finds it there.
+// TestAReplicaKilledBetweenSessionAndLedger leaves the session under the browser's arrival. The next landing finds it
+// there.
 func TestAReplicaKilledBetweenSessionAndLedger(t *testing.T) {
 	t.Parallel()
 	for _, row := range []struct {
@@ -140,8 +141,7 @@ func TestAReplicaKilledBetweenSessionAndLedger(t *testing.T) {
 	}
 }
 
-// TestYesReplacesASessionWhoseCookieIsNotHereYet: two landings of one browser, different operators, and the first one's
-// cookie is lost.
+// TestYesReplacesASessionWhoseCookieIsNotHereYet: one browser lands as two operators, and the first cookie is lost.
 func TestYesReplacesASessionWhoseCookieIsNotHereYet(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -162,8 +162,8 @@ func TestYesReplacesASessionWhoseCookieIsNotHereYet(t *testing.T) {
 	w.wantCalls(code, 1)
 }
 
-// TestARecoveredSessionStaysItsOwners: a landing that is slow between session and ledger finds that another request of the
-// browser has written the ledger for it, and does not end the session that both have.
+// TestARecoveredSessionStaysItsOwners: a landing is slow between session and ledger. It finds that another request of the
+// browser has written the ledger for it, and does not end the session that both share.
 func TestARecoveredSessionStaysItsOwners(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -171,7 +171,7 @@ func TestARecoveredSessionStaysItsOwners(t *testing.T) {
 	saved, goOn := make(chan struct{}), make(chan struct{})
 	reached := sync.OnceFunc(func() { close(saved) })
 	slow.tap.with(func(ctx context.Context, names string, send func(context.Context) error) error {
-		if names == "eval:code" { // the settlement; the claim goes with the clock
+		if names == "eval:code" { // the outcome; the claim has the command of the clock in its pipeline
 			reached()
 			<-goOn
 		}

@@ -10,18 +10,18 @@ import (
 	"koubei-landing/internal/store"
 )
 
-// consent is a person's "yes": the sessions that may be replaced. It is nil before the person was asked.
+// consent is the user's "yes": the sessions that may be replaced. It is nil before the user was asked.
 type consent []string
 
 // saved is a session that was written for a grant.
 type saved struct {
 	session.Held
-	fresh bool           // begun by this landing
-	met   []session.Held // begun by other landings of this browser, which has not shown them
+	fresh bool           // started by this landing
+	met   []session.Held // started by other landings of this browser, which has not sent their cookies
 }
 
-// keepOrPend is save for a grant that was just exchanged. What Redis cannot keep, the browser keeps as a pending grant, and
-// this process until Redis is back.
+// keepOrPend saves a grant that was just exchanged. If Redis fails, the browser keeps the grant as a pending grant, and
+// this process retries the write until Redis is available again.
 func (l *Lander) keepOrPend(ctx context.Context, v visit, e entry, grant operator.Grant) (Outcome, error) {
 	out, err := l.save(ctx, v, e, grant, nil)
 	if errors.Is(err, store.ErrUnavailable) {
@@ -31,15 +31,15 @@ func (l *Lander) keepOrPend(ctx context.Context, v visit, e entry, grant operato
 	return out, err
 }
 
-// save makes a session of a grant and settles the code, or asks the person first. A live session of the grant's own
-// operator gets another entry. In all other cases a new session begins, and those of other operators end.
+// save turns a grant into a session and settles the code, or asks the user first. If a session of the grant's operator is
+// live, save adds an entry to it. Otherwise it starts a new session and ends those of other operators.
 func (l *Lander) save(ctx context.Context, v visit, e entry, grant operator.Grant, yes consent) (Outcome, error) {
 	if yes == nil && l.mustAsk(v, grant.Operator.ID) {
 		return l.ask(ctx, v, e, grant)
 	}
 	s, err := l.write(ctx, v, grant)
 	if err == nil && len(s.met) > 0 {
-		// Another tab landed meanwhile. Go on as if its cookie had come along.
+		// Another tab has landed in the meantime. Continue as if the request had carried its cookie.
 		v.live = slices.Concat(v.live, s.met)
 		_, own := v.own(grant.Operator.ID)
 		switch {
@@ -51,15 +51,16 @@ func (l *Lander) save(ctx context.Context, v visit, e entry, grant operator.Gran
 		case yes != nil && !yes.covers(v.others(grant.Operator.ID)):
 			return Outcome{}, errors.Join(ErrSwitchStale, l.undo(ctx, s))
 		case own:
-			// The partner is added before the own session ends: a replica that is killed in between loses no code.
+			// Add the partner before ending this landing's session. Then no code is lost if the replica is killed in
+			// between.
 			begun := s
-			if s, err = l.write(ctx, v, grant); err == nil { // sessions that it meets now are left alone
+			if s, err = l.write(ctx, v, grant); err == nil { // do not join sessions that are found now
 				err = l.undo(ctx, begun)
 			}
 		}
 	}
 	if errors.Is(err, session.ErrRevoked) || errors.Is(err, session.ErrNone) {
-		return Outcome{}, l.void(ctx, e, err)
+		return Outcome{}, l.discard(ctx, e, err)
 	}
 	if err != nil {
 		return Outcome{}, err
@@ -73,7 +74,7 @@ func (l *Lander) save(ctx context.Context, v visit, e entry, grant operator.Gran
 	return out, err
 }
 
-// write adds to the operator's own session or begins a new one.
+// write adds an entry to the operator's session, or starts a new one.
 func (l *Lander) write(ctx context.Context, v visit, grant operator.Grant) (saved, error) {
 	if own, ok := v.own(grant.Operator.ID); ok {
 		s, err := l.sessions.AddPartner(ctx, own.Token, grant, v.Code)
@@ -81,7 +82,7 @@ func (l *Lander) write(ctx context.Context, v visit, grant operator.Grant) (save
 			l.withdrawIfUnknown(ctx, own.Session.Hash(), err)
 			return saved{Held: session.Held{Token: own.Token, Session: s}}, err
 		}
-		// Signed out meanwhile: this landing is a sign-in of its own.
+		// The session was signed out in the meantime: start a new one.
 	}
 	s, err := l.sessions.Start(ctx, grant, v.Code, v.browsers)
 	if err != nil {
@@ -90,26 +91,26 @@ func (l *Lander) write(ctx context.Context, v visit, grant operator.Grant) (save
 	}
 	met, err := l.sessions.Met(ctx, s)
 	if err != nil {
-		l.log.WarnContext(ctx, "landed without another tab's session", "error", err)
+		l.log.WarnContext(ctx, "landed without the session of another tab", "error", err)
 	}
 	return saved{Held: s.Held, fresh: true, met: v.unseen(met)}, nil
 }
 
-// withdrawIfUnknown sees to it that a session whose write failed, but may have been carried out, does not keep a grant that
-// was revoked before it.
+// withdrawIfUnknown handles a failed write that may have succeeded. It makes sure that the session does not keep a grant
+// that was revoked before the write.
 func (l *Lander) withdrawIfUnknown(ctx context.Context, hash string, err error) {
 	if errors.Is(err, store.ErrUnavailable) {
 		l.retryInBackground(ctx, func(ctx context.Context) error { return l.sessions.Withdraw(ctx, hash) })
 	}
 }
 
-// settle writes to the ledger that the code has landed.
+// settle records in the ledger that the code has landed.
 func (l *Lander) settle(ctx context.Context, v visit, e entry, grant operator.Grant, s saved) (Outcome, error) {
 	outcome := l.landedEntry(v, s.Held, grant.PartnerID)
 	now, ours, err := l.ledger.settle(ctx, e, outcome)
 	if err != nil {
-		// The session holds the code, which makes the next try a replay.
-		l.log.WarnContext(ctx, "landed, but the ledger is not written yet", "error", err)
+		// The session holds the code, so the browser's next request is a replay.
+		l.log.WarnContext(ctx, "code landed, ledger entry pending", "error", err)
 		l.retryInBackground(ctx, func(ctx context.Context) error {
 			_, _, err := l.ledger.settle(ctx, e, outcome)
 			return err
@@ -129,8 +130,8 @@ func (l *Lander) settle(ctx context.Context, v visit, e entry, grant operator.Gr
 	return Outcome{Result: Landed, Token: s.Token, Session: s.Session, Entry: partner}, nil
 }
 
-// endOthers ends the sessions that a new operator replaces, the live ones and those that the person agreed to, and returns
-// them as they were.
+// endOthers ends the sessions that a new operator replaces: the live ones, and those that the user agreed to. It returns
+// them in their last state.
 func (l *Lander) endOthers(ctx context.Context, v visit, operatorID string, yes consent) ([]session.Session, error) {
 	hashes := slices.Clone(yes)
 	for _, h := range v.others(operatorID) {
@@ -153,7 +154,7 @@ func (l *Lander) endOthers(ctx context.Context, v visit, operatorID string, yes 
 	return ended, nil
 }
 
-// undo ends a session that nobody was told of.
+// undo ends a session whose token no browser has received.
 func (l *Lander) undo(ctx context.Context, s saved) error {
 	if !s.fresh {
 		return nil
@@ -165,15 +166,15 @@ func (l *Lander) undo(ctx context.Context, s saved) error {
 	return err
 }
 
-// void settles a code whose grant is worth nothing any more.
-func (l *Lander) void(ctx context.Context, e entry, cause error) error {
+// discard settles a code whose grant is no longer valid.
+func (l *Lander) discard(ctx context.Context, e entry, cause error) error {
 	if _, _, err := l.ledger.settle(ctx, e, entry{State: declined}); err != nil {
 		return err
 	}
 	return errors.Join(ErrCodeUsed, cause)
 }
 
-// covers reports whether the person agreed to the end of all these sessions.
+// covers reports whether the user agreed to end all these sessions.
 func (c consent) covers(sessions []session.Held) bool {
 	return !slices.ContainsFunc(sessions, func(h session.Held) bool { return !slices.Contains(c, h.Session.Hash()) })
 }

@@ -10,7 +10,7 @@ import (
 	"koubei-landing/internal/session"
 )
 
-// visit is an arrival, with what is known of it.
+// visit is an arrival and what the service knows about it.
 type visit struct {
 	Arrival
 	hash     string   // of the code
@@ -33,7 +33,8 @@ func hashBrowser(arrival string) string {
 	return base64.RawURLEncoding.EncodeToString(sum[:])
 }
 
-// replayOwn finds the code in a session of this browser: a replay, whatever the ledger says.
+// replayOwn looks for the code in a session of this browser. If it finds the code, the landing is a replay, whatever the
+// ledger says.
 func (v visit) replayOwn() (Outcome, bool) {
 	for _, h := range v.live {
 		if e, ok := h.Session.OfCode(v.hash); ok {
@@ -43,12 +44,12 @@ func (v visit) replayOwn() (Outcome, bool) {
 	return Outcome{}, false
 }
 
-// brought reports whether this browser brought the code that the entry is about. No arrival is equal to none.
+// brought reports whether this browser brought the code of the entry. Two missing arrivals are not equal.
 func (v visit) brought(e entry) bool {
 	return slices.ContainsFunc(v.browsers, func(b string) bool { return slices.Contains(e.Browsers, b) })
 }
 
-// asked reports whether the question that the entry holds was put to this browser.
+// asked reports whether this browser got the question in the entry.
 func (v visit) asked(e entry) bool {
 	return v.brought(e) || slices.ContainsFunc(v.live, func(h session.Held) bool { return names(e.Session, h.Session) })
 }
@@ -62,24 +63,24 @@ func (v visit) own(operatorID string) (session.Held, bool) {
 	return v.live[i], true
 }
 
-// others returns the live sessions of operators other than one.
+// others returns the live sessions of all other operators.
 func (v visit) others(operatorID string) []session.Held {
 	return slices.DeleteFunc(slices.Clone(v.live), func(h session.Held) bool { return h.Session.OperatorID == operatorID })
 }
 
-// foreign reports whether another operator is signed in here.
+// foreign reports whether another operator is signed in.
 func (v visit) foreign(operatorID string) bool { return len(v.others(operatorID)) > 0 }
 
-// unseen returns the sessions that are not among the live ones.
+// unseen returns the sessions in met that are not live ones of the request.
 func (v visit) unseen(met []session.Held) []session.Held {
 	return slices.DeleteFunc(met, func(m session.Held) bool {
 		return slices.ContainsFunc(v.live, func(h session.Held) bool { return h.Session.Hash() == m.Session.Hash() })
 	})
 }
 
-// mustAsk reports whether the person decides about a landing of this operator: another operator is signed in here, or
-// nobody is and the browser remembers other operators only. Koubei's redirect has no state that ties it to this browser, so
-// a stranger's link looks like one's own.
+// mustAsk reports whether the user must confirm a landing of this operator: another operator is signed in, or none is and
+// the browser remembers only other operators. Koubei's redirect has no state that binds it to this browser, so an
+// attacker's link looks like the user's own.
 func (l *Lander) mustAsk(v visit, operatorID string) bool {
 	if !l.confirm {
 		return false
@@ -88,7 +89,8 @@ func (l *Lander) mustAsk(v visit, operatorID string) bool {
 	return v.foreign(operatorID) || !own && len(v.Known) > 0 && !slices.Contains(v.Known, operatorID)
 }
 
-// replaced names the sessions that a landing of this operator would replace: one, or several where cookies were tossed in.
+// replaced names the sessions that a landing of this operator would replace. There may be several if another host of the
+// domain has set cookies.
 func (v visit) replaced(operatorID string) string {
 	var hashes []string
 	for _, h := range v.others(operatorID) {
@@ -97,7 +99,7 @@ func (v visit) replaced(operatorID string) string {
 	return strings.Join(hashes, ".")
 }
 
-// names reports whether a session is one of those that replaced has named.
+// names reports whether s is one of the sessions that replaced has named.
 func names(sessions string, s session.Session) bool {
 	return slices.Contains(strings.Split(sessions, "."), s.Hash())
 }

@@ -9,7 +9,7 @@ import (
 	"koubei-landing/internal/session"
 )
 
-// slot takes a gateway slot. With wait it waits for one, else it returns nil where none is free.
+// slot takes a gateway slot. If none is free, it waits for one if wait is set, and returns nil otherwise.
 func (l *Lander) slot(ctx context.Context, client string, wait bool) (release func(), err error) {
 	if wait {
 		return l.queue.enter(ctx, client)
@@ -18,9 +18,9 @@ func (l *Lander) slot(ctx context.Context, client string, wait bool) (release fu
 	return release, nil
 }
 
-// take writes the claim where the ledger still says e, and reads in the same step what other landings of this browser have
-// left. It waits for Redis's reply although the browser leaves: an unknown claim would block the browser's next try until
-// its lease ends.
+// take writes the claim if the ledger still contains e. In the same step it reads what other landings of this browser have
+// stored. It waits for Redis's reply even if the browser leaves: a claim with an unknown result would block the browser's
+// next request until the lease ends.
 func (l *Lander) take(ctx context.Context, v visit, e entry, owner string) (claim, error) {
 	ctx = context.WithoutCancel(ctx)
 	until := time.Now().Add(l.lease)
@@ -39,12 +39,12 @@ func (l *Lander) take(ctx context.Context, v visit, e entry, owner string) (clai
 	}
 	met, err := lookup.Sessions(ctx)
 	if err != nil {
-		l.log.WarnContext(ctx, "landing without another tab's session", "error", err)
+		l.log.WarnContext(ctx, "arrival lookup failed", "error", err)
 	}
 	return claim{ours: true, entry: now, met: met, at: operator.LogicalTime(at), until: until}, nil
 }
 
-// waiter is a landing that waits for the outcome of another landing of its code.
+// waiter is a landing that waits for the outcome of another landing of the same code.
 type waiter struct {
 	queue *queue
 	hash  string
@@ -80,8 +80,8 @@ func (w *waiter) stop() {
 	}
 }
 
-// met returns, at every so many polls, the sessions that other landings of this browser have begun. It is optional: what
-// cannot be read has not been found.
+// met returns the sessions that other landings of this browser have started, on every pollsPerLookup-th poll. It is
+// optional: if a read fails, it returns no sessions.
 func (l *Lander) met(ctx context.Context, v visit, polls int) []session.Held {
 	if polls%pollsPerLookup != 0 {
 		return nil
@@ -90,7 +90,7 @@ func (l *Lander) met(ctx context.Context, v visit, polls int) []session.Held {
 	return found
 }
 
-// holds reports whether one of the sessions was begun with the code.
+// holds reports whether one of the sessions was started with the code.
 func holds(sessions []session.Held, codeHash string) bool {
 	return slices.ContainsFunc(sessions, func(h session.Held) bool {
 		_, ok := h.Session.OfCode(codeHash)

@@ -24,7 +24,7 @@ import (
 	"koubei-landing/koubeisim"
 )
 
-// world is a Redis, a Koubei, and replicas of the landing without the HTTP around it.
+// world is a Redis, a koubeisim, and replicas of the landing without HTTP.
 type world struct {
 	t       *testing.T
 	koubei  *koubeisim.Koubei
@@ -46,12 +46,12 @@ type replica struct {
 	tap      *tap
 }
 
-// settings are what replicas differ in.
+// settings differ between replicas.
 type settings struct {
 	timeout     time.Duration // of an exchange
-	exchange    time.Duration // of the gateway client, when another
+	exchange    time.Duration // of the gateway client, if different
 	replicas    int           // of Redis
-	redis       time.Duration // of a question to Redis
+	redis       time.Duration // of a Redis command
 	concurrency int
 	confirm     bool
 	limit       landing.Limit
@@ -77,7 +77,7 @@ func newWorld(t *testing.T, changes ...func(*settings)) *world {
 	return w
 }
 
-// open starts one more replica.
+// open starts another replica.
 func (w *world) open(changes ...func(*settings)) *replica {
 	w.t.Helper()
 	set := settings{
@@ -131,24 +131,24 @@ func (w *world) must(err error) {
 	}
 }
 
-// The people.
+// Test accounts.
 var (
 	provider = testworld.Provider
 	merchant = testworld.Merchant
 )
 
-// arrival is a browser, known by its arrival cookies, with a code.
+// arrival returns a request of a browser, identified by its arrival cookies, with a code.
 func arrival(code string, browsers ...string) landing.Arrival {
 	return landing.Arrival{Code: code, Browsers: browsers, Client: "192.0.2.1"}
 }
 
-// signedIn is the same browser with sessions.
+// signedIn returns the same request with session cookies.
 func signedIn(a landing.Arrival, tokens ...session.Token) landing.Arrival {
 	a.Tokens = tokens
 	return a
 }
 
-// land lands and wants a result.
+// land lands and checks the result.
 func (w *world) land(a landing.Arrival, want landing.Result) landing.Outcome {
 	w.t.Helper()
 	out, err := w.Land(w.t.Context(), a)
@@ -159,7 +159,7 @@ func (w *world) land(a landing.Arrival, want landing.Result) landing.Outcome {
 	return out
 }
 
-// refused lands and wants an error.
+// refused lands and checks the error.
 func (w *world) refused(a landing.Arrival, want error) {
 	w.t.Helper()
 	if out, err := w.Land(w.t.Context(), a); !errors.Is(err, want) || out.Token != "" {
@@ -167,7 +167,7 @@ func (w *world) refused(a landing.Arrival, want error) {
 	}
 }
 
-// background lands while the test goes on.
+// background lands in the background.
 func (w *world) background(r *replica, a landing.Arrival) <-chan ended {
 	done := make(chan ended, 1)
 	go func() {
@@ -189,7 +189,7 @@ func (w *world) awaitHeld(n int) {
 	w.must(w.koubei.AwaitHeld(ctx, n))
 }
 
-// record is what the ledger says of a code, as another program reads it.
+// record is the ledger's entry of a code, as another program would read it.
 type record struct {
 	State   string `json:"state"`
 	Owner   string `json:"owner"`
@@ -219,7 +219,7 @@ func (w *world) wantState(code, state string) {
 	}
 }
 
-// wantLife checks how long the ledger remembers: at most so long, and not noticeably less.
+// wantLife checks how long the ledger keeps an entry: at most want, and not much less.
 func (w *world) wantLife(code string, want time.Duration) {
 	w.t.Helper()
 	if got := w.redis.Client.PTTL(w.t.Context(), w.key(code)).Val(); got > want || got < want-10*time.Second {
@@ -234,7 +234,7 @@ func (w *world) wantCalls(code string, want int) {
 	}
 }
 
-// claimedBy writes the claim of a replica that is not there.
+// claimedBy writes the claim of a replica that does not exist.
 func (w *world) claimedBy(code, owner string, lease time.Duration, browsers ...string) {
 	w.t.Helper()
 	raw, err := json.Marshal(map[string]any{"state": "open", "owner": owner, "browsers": browsers})
@@ -248,15 +248,15 @@ func (w *world) signOut(token session.Token) {
 	w.must(err)
 }
 
-// tap sits between a replica and Redis: a test can cut the way there, or do something just before or after a command.
+// tap is a hook between a replica and Redis. A test can make commands fail, or act just before or after a command.
 type tap struct{ do atomic.Pointer[tapFunc] }
 
-// tapFunc is given the names of the commands that are sent together, and how to send them.
+// tapFunc gets the names of the commands in a pipeline, and a function that sends them.
 type tapFunc func(ctx context.Context, names string, send func(context.Context) error) error
 
 var errCut = errors.New("the way to Redis is cut")
 
-// with does f to every command from now on; nil undoes it.
+// with calls f for every command from now on; nil removes it.
 func (t *tap) with(f tapFunc) {
 	if f == nil {
 		t.do.Store(nil)
@@ -265,12 +265,12 @@ func (t *tap) with(f tapFunc) {
 	t.do.Store(&f)
 }
 
-// cut cuts the way to Redis.
+// cut makes all commands fail.
 func (t *tap) cut() {
 	t.with(func(context.Context, string, func(context.Context) error) error { return errCut })
 }
 
-// count counts the commands of one name that were answered.
+// count counts the commands of one name that got a reply.
 func (t *tap) count(name string) *atomic.Int64 {
 	var n atomic.Int64
 	t.with(func(ctx context.Context, names string, send func(context.Context) error) error {
@@ -292,7 +292,7 @@ func (t *tap) through(ctx context.Context, names string, send func(context.Conte
 	return send(ctx)
 }
 
-// nameOf is a command's name; for a script with the kind of its key, as in eval:code.
+// nameOf returns a command's name; for a script also the kind of its key, for example eval:code.
 func nameOf(cmd redis.Cmder) string {
 	if cmd.Name() != "eval" {
 		return cmd.Name()

@@ -12,18 +12,18 @@ import (
 )
 
 const (
-	// arrivalKind is the kind of the keys under which the landings of one browser find each other's session.
+	// arrivalKind is the kind of the keys by which the landings of one browser find each other's session.
 	arrivalKind = "arrival"
 
-	// arrivalFor is longer than two landings that began together are apart at their end, and longer than the lease of a
-	// claim: it outlives a replica that was killed between session and ledger.
+	// arrivalFor is how long such a key exists. It is longer than the time between the ends of two concurrent landings, and
+	// longer than the lease of a claim, so the key is still there if a replica was killed between session and ledger.
 	arrivalFor = time.Minute
 )
 
-// A browser that opens two tabs at once has no session cookie yet, so each tab's landing would begin a session, and the
-// later cookie would replace the earlier tab's partner. So each landing that begins a session leaves the sealed token under
-// each of the browser's arrival cookies, in the same pipeline, unless another landing was first. At least one arrival is
-// known to both tabs: the browser of the later hop already had the earlier's cookie.
+// A browser that opens two tabs at the same time has no session cookie yet. Each tab's landing would start its own session,
+// and the later cookie would replace the earlier tab's partner. So each landing that starts a session stores the sealed
+// token under each of the browser's arrival cookies, in the same pipeline, unless another landing was first. At least one
+// arrival is known to both tabs, because the later redirect already carried the earlier tab's cookie.
 
 // leaveToken prepares one command per arrival that stores the sealed token there, unless another landing's token is there.
 func (m *Manager) leaveToken(ctx context.Context, token Token, arrivals []string) []store.SwapCmd {
@@ -35,15 +35,15 @@ func (m *Manager) leaveToken(ctx context.Context, token Token, arrivals []string
 	return swaps
 }
 
-// leftToken is a token that another landing has left under an arrival.
+// leftToken is a token that another landing has stored under an arrival.
 type leftToken struct {
 	token   Token
 	arrival string
 	sealed  []byte
 }
 
-// tokensMet returns the tokens of other landings that leaveToken found instead of storing its own. A command that failed
-// found none.
+// tokensMet returns the tokens of other landings that leaveToken found instead of storing its own. A failed command counts
+// as having found none.
 func (m *Manager) tokensMet(swaps []store.SwapCmd, arrivals []string) []leftToken {
 	var tokens []leftToken
 	for i, a := range arrivals {
@@ -58,7 +58,7 @@ func (m *Manager) tokensMet(swaps []store.SwapCmd, arrivals []string) []leftToke
 	return tokens
 }
 
-// Met returns the live sessions that other landings of the same browser have begun. It fails with store.ErrUnavailable.
+// Met returns the live sessions that other landings of the same browser have started. It fails with store.ErrUnavailable.
 func (m *Manager) Met(ctx context.Context, s Started) ([]Held, error) {
 	live, dead, err := m.liveOf(ctx, s.met)
 	for _, left := range dead {
@@ -67,8 +67,8 @@ func (m *Manager) Met(ctx context.Context, s Started) ([]Held, error) {
 	return live, err
 }
 
-// replace puts another sealed token, or none, in the place of one whose session is gone, so that this browser's next landing
-// is found. It is optional.
+// replace replaces a token whose session is gone with another sealed token, or deletes it. Then the browser's next landing
+// finds the right session. It is optional.
 func (m *Manager) replace(ctx context.Context, left leftToken, sealed []byte) {
 	swap := store.NewSwap(ctx, m.records.store.Key(arrivalKind, left.arrival), left.sealed, sealed, arrivalFor)
 	_ = m.records.store.Do(ctx, swap.SliceCmd)
@@ -82,14 +82,14 @@ func commands(swaps []store.SwapCmd) []redis.Cmder {
 	return cmds
 }
 
-// Lookup reads what other landings of a browser have left under its arrivals.
+// Lookup reads the tokens that other landings of a browser have stored under its arrivals.
 type Lookup struct {
 	manager  *Manager
 	arrivals []string
 	reads    []*redis.StringCmd
 }
 
-// LookUpArrivals prepares to read what was left under a browser's arrivals (their hashes).
+// LookUpArrivals prepares to read the tokens under a browser's arrivals. arrivals are the hashes of its arrival cookies.
 func (m *Manager) LookUpArrivals(ctx context.Context, arrivals []string) Lookup {
 	l := Lookup{manager: m, arrivals: arrivals}
 	for _, a := range arrivals {
@@ -98,7 +98,7 @@ func (m *Manager) LookUpArrivals(ctx context.Context, arrivals []string) Lookup 
 	return l
 }
 
-// Commands are the reads, to be sent by package store. They are optional: one that failed has found nothing.
+// Commands returns the reads, which package store sends. They are optional: a failed read finds nothing.
 func (l Lookup) Commands() []redis.Cmder {
 	var cmds []redis.Cmder
 	for _, read := range l.reads {
@@ -107,8 +107,8 @@ func (l Lookup) Commands() []redis.Cmder {
 	return cmds
 }
 
-// Sessions returns the live sessions that the reads have found, without what was revoked of them. A token whose session is
-// gone is removed. It fails with store.ErrUnavailable.
+// Sessions returns the live sessions that the reads have found, without revoked entries. It removes tokens whose sessions
+// are gone. It fails with store.ErrUnavailable.
 func (l Lookup) Sessions(ctx context.Context) ([]Held, error) {
 	var found []leftToken
 	for i, a := range l.arrivals {
@@ -124,7 +124,7 @@ func (l Lookup) Sessions(ctx context.Context) ([]Held, error) {
 	return live, err
 }
 
-// FindArrivals sends a Lookup by itself and returns its sessions. It fails with store.ErrUnavailable.
+// FindArrivals sends a Lookup and returns its sessions. It fails with store.ErrUnavailable.
 func (m *Manager) FindArrivals(ctx context.Context, arrivals []string) ([]Held, error) {
 	l := m.LookUpArrivals(ctx, arrivals)
 	if err := m.records.store.Do(ctx, l.Commands()...); err != nil {
@@ -133,8 +133,8 @@ func (m *Manager) FindArrivals(ctx context.Context, arrivals []string) ([]Held, 
 	return l.Sessions(ctx)
 }
 
-// liveOf returns the live sessions of tokens, each once, without what was revoked of them: a landing whose reply was lost
-// may have left that. It also returns the tokens whose sessions are gone. It fails with store.ErrUnavailable.
+// liveOf returns the live sessions of tokens, each once, without revoked entries: a landing whose reply was lost may have
+// left those. It also returns the tokens whose sessions are gone. It fails with store.ErrUnavailable.
 func (m *Manager) liveOf(ctx context.Context, tokens []leftToken) (live []Held, dead []leftToken, err error) {
 	for _, left := range tokens {
 		if slices.ContainsFunc(live, func(h Held) bool { return h.Token == left.token }) {
@@ -153,7 +153,7 @@ func (m *Manager) liveOf(ctx context.Context, tokens []leftToken) (live []Held, 
 	return live, dead, nil
 }
 
-// unrevoked returns what of a stored session is in force and was not revoked. It fails with ErrNone and
+// unrevoked returns the entries of a stored session that are valid and not revoked. It fails with ErrNone and
 // store.ErrUnavailable.
 func (m *Manager) unrevoked(ctx context.Context, hash string) (record, error) {
 	was, err := m.read(ctx, hash)

@@ -7,8 +7,8 @@ import (
 	"github.com/hashicorp/golang-lru/v2/simplelru"
 )
 
-// bounded is an LRU cache that is bounded by the size of what it holds, not by its number: a session with 32 partners is
-// twenty times as large as one with one.
+// bounded is an LRU cache with a limit on the bytes of its values, not on their number: a session with 32 partners is
+// twenty times as large as a session with one partner.
 type bounded[V any] struct {
 	most int
 
@@ -22,7 +22,7 @@ type sized[V any] struct {
 	size  int
 }
 
-// overhead is what an entry takes besides its bytes, roughly.
+// overhead is the approximate size of an entry without its value.
 const overhead = 512
 
 func newBounded[V any](most int) (*bounded[V], error) {
@@ -39,7 +39,7 @@ func (b *bounded[V]) get(key string) (V, bool) {
 	return entry.value, ok
 }
 
-// add keeps a value whose encoding has so many bytes, and drops the least recently used until all fit.
+// add stores a value of the given size and drops the least recently used values until the rest fits.
 func (b *bounded[V]) add(key string, value V, bytes int) {
 	b.mu.Lock()
 	defer b.mu.Unlock()

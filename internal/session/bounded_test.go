@@ -14,7 +14,7 @@ func TestBoundedBySize(t *testing.T) {
 	}
 	for i := range 100 {
 		b.add(strconv.Itoa(i), i, each)
-		b.add(strconv.Itoa(i), i, each) // the same again takes no more room
+		b.add(strconv.Itoa(i), i, each) // the same value again takes no more space
 		b.get("95")
 	}
 	for _, i := range []int{0, 89, 90, 91, 95, 99} {

@@ -21,33 +21,34 @@ const (
 	// heartbeatInterval is how often a replica sends itself a heartbeat through Redis.
 	heartbeatInterval = 200 * time.Millisecond
 
-	// maxSilence: after this long without a heartbeat, the cache serves nothing. It is the longest that a channel can be
-	// cut unnoticed.
+	// maxSilence: after this long without a heartbeat, the cache serves nothing. It bounds the time for which the channel
+	// can be disconnected without the cache noticing.
 	maxSilence = time.Second
 )
 
-// cache keeps sessions that were read in the process, for a short time. Each change of a session is announced on a channel,
-// by the script that makes it, and every replica then drops the session.
+// cache keeps sessions in the process for a short time after a read. The script that changes a session also announces the
+// change on a channel, and every replica then drops the session.
 //
 // A replica that receives no announcements would serve stale sessions. So the cache sends heartbeats on the same channel,
-// and serves only while its own heartbeats come back. A new subscription starts with an empty cache, because announcements
-// were lost meanwhile.
+// and serves sessions only while its own heartbeats return. A new subscription starts with an empty cache, because
+// announcements may have been lost.
 //
-// go-redis has server-assisted client-side caching too, but only for a single server.
+// go-redis also supports server-assisted client-side caching, but only for a single server.
 type cache struct {
 	store   *store.Store
 	channel string
 	ttl     time.Duration
-	self    string // tells this process's heartbeats from others'
+	self    string // distinguishes the heartbeats of this process
 	began   time.Time
-	failure atomic.Pointer[error] // why the channel is not usable; nil while it is
+	failure atomic.Pointer[error] // why the channel does not work; nil if it does
 
 	kept *bounded[kept]
 
-	// heard is when the last heartbeat that came back was sent, in nanoseconds since began; 0 while disconnected.
-	heard atomic.Int64
+	// lastHeartbeat is when the last heartbeat that returned was sent, in nanoseconds since began; 0 while disconnected.
+	lastHeartbeat atomic.Int64
 
-	// changes count the dropped sessions, by the first byte of the hash: a read that began before is not kept.
+	// changes counts the dropped sessions, by the first byte of the hash. The cache does not keep a read that started
+	// before a change.
 	changes [256]atomic.Uint64
 }
 
@@ -64,7 +65,7 @@ func newCache(s *store.Store, ttl time.Duration) (*cache, error) {
 	return &cache{store: s, channel: s.Key("changes", "sessions"), ttl: ttl, self: rand.Text(), began: time.Now(), kept: sessions}, nil
 }
 
-// get returns a session from memory, while what is in memory can be trusted.
+// get returns a session from the cache, if the cache can be trusted now.
 func (c *cache) get(hash string) (Session, bool) {
 	if c == nil || !c.connected() {
 		return Session{}, false
@@ -77,11 +78,11 @@ func (c *cache) get(hash string) (Session, bool) {
 }
 
 func (c *cache) connected() bool {
-	heard := c.heard.Load()
-	return heard != 0 && time.Since(c.began)-time.Duration(heard) < maxSilence
+	lastHeartbeat := c.lastHeartbeat.Load()
+	return lastHeartbeat != 0 && time.Since(c.began)-time.Duration(lastHeartbeat) < maxSilence
 }
 
-// reading is to be called before a session is read, to say with keep which changes the read may have missed.
+// reading returns the current count of changes for a session. Call it before the read, and pass the result to keep.
 func (c *cache) reading(hash string) uint64 {
 	if c == nil {
 		return 0
@@ -96,7 +97,7 @@ func (c *cache) stripe(hash string) *atomic.Uint64 {
 	return &c.changes[hash[0]]
 }
 
-// keep keeps what was read, unless something was announced since.
+// keep stores a session that was read, unless a change was announced since before.
 func (c *cache) keep(s Session, bytes int, before uint64) {
 	if c == nil || c.stripe(s.hash).Load() != before {
 		return
@@ -107,7 +108,7 @@ func (c *cache) keep(s Session, bytes int, before uint64) {
 	}
 }
 
-// forget drops a session, and reads of it that are under way.
+// forget drops a session, and invalidates reads of it that are in progress.
 func (c *cache) forget(hash string) {
 	if c == nil {
 		return
@@ -116,16 +117,16 @@ func (c *cache) forget(hash string) {
 	c.kept.remove(hash)
 }
 
-// forgetAll is for when announcements may have been missed.
+// forgetAll drops all sessions, because announcements may have been missed.
 func (c *cache) forgetAll() {
-	c.heard.Store(0)
+	c.lastHeartbeat.Store(0)
 	for i := range c.changes {
 		c.changes[i].Add(1)
 	}
 	c.kept.purge()
 }
 
-// announcement returns where and what the scripts announce; no channel without a cache.
+// announcement returns the message that the scripts publish. It is the zero value without a cache.
 func (c *cache) announcement(hash string) store.Announcement {
 	if c == nil {
 		return store.Announcement{}
@@ -146,7 +147,7 @@ func (c *cache) watch(ctx context.Context) {
 	}
 }
 
-// listen receives announcements until the channel is cut, or silent for so long that it must be.
+// listen receives announcements until the channel is disconnected, or silent for longer than maxSilence.
 func (c *cache) listen(ctx context.Context) {
 	channel := c.store.Subscribe(ctx, c.channel)
 	defer channel.Close()
@@ -165,7 +166,7 @@ func (c *cache) listen(ctx context.Context) {
 	}
 }
 
-// heartbeatPrefix begins a heartbeat; no hash does.
+// heartbeatPrefix is the prefix of heartbeats. No hash starts with it.
 const heartbeatPrefix = "beat "
 
 func (c *cache) receive(message string) {
@@ -177,12 +178,12 @@ func (c *cache) receive(message string) {
 		return
 	}
 	if sent, err := strconv.ParseInt(text, 10, 64); err == nil {
-		c.heard.Store(sent)
+		c.lastHeartbeat.Store(sent)
 		c.failure.Store(nil)
 	}
 }
 
-// sendHeartbeats sends heartbeats until ctx ends. One that cannot be sent does not come back.
+// sendHeartbeats sends heartbeats until ctx ends. A heartbeat that cannot be sent does not return.
 func (c *cache) sendHeartbeats(ctx context.Context) {
 	tick := time.NewTicker(heartbeatInterval)
 	defer tick.Stop()
@@ -201,7 +202,7 @@ func (c *cache) sendHeartbeats(ctx context.Context) {
 
 func (c *cache) fail(err error) { c.failure.Store(&err) }
 
-// err returns why the cache serves nothing; nil while it is connected.
+// err returns why the cache serves nothing, or nil while it is connected.
 func (c *cache) err() error {
 	if c.connected() {
 		return nil
@@ -212,5 +213,5 @@ func (c *cache) err() error {
 	return errNotConnected
 }
 
-// errNotConnected reports that the first heartbeat has not come back yet.
+// errNotConnected says that the first heartbeat has not returned yet.
 var errNotConnected = errors.New("session: the cache's channel is not connected yet")

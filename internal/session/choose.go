@@ -5,17 +5,17 @@ import (
 	"errors"
 )
 
-// ErrAmbiguous says that one request carries live sessions of different operators, as when a neighbour on the domain
-// has tossed a cookie in: neither is believed.
+// ErrAmbiguous says that one request carries live sessions of different operators, for example because another host of the
+// domain has set a cookie. The service trusts neither.
 var ErrAmbiguous = errors.New("session: several operators in one request")
 
-// Held is a live session with the token that opens it.
+// Held is a live session and its token.
 type Held struct {
 	Token   Token
 	Session Session
 }
 
-// Live returns the sessions that the tokens open. It fails with store.ErrUnavailable, and never because there are none.
+// Live returns the sessions of the tokens. It fails with store.ErrUnavailable. It does not fail if there are none.
 func (m *Manager) Live(ctx context.Context, tokens []Token) ([]Held, error) {
 	if len(tokens) > 1 {
 		var err error
@@ -37,8 +37,8 @@ func (m *Manager) Live(ctx context.Context, tokens []Token) ([]Held, error) {
 	return live, nil
 }
 
-// known returns the tokens of which Redis holds a session, in one round trip: a browser has one session, or two where a
-// setting has changed, but a neighbor on the domain may have set hundreds of cookies of that name. It fails with
+// known returns the tokens for which Redis holds a session, in one round trip. A browser usually has one session, or two
+// after a change of settings. But another host of the domain may have set hundreds of cookies of that name. It fails with
 // store.ErrUnavailable.
 func (m *Manager) known(ctx context.Context, tokens []Token) ([]Token, error) {
 	keys := make([]string, len(tokens))
@@ -58,8 +58,8 @@ func (m *Manager) known(ctx context.Context, tokens []Token) ([]Token, error) {
 	return known, nil
 }
 
-// Choose returns the one session that a request speaks for: of several of the same operator, the one that landed last.
-// It fails with ErrNone, ErrAmbiguous or store.ErrUnavailable.
+// Choose returns the session of a request. If several belong to the same operator, it returns the one that landed last. It
+// fails with ErrNone, ErrAmbiguous or store.ErrUnavailable.
 func (m *Manager) Choose(ctx context.Context, tokens []Token) (Session, error) {
 	if len(tokens) == 1 {
 		return m.Find(ctx, tokens[0])

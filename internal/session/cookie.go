@@ -12,22 +12,22 @@ import (
 	"github.com/alexedwards/scs/v2"
 )
 
-// maxDropped bounds the cookies that one response removes: each costs about 150 bytes of its headers.
+// maxDropped limits the cookies that one response removes: each takes about 150 bytes of headers.
 const maxDropped = 16
 
-// Cookies are the names and attributes of our cookies.
+// Cookies holds the names and attributes of the service's cookies.
 type Cookies struct{ scs.SessionCookie }
 
-// CookieOptions say how our cookies are to be sent.
+// CookieOptions configure the service's cookies.
 type CookieOptions struct {
 	Name     string // without a prefix
 	Secure   bool
-	SameSite http.SameSite // Lax or None; None is sent Partitioned too
+	SameSite http.SameSite // Lax or None; None also sets Partitioned
 	Domain   string
 }
 
-// NewCookies returns the cookies for these options. The name gets the prefix __Host- where a browser is to hold the
-// cookie to this host alone, __Secure- where it is shared with siblings: a neighbour can't set either over http.
+// NewCookies returns the cookies for these options. The name gets the prefix __Host- if the cookie belongs to this host
+// only, and __Secure- if sibling hosts share it: another host of the domain can set neither over http.
 func NewCookies(o CookieOptions) Cookies {
 	name := o.Name
 	switch {
@@ -49,15 +49,15 @@ func (c Cookies) cookie(name, value string) *http.Cookie {
 	}
 }
 
-// Session returns the cookie of a session that has so long to live.
+// Session returns the cookie of a session that expires after life.
 func (c Cookies) Session(token Token, life time.Duration) *http.Cookie {
 	cookie := c.cookie(c.Name, string(token))
 	cookie.MaxAge = max(int(life.Round(time.Second)/time.Second), 1)
 	return cookie
 }
 
-// EndSession returns the cookies that take the session's away: as it is set now, and as another setting of SameSite
-// would have left it, since a browser keeps partitioned cookies in a jar of their own.
+// EndSession returns the cookies that delete the session cookie: for the current setting of SameSite and for the other one,
+// because browsers keep partitioned cookies in a separate jar.
 func (c Cookies) EndSession() []*http.Cookie { return c.end(c.Name) }
 
 func (c Cookies) end(name string) []*http.Cookie {
@@ -74,8 +74,8 @@ func (c Cookies) end(name string) []*http.Cookie {
 	return []*http.Cookie{gone, &other}
 }
 
-// Tokens returns the well-formed tokens that came with a request, each once. There is no limit besides that of the
-// headers' size: behind a limit, cookies that a neighbor on the domain has set would hide the real one.
+// Tokens returns the well-formed tokens of a request, each once. Only the size of the headers limits their number: with a
+// smaller limit, cookies from another host of the domain could hide the real one.
 func (c Cookies) Tokens(r *http.Request) []Token {
 	var tokens []Token
 	for _, cookie := range r.CookiesNamed(c.Name) {
@@ -94,20 +94,21 @@ const (
 	pendingInfix = "_pending_"
 	pendingName  = 8
 
-	// PendingFor is how long a browser keeps a grant that Redis could not keep.
+	// PendingFor is how long a browser keeps a grant that the service could not save in Redis.
 	PendingFor = 5 * time.Minute
 
-	// maxPending bounds what is unsealed: a grant is a few hundred bytes.
+	// maxPending limits the size of a sealed grant: a grant has a few hundred bytes.
 	maxPending = 3072
 )
 
-// pendingOf is the name under which the grant of a code travels: each has its own, or two tabs that meet the same outage
-// would take each other's away.
+// pendingOf returns the name of a code's pending cookie. Each code has its own name. Otherwise two tabs that land during
+// the same outage would overwrite each other's grant.
 func (c Cookies) pendingOf(codeHash string) string {
 	return c.Name + pendingInfix + codeHash[:min(pendingName, len(codeHash))]
 }
 
-// Pending returns the cookie that carries a grant which Redis could not keep; codeHash is the code's operator.HashCode.
+// Pending returns the cookie with a grant that the service could not save in Redis. codeHash is the code's
+// operator.HashCode.
 func (c Cookies) Pending(codeHash, sealed string) *http.Cookie {
 	cookie := c.cookie(c.pendingOf(codeHash), sealed)
 	cookie.Domain = ""
@@ -115,14 +116,14 @@ func (c Cookies) Pending(codeHash, sealed string) *http.Cookie {
 	return cookie
 }
 
-// EndPending returns the cookies that take the pending grant of a code away.
+// EndPending returns the cookies that delete the pending grant of a code.
 func (c Cookies) EndPending(codeHash string) []*http.Cookie {
 	host := c
 	host.Domain = ""
 	return host.end(c.pendingOf(codeHash))
 }
 
-// EndPendingOf returns the cookies that remove the pending grants that came with a request, of at most maxDropped codes.
+// EndPendingOf returns the cookies that delete the pending grants in a request, for at most maxDropped codes.
 func (c Cookies) EndPendingOf(r *http.Request) []*http.Cookie {
 	var gone []*http.Cookie
 	seen := map[string]bool{}
@@ -136,7 +137,7 @@ func (c Cookies) EndPendingOf(r *http.Request) []*http.Cookie {
 	return gone
 }
 
-// PendingOf returns the pending grants of a code that came with a request.
+// PendingOf returns the pending grants of a code in a request.
 func (c Cookies) PendingOf(r *http.Request, codeHash string) []string {
 	var sealed []string
 	for _, cookie := range r.CookiesNamed(c.pendingOf(codeHash)) {
@@ -151,20 +152,20 @@ const (
 	arrivalInfix = "_arrival_"
 	arrivalLife  = 30 * 24 * time.Hour
 
-	// MaxArrivals is how many arrival cookies a browser keeps, and how many a claim is bound to.
+	// MaxArrivals is the maximum number of arrival cookies that a browser keeps and that a claim is bound to.
 	MaxArrivals = 4
 )
 
-// Mark is an arrival cookie: it says which browser brought a code, before there is a session that could. Its value
-// begins with the time it was made, so that the newest can be told.
+// Mark is an arrival cookie. It identifies the browser that brings a code before the browser has a session. Its value
+// starts with the time of its creation, so the newest can be found.
 type Mark struct {
 	Name  string
 	Value string
 	made  int64
 }
 
-// NewMark returns an arrival for a browser that has none. Each has a name of its own, because two tabs that are opened
-// at once each get one, and neither may take the other's away.
+// NewMark returns an arrival cookie for a browser that has none. Each has its own name, because two tabs that are opened at
+// the same time each get one, and must not overwrite the other's.
 func (c Cookies) NewMark(now time.Time) Mark {
 	made := now.Unix()
 	return Mark{
@@ -183,7 +184,7 @@ func randomValue() string {
 	return base64.RawURLEncoding.EncodeToString(b[:])
 }
 
-// parseMark returns an arrival cookie, if it could be one of ours.
+// parseMark returns an arrival cookie, and false if the cookie is not one.
 func (c Cookies) parseMark(cookie *http.Cookie) (Mark, bool) {
 	suffix, ok := strings.CutPrefix(cookie.Name, c.Name+arrivalInfix)
 	if !ok || len(suffix) != 8 {
@@ -200,8 +201,8 @@ func (c Cookies) parseMark(cookie *http.Cookie) (Mark, bool) {
 	return Mark{Name: cookie.Name, Value: cookie.Value, made: unix}, true
 }
 
-// Marks returns the arrivals that came with a request, the newest first: at most MaxArrivals to keep, and at most
-// maxDropped to remove. The next response removes what is left.
+// Marks returns the arrival cookies of a request, newest first: at most MaxArrivals to keep, and at most maxDropped to
+// remove. The next response removes the rest.
 func (c Cookies) Marks(r *http.Request) (keep, drop []Mark) {
 	for _, cookie := range r.Cookies() {
 		if m, ok := c.parseMark(cookie); ok {
@@ -215,7 +216,7 @@ func (c Cookies) Marks(r *http.Request) (keep, drop []Mark) {
 	return keep, drop
 }
 
-// Keep returns the cookie that makes or renews an arrival.
+// Keep returns the cookie that sets or renews an arrival.
 func (c Cookies) Keep(m Mark) *http.Cookie {
 	cookie := c.cookie(m.Name, m.Value)
 	cookie.Domain = ""
@@ -223,7 +224,7 @@ func (c Cookies) Keep(m Mark) *http.Cookie {
 	return cookie
 }
 
-// Drop returns the cookie that takes an arrival away.
+// Drop returns the cookie that deletes an arrival.
 func (c Cookies) Drop(m Mark) *http.Cookie {
 	cookie := c.Keep(Mark{Name: m.Name})
 	cookie.MaxAge = -1

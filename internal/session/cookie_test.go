@@ -14,7 +14,7 @@ func request(cookies ...string) *http.Request {
 	return &http.Request{Header: http.Header{"Cookie": {strings.Join(cookies, "; ")}}}
 }
 
-func TestCookiesBelongToTheHostWhereTheyCan(t *testing.T) {
+func TestCookieNamePrefixes(t *testing.T) {
 	for _, tt := range []struct {
 		options session.CookieOptions
 		want    string
@@ -36,7 +36,7 @@ func TestCookiesBelongToTheHostWhereTheyCan(t *testing.T) {
 	}
 }
 
-func TestTokensAreReadFromJunk(t *testing.T) {
+func TestTokensIgnoreInvalidCookies(t *testing.T) {
 	c := session.NewCookies(session.CookieOptions{Name: "s"})
 	a, b := session.Token(strings.Repeat("a", 43)), session.Token(strings.Repeat("b", 43))
 	for _, tt := range []struct {
@@ -66,7 +66,7 @@ func TestTokensAreReadFromJunk(t *testing.T) {
 	}
 }
 
-func TestPendingCookiesDoNotTakeEachOthersPlace(t *testing.T) {
+func TestPendingCookiesHaveSeparateNames(t *testing.T) {
 	c := session.NewCookies(session.CookieOptions{Name: "s"})
 	one, two := strings.Repeat("1", 43), strings.Repeat("2", 43)
 	a, b := c.Pending(one, "A"), c.Pending(two, "B")
@@ -85,7 +85,7 @@ func TestPendingCookiesDoNotTakeEachOthersPlace(t *testing.T) {
 	}
 }
 
-func TestMarksAreReadFromJunk(t *testing.T) {
+func TestMarksIgnoreInvalidCookies(t *testing.T) {
 	c := session.NewCookies(session.CookieOptions{Name: "s"})
 	now := time.Now()
 	var marks []session.Mark

@@ -12,16 +12,16 @@ import (
 	"koubei-landing/internal/store"
 )
 
-// The ways in which there is no session. Redis being out of reach is store.ErrUnavailable, and never one of these.
+// The reasons why there is no session. If Redis is unavailable, the error is store.ErrUnavailable instead.
 var (
-	// ErrNone says that there is no such session, or none any more.
+	// ErrNone says that the session does not exist, or no longer.
 	ErrNone = errors.New("session: none")
 
-	// ErrRevoked says that the operator's sessions were revoked after the grant was earned: it is worth nothing now.
+	// ErrRevoked says that the operator's sessions were revoked after the code was claimed. The grant is invalid.
 	ErrRevoked = errors.New("session: revoked since the code was exchanged")
 )
 
-// Options is what a Manager is made of.
+// Options configure a Manager.
 type Options struct {
 	Config
 	Store  *store.Store
@@ -60,15 +60,15 @@ func New(o Options) (*Manager, error) {
 	return &Manager{scs: sessions, records: records, sealer: o.Sealer, lifetime: o.Lifetime, idle: o.Idle, now: o.Now}, nil
 }
 
-// Watch receives the changes that other replicas announce until ctx ends. Without it the cache serves nothing.
+// Watch receives the changes that other replicas announce, until ctx ends. The cache serves sessions only while Watch runs.
 func (m *Manager) Watch(ctx context.Context) {
 	if m.records.cache != nil {
 		m.records.cache.watch(ctx)
 	}
 }
 
-// CacheErr returns why the session cache serves nothing, for example because Redis refuses the channel; nil while it works
-// and where there is none.
+// CacheErr returns why the session cache serves nothing, for example because Redis refuses the channel. It returns nil if
+// the cache works or is off.
 func (m *Manager) CacheErr() error {
 	if m.records.cache == nil {
 		return nil
@@ -76,15 +76,15 @@ func (m *Manager) CacheErr() error {
 	return m.records.cache.err()
 }
 
-// Started is a session that has just begun.
+// Started is a session that was just started.
 type Started struct {
 	Held
-	met []leftToken // of sessions that other landings of the same browser have begun
+	met []leftToken // of sessions that other landings of the same browser have started
 }
 
-// Start begins a session for a grant, under a fresh token, and leaves the sealed token for other landings of the browser,
-// which is known by the hashes of its arrival cookies. It fails with ErrRevoked; with ErrNone when the grant is so old that
-// its session would have ended; and with store.ErrUnavailable: then the session may exist, and the result names it for
+// Start starts a session for a grant, with a new token. It stores the sealed token under the hashes of the browser's
+// arrival cookies, where other landings of the browser find it. It fails with ErrRevoked, with ErrNone if the grant is too
+// old for a session, and with store.ErrUnavailable. In the last case the session may exist, and the result names it for
 // Withdraw.
 func (m *Manager) Start(ctx context.Context, grant operator.Grant, code string, arrivals []string) (Started, error) {
 	r := record{
@@ -107,8 +107,8 @@ func (m *Manager) Start(ctx context.Context, grant operator.Grant, code string, 
 	return started, nil
 }
 
-// entry is what a grant earns. Its time runs from the exchange: that is when Koubei vouched for the operator, also
-// where a question or an outage came between.
+// entry returns the entry for a grant. Its lifetime starts with the exchange, when Koubei confirmed the operator, even if a
+// question or an outage delayed the landing.
 func (m *Manager) entry(grant operator.Grant, code string) entryRecord {
 	exchanged := grant.ExchangedAt.UTC().Truncate(time.Microsecond)
 	hash := operator.HashCode(grant.AppID, code)
@@ -127,7 +127,7 @@ func (m *Manager) entry(grant operator.Grant, code string) entryRecord {
 	return e
 }
 
-// Find returns the session of a token and begins its idle time anew, by a write at most once in a tenth of it. It
+// Find returns the session of a token. It restarts the idle time with a write, at most once in a tenth of that time. It
 // fails with ErrNone or store.ErrUnavailable.
 func (m *Manager) Find(ctx context.Context, token Token) (Session, error) {
 	if !token.WellFormed() {
@@ -148,19 +148,19 @@ func (m *Manager) Find(ctx context.Context, token Token) (Session, error) {
 	if m.renewable(s) {
 		s.LastRead = m.now().UTC()
 		now.record.LastReadAt = s.LastRead
-		// A renewal that fails costs the session a tenth of its idle time; the read itself has succeeded.
+		// A failed renewal shortens the idle time by a tenth. The read has succeeded.
 		_ = m.records.renew(ctx, hash, now.raw, now.record)
 	}
 	m.records.cache.keep(s, len(now.raw), before)
 	return s, nil
 }
 
-// renewable reports whether a tenth of the idle time has passed since it began anew.
+// renewable reports whether a tenth of the idle time has passed since the last renewal.
 func (m *Manager) renewable(s Session) bool {
 	return m.idle > 0 && m.now().Sub(s.LastRead) >= m.idle/10
 }
 
-// read returns what of a stored session is still in force: Redis's own expiry is not taken on trust.
+// read returns the entries of a stored session that have not expired. It does not rely on Redis's own expiry.
 func (m *Manager) read(ctx context.Context, hash string) (stored, error) {
 	raw, err := m.records.store.Get(ctx, m.records.key(hash))
 	if err != nil {
@@ -181,16 +181,16 @@ func (m *Manager) read(ctx context.Context, hash string) (stored, error) {
 	return s, nil
 }
 
-// Code returns the authorisation code that an entry was earned with, for later calls of Koubei's. It fails with ErrSeal
-// when the keys have changed since.
+// Code returns the authorization code of an entry, for later calls to Koubei. It fails with ErrSeal if the key that sealed
+// the code is no longer configured.
 func (m *Manager) Code(e Entry) (string, error) {
 	code, err := m.sealer.Open(SealCode, e.codeHash, e.sealedCode)
 	return string(code), err
 }
 
-// AddPartner puts a grant's entry first in the session of its own operator, in the place of that partner's older one.
-// Landings at once lose nothing. It fails with ErrNone when the session is gone or another operator's, with ErrRevoked
-// and with store.ErrUnavailable.
+// AddPartner adds a grant's entry to a session of the same operator, in first place. It replaces an older entry of the same
+// partner. Concurrent landings lose nothing. It fails with ErrNone if the session is gone or belongs to another operator,
+// with ErrRevoked, and with store.ErrUnavailable.
 func (m *Manager) AddPartner(ctx context.Context, token Token, grant operator.Grant, code string) (Session, error) {
 	hash := token.Hash()
 	e := m.entry(grant, code)
@@ -214,8 +214,7 @@ func (m *Manager) AddPartner(ctx context.Context, token Token, grant operator.Gr
 	}
 }
 
-// End ends a session for good and returns it as it was. It fails with ErrNone when there was none, and with
-// store.ErrUnavailable.
+// End deletes a session and returns its last state. It fails with ErrNone if there was none, and with store.ErrUnavailable.
 func (m *Manager) End(ctx context.Context, token Token) (Session, error) {
 	if !token.WellFormed() {
 		return Session{}, ErrNone
@@ -223,8 +222,8 @@ func (m *Manager) End(ctx context.Context, token Token) (Session, error) {
 	return m.EndByHash(ctx, token.Hash())
 }
 
-// EndAll ends the sessions of all the tokens and returns how many there were. It fails with store.ErrUnavailable when it
-// could not end them all. To repeat it ends the others.
+// EndAll deletes the sessions of all the tokens and returns how many it has deleted. It fails with store.ErrUnavailable if
+// it could not delete all of them. Calling it again deletes the rest.
 func (m *Manager) EndAll(ctx context.Context, tokens []Token) (int, error) {
 	ctx, cancel := context.WithTimeout(ctx, 20*m.records.store.Timeout())
 	defer cancel()
@@ -245,7 +244,7 @@ func (m *Manager) EndAll(ctx context.Context, tokens []Token) (int, error) {
 	return ended, nil
 }
 
-// EndByHash is End for a session that is known by its hash alone.
+// EndByHash is End for a session of which only the hash is known.
 func (m *Manager) EndByHash(ctx context.Context, hash string) (Session, error) {
 	raw, err := m.records.remove(ctx, hash)
 	if err != nil {

@@ -15,7 +15,7 @@ import (
 	"koubei-landing/internal/store"
 )
 
-func TestThirtyTwoPartnersAndTheOldestLeaves(t *testing.T) {
+func TestOldestPartnerIsRemovedAfter32(t *testing.T) {
 	w := newWorld(t)
 	token, _ := w.start("p0")
 	for i := 1; i < 32; i++ {
@@ -24,7 +24,7 @@ func TestThirtyTwoPartnersAndTheOldestLeaves(t *testing.T) {
 	if s := w.find(token); len(s.Entries) != 32 || s.Entries[31].PartnerID != "p0" {
 		t.Fatalf("got %s, want all 32, the oldest last", partners(s))
 	}
-	w.add(token, "p0") // renewed, it moves first and pushes nobody out
+	w.add(token, "p0") // renewed, it moves to the first place and removes no other
 	if s := w.find(token); len(s.Entries) != 32 || s.Newest().PartnerID != "p0" || s.Entries[31].PartnerID != "p1" {
 		t.Errorf("got %s, want p0 first and p1 last", partners(s))
 	}
@@ -32,13 +32,13 @@ func TestThirtyTwoPartnersAndTheOldestLeaves(t *testing.T) {
 	if _, ok := s.Partner("p1"); ok || len(s.Entries) != 32 || s.Newest().PartnerID != "p32" {
 		t.Errorf("got %s, want p1 gone", partners(s))
 	}
-	w.add(token, "") // the entry without a partner is one like the others
+	w.add(token, "") // the entry without a partner counts like any other
 	if s := w.find(token); len(s.Entries) != 32 || s.Newest().PartnerID != "" {
 		t.Errorf("got %s, want the entry without a partner first", partners(s))
 	}
 }
 
-func TestAnEntryHasATypeShopsAndEndOfItsOwn(t *testing.T) {
+func TestEntriesHaveOwnTypeShopsAndEnd(t *testing.T) {
 	w := newWorld(t)
 	token, _ := w.start("one")
 	w.clock.Turn(time.Hour)
@@ -57,7 +57,7 @@ func TestAnEntryHasATypeShopsAndEndOfItsOwn(t *testing.T) {
 	}
 }
 
-func TestNothingIsAddedToAnotherOperatorsSession(t *testing.T) {
+func TestAddPartnerRefusesAnotherOperator(t *testing.T) {
 	w := newWorld(t)
 	token, _ := w.start("one")
 	for name, change := range map[string]func(*operator.Grant){
@@ -75,7 +75,7 @@ func TestNothingIsAddedToAnotherOperatorsSession(t *testing.T) {
 	}
 }
 
-func TestNothingSecretIsInRedisInClear(t *testing.T) {
+func TestRedisHoldsNoPlainSecrets(t *testing.T) {
 	w := newWorld(t)
 	token, s := w.start("one")
 	for _, key := range w.redis.Client.Keys(t.Context(), "*session*").Val() {
@@ -97,7 +97,7 @@ func TestNothingSecretIsInRedisInClear(t *testing.T) {
 	}
 }
 
-func TestEveryKeyHasAnEnd(t *testing.T) {
+func TestEveryKeyExpires(t *testing.T) {
 	for _, idle := range []time.Duration{2 * time.Hour, 0} {
 		w := newWorld(t, func(o *session.Options) { o.Idle = idle })
 		token, _ := w.start("one")
@@ -121,7 +121,7 @@ func TestEveryKeyHasAnEnd(t *testing.T) {
 	}
 }
 
-func TestAGrantThatIsTooOldStartsNothing(t *testing.T) {
+func TestTooOldGrantStartsNoSession(t *testing.T) {
 	w := newWorld(t)
 	token, _ := w.start("one")
 	old := w.grant("two")
@@ -141,7 +141,7 @@ func TestAGrantThatIsTooOldStartsNothing(t *testing.T) {
 	}
 }
 
-func TestAForeignRecordIsNoSession(t *testing.T) {
+func TestInvalidRecordIsNoSession(t *testing.T) {
 	w := newWorld(t)
 	token, s := w.start("one")
 	for _, raw := range []string{"", "{}", "junk", `{"v":2,"operator_id":"x"}`, `{"v":1,"operator_id":"x","entries":[]}`} {
@@ -152,7 +152,7 @@ func TestAForeignRecordIsNoSession(t *testing.T) {
 	}
 }
 
-func TestStoredEndsAreCheckedThoughRedisKeepsTheKey(t *testing.T) {
+func TestStoredEndsAreChecked(t *testing.T) {
 	w := newWorld(t)
 	token, s := w.start("one")
 	w.must(w.redis.Client.Persist(t.Context(), "k:session:"+s.Hash()).Err())
@@ -162,7 +162,7 @@ func TestStoredEndsAreCheckedThoughRedisKeepsTheKey(t *testing.T) {
 	}
 }
 
-// TestTheIndexDoesNotGrow: by Redis's clock, and not by that of a replica which is ahead.
+// TestTheIndexDoesNotGrow: Redis's clock counts, not the clock of a replica that is ahead.
 func TestTheIndexDoesNotGrow(t *testing.T) {
 	w := newWorld(t)
 	index := "k:operator:" + operatorID
@@ -173,7 +173,7 @@ func TestTheIndexDoesNotGrow(t *testing.T) {
 	first, _ := w.start("one")
 	w.clock.Turn(11 * time.Hour)
 	second, _ := w.start("one")
-	w.wantIndexed(3) // without what ended long ago
+	w.wantIndexed(3) // without those that ended long ago
 	for _, token := range []session.Token{first, second} {
 		_, err := w.End(t.Context(), token)
 		w.must(err)
@@ -200,11 +200,11 @@ func TestListAndRevoke(t *testing.T) {
 	if n, err := w.Revoke(t.Context(), operatorID); err != nil || n != 0 {
 		t.Errorf("again: got %d, %v, want none", n, err)
 	}
-	// Koubei vouches anew, and no mark stands in the way.
+	// Koubei confirms the operator again, and no revocation prevents the session.
 	w.start("one")
 }
 
-// TestAnOutageIsNotASignOut, also where a request brings several tokens, and where only the write fails.
+// TestAnOutageIsNotASignOut also covers requests with several tokens, and outages in which only the write fails.
 func TestAnOutageIsNotASignOut(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

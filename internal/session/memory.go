@@ -13,30 +13,31 @@ const (
 	// MaxKnown is how many operators a browser remembers.
 	MaxKnown = 8
 
-	// maxMemory is the longest sealed memory that is read: eight operators take about 1,000 bytes at most.
+	// maxMemory is the maximum size of a sealed memory that is read. Eight operators take at most about 1,000 bytes.
 	maxMemory = 2048
 )
 
-// MemoryOptions is what a Memory is made of.
+// MemoryOptions configure a Memory.
 type MemoryOptions struct {
 	Cookies Cookies
 	Sealer  *Sealer
 	AppID   string
-	Life    time.Duration // of an operator since its last landing; 0 turns the memory off
+	Life    time.Duration // of an operator from its last landing; 0 turns the memory off
 	Now     func() time.Time
 }
 
-// Memory reads and writes the cookie in which a browser remembers the operators that have used it. The cookie outlives the
-// session: it shows that a landing's operator is a stranger to this browser, although nobody is signed in.
+// Memory reads and writes the cookie in which a browser remembers the operators that have used it. The cookie has a longer
+// lifetime than the session. It shows that an operator is new to this browser, even if nobody is signed in.
 //
-// The cookie is sealed and bound to the application. It holds operator ids and times, and nothing else. A cookie that does
-// not open counts as none: it is junk, another application's, or sealed with a key that was dropped since.
+// The cookie is sealed and bound to the application. It holds operator ids and times, and nothing else. A cookie that
+// cannot be opened counts as none: it is invalid, belongs to another application, or was sealed with a key that is no
+// longer configured.
 type Memory struct {
 	MemoryOptions
 	name string
 }
 
-// Visit says when an operator landed last in a browser.
+// Visit says when an operator last landed in a browser.
 type Visit struct {
 	OperatorID string    `json:"id"`
 	At         time.Time `json:"at"`
@@ -48,7 +49,7 @@ func NewMemory(o MemoryOptions) *Memory {
 	return &Memory{o, o.Cookies.Name + knownSuffix}
 }
 
-// Operators returns the ids of the operators that a request's browser remembers, newest first. It returns none while the
+// Operators returns the ids of the operators that the request's browser remembers, newest first. It returns none if the
 // memory is off.
 func (m *Memory) Operators(r *http.Request) []string {
 	var ids []string
@@ -58,7 +59,7 @@ func (m *Memory) Operators(r *http.Request) []string {
 	return ids
 }
 
-// Remember returns the cookie that adds visits to what a request's browser remembers; nil while the memory is off.
+// Remember returns the cookie that adds visits to the memory of the request's browser, or nil if the memory is off.
 func (m *Memory) Remember(r *http.Request, visits ...Visit) *http.Cookie {
 	all := m.newest(slices.Concat(visits, m.visits(r)))
 	if len(all) == 0 {
@@ -66,21 +67,21 @@ func (m *Memory) Remember(r *http.Request, visits ...Visit) *http.Cookie {
 	}
 	plain, err := json.Marshal(all)
 	if err != nil {
-		return nil // no time of ours fails to encode
+		return nil // cannot happen: these times can be encoded
 	}
 	cookie := m.Cookies.cookie(m.name, m.Sealer.Seal(SealMemory, m.AppID, plain))
 	cookie.MaxAge = max(int(all[0].At.Add(m.Life).Sub(m.Now())/time.Second), 1)
 	return cookie
 }
 
-// Present reports whether a memory came with a request, readable or not.
+// Present reports whether the request carries a memory, readable or not.
 func (m *Memory) Present(r *http.Request) bool { return len(r.CookiesNamed(m.name)) > 0 }
 
-// Forget returns the cookies that clear a browser's memory.
+// Forget returns the cookies that delete a browser's memory.
 func (m *Memory) Forget() []*http.Cookie { return m.Cookies.end(m.name) }
 
-// visits returns what a request's browser remembers, newest first: the union of the cookies of the name, because a browser
-// sends several where a neighbor has set one too.
+// visits returns the visits that the request's browser remembers, newest first. It reads all cookies of the name, because
+// another host of the domain may have set one too.
 func (m *Memory) visits(r *http.Request) []Visit {
 	var all []Visit
 	for _, cookie := range r.CookiesNamed(m.name) {
@@ -104,7 +105,7 @@ func (m *Memory) open(sealed string) []Visit {
 	return visits
 }
 
-// newest returns the last visit of each operator, newest first: at most MaxKnown, and none that is older than Life.
+// newest returns the last visit of each operator, newest first: at most MaxKnown visits, none older than Life.
 func (m *Memory) newest(visits []Visit) []Visit {
 	now := m.Now().UTC().Truncate(time.Second)
 	var all []Visit

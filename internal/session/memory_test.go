@@ -11,7 +11,7 @@ import (
 	"koubei-landing/internal/session"
 )
 
-// memoryWorld is one browser's memory cookie and a clock to turn.
+// memoryWorld is one browser's memory cookie and an adjustable clock.
 type memoryWorld struct {
 	t   *testing.T
 	now time.Time
@@ -93,7 +93,7 @@ func TestTheMemoryKeepsTheNewestEight(t *testing.T) {
 	var cookie string
 	var want []string
 	for i := range 10 {
-		id := fmt.Sprintf("%064d", i) // the longest that the gateway may name
+		id := fmt.Sprintf("%064d", i) // the longest id that the gateway may return
 		cookie = w.land(id, cookie)   // several in the same second
 		want = slices.Insert(want, 0, id)
 	}
@@ -123,14 +123,14 @@ func TestEachOperatorIsRememberedSinceItsOwnLanding(t *testing.T) {
 	w.wants("renewed", []string{"two"}, cookie)
 	w.now = w.now.Add(24 * time.Hour)
 	w.wants("after all", nil, cookie)
-	// A landing of long ago is not remembered longer because it is told of late.
+	// A landing of long ago is not remembered longer because it is added late.
 	c := w.Remember(request(), session.Visit{OperatorID: "one", At: w.now.Add(-29 * 24 * time.Hour)})
 	if c == nil || c.MaxAge > 24*60*60 {
 		t.Errorf("got %v, want a cookie for a day", c)
 	}
 }
 
-func TestWhatDoesNotOpenIsNoMemory(t *testing.T) {
+func TestInvalidMemoriesAreIgnored(t *testing.T) {
 	w := newMemory(t)
 	good := w.land("one")
 	value := strings.TrimPrefix(good, "s_known=")

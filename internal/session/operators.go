@@ -7,7 +7,7 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// List returns an operator's live sessions, in no order. It fails with store.ErrUnavailable.
+// List returns an operator's live sessions in no particular order. It fails with store.ErrUnavailable.
 func (m *Manager) List(ctx context.Context, operatorID string) ([]Session, error) {
 	hashes, err := m.records.indexed(ctx, operatorID)
 	if err != nil {
@@ -27,12 +27,12 @@ func (m *Manager) List(ctx context.Context, operatorID string) ([]Session, error
 	return found, nil
 }
 
-// Revoke ends all sessions of an operator and returns how many it ended. Grants that were claimed before and are not yet a
-// session never become one.
+// Revoke ends all sessions of an operator and returns how many it has ended. Grants that were claimed before and are not a
+// session yet never become one.
 //
-// It fails with store.ErrUnavailable when Redis refused a part: the returned number of sessions has ended all the same,
-// and the call is to be repeated. On a full Redis, which refuses the mark but not deletions, it deletes first and then
-// tries the mark again.
+// It fails with store.ErrUnavailable if Redis refused a part. The returned number of sessions has ended then too, and the
+// caller should repeat the call. A full Redis refuses to write the revocation but allows deletions. In this case, Revoke
+// deletes first and then writes the revocation again.
 func (m *Manager) Revoke(ctx context.Context, operatorID string) (int, error) {
 	ctx, cancel := context.WithTimeout(ctx, 20*m.records.store.Timeout())
 	defer cancel()
@@ -48,8 +48,7 @@ func (m *Manager) Revoke(ctx context.Context, operatorID string) (int, error) {
 	return ended + more, err
 }
 
-// endAll ends the sessions in an operator's index and returns how many there were. One that cannot be ended does not keep
-// the others.
+// endAll ends the sessions in an operator's index and returns how many it has ended. It continues if one of them fails.
 func (m *Manager) endAll(ctx context.Context, operatorID string) (int, error) {
 	hashes, err := m.records.indexed(ctx, operatorID)
 	if err != nil {
@@ -62,7 +61,7 @@ func (m *Manager) endAll(ctx context.Context, operatorID string) (int, error) {
 		switch {
 		case err == nil:
 			ended++
-		case errors.Is(err, ErrNone): // it ended by itself
+		case errors.Is(err, ErrNone): // it has expired
 			m.records.forget(ctx, operatorID, hash)
 		default:
 			failed = append(failed, err)
@@ -79,9 +78,9 @@ func (s *records) indexed(ctx context.Context, operatorID string) ([]string, err
 	return cmd.Val(), nil
 }
 
-// indexScript puts a session into its operator's index and removes those that ended more than an hour ago, by Redis's
-// clock: a replica whose clock is ahead must not remove live sessions. The index lives as long as its newest session.
-// Removing the ended ones is optional.
+// indexScript adds a session to its operator's index and removes sessions that ended more than an hour ago by Redis's
+// clock. A replica whose clock is ahead must not remove live sessions. The index expires with its newest session. Removing
+// old sessions is optional.
 const indexScript = `
 local now = redis.call('TIME')
 local ms = tonumber(now[1]) * 1000 + math.floor(tonumber(now[2]) / 1000)
@@ -90,13 +89,13 @@ redis.pcall('ZREMRANGEBYSCORE', KEYS[1], '-inf', string.format('%.0f', ms - 3600
 if redis.call('PTTL', KEYS[1]) < tonumber(ARGV[3]) then redis.call('PEXPIRE', KEYS[1], ARGV[3]) end
 return 1`
 
-// index prepares to put a session into its operator's index.
+// index prepares to add a session to its operator's index.
 func (s *records) index(ctx context.Context, hash string, r record) redis.Cmder {
 	key := s.store.Key(operatorKind, r.OperatorID)
 	return redis.NewCmd(ctx, "eval", indexScript, 1, key, hash, r.ends().Sub(s.now()).Milliseconds(), s.lifetime.Milliseconds())
 }
 
-// forget removes a session from its operator's index. It is optional: the index is pruned by the next landing.
+// forget removes a session from its operator's index. It is optional: the next landing removes old sessions too.
 func (s *records) forget(ctx context.Context, operatorID, hash string) {
 	_ = s.store.Do(ctx, redis.NewIntCmd(ctx, "zrem", s.store.Key(operatorKind, operatorID), hash))
 }

@@ -14,10 +14,10 @@ import (
 	"koubei-landing/internal/testworld/respproxy"
 )
 
-// The races of a slow request with a sign-out or a revocation, each played by hand: the tap does the other's part just
+// These tests create the races of a slow request with a sign-out or a revocation. The tap runs the other request just
 // before a command of the slow one is sent.
 
-func TestARenewalNeverBringsASessionBack(t *testing.T) {
+func TestRenewalDoesNotRecreateSession(t *testing.T) {
 	w := newWorld(t)
 	other, _ := w.open()
 	for name, end := range map[string]func(session.Token) error{
@@ -30,7 +30,7 @@ func TestARenewalNeverBringsASessionBack(t *testing.T) {
 		token, _ := w.start("one")
 		w.clock.Turn(time.Hour) // the next read renews
 		w.tap.before("eval:session", func() { w.must(end(token)) })
-		// The read was before the end, so it may succeed; what counts is what it leaves.
+		// The read was before the end, so it may succeed. What matters is the state that it leaves.
 		if _, err := w.Find(t.Context(), token); err != nil && !errors.Is(err, session.ErrNone) {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -38,7 +38,7 @@ func TestARenewalNeverBringsASessionBack(t *testing.T) {
 	}
 }
 
-func TestAPartnerIsNotAddedToASessionThatEnds(t *testing.T) {
+func TestPartnerIsNotAddedToEndedSession(t *testing.T) {
 	w := newWorld(t)
 	other, _ := w.open()
 	token, _ := w.start("one")
@@ -64,7 +64,7 @@ func TestAPartnerIsNotAddedToASessionThatEnds(t *testing.T) {
 	w.wantGone(token)
 }
 
-func TestAStartDoesNotOutrunARevocation(t *testing.T) {
+func TestStartDetectsConcurrentRevocation(t *testing.T) {
 	w := newWorld(t)
 	other, _ := w.open()
 	revoke := func() {
@@ -100,11 +100,11 @@ func TestAStartDoesNotOutrunARevocation(t *testing.T) {
 	}
 }
 
-func TestTheMarkStandsBeforeTheIndexIsRead(t *testing.T) {
+func TestRevocationIsWrittenBeforeIndexIsRead(t *testing.T) {
 	w := newWorld(t)
 	slow, tap := w.open()
 	g := w.grant("one")
-	tap.before("zrange", func() { // Revoke is about to look, and a landing comes in between
+	tap.before("zrange", func() { // Revoke is about to read the index, and a landing comes in between
 		if _, err := w.begin(g); !errors.Is(err, session.ErrRevoked) {
 			t.Errorf("got %v, want revoked: the mark must be there by now", err)
 		}
@@ -116,7 +116,7 @@ func TestTheMarkStandsBeforeTheIndexIsRead(t *testing.T) {
 
 func TestAnIndexIsWrittenBeforeTheSession(t *testing.T) {
 	w := newWorld(t)
-	// The answer is lost, so nobody knows whether all of it was done: the index must know of the session nonetheless.
+	// The reply is lost, so the result is unknown. The index must contain the session all the same.
 	w.tap.lose("eval:operator")
 	if _, err := w.begin(w.grant("one")); !errors.Is(err, store.ErrUnavailable) {
 		t.Fatalf("got %v, want unavailable", err)
@@ -127,7 +127,7 @@ func TestAnIndexIsWrittenBeforeTheSession(t *testing.T) {
 	w.wantGone("")
 }
 
-func TestTabsAtOnceLoseNoPartner(t *testing.T) {
+func TestConcurrentTabsLoseNoPartner(t *testing.T) {
 	w := newWorld(t)
 	other, _ := w.open()
 	token, _ := w.start("one")
@@ -139,7 +139,7 @@ func TestTabsAtOnceLoseNoPartner(t *testing.T) {
 	if got := partners(w.find(token)); got != "three two one" {
 		t.Errorf("got %s, want three two one", got)
 	}
-	// Nor does a renewal that began before.
+	// A renewal that started before does not recreate it either.
 	w.clock.Turn(time.Hour)
 	w.tap.before("eval", func() {
 		_, err := other.AddPartner(t.Context(), token, w.grant("four"), w.code())
@@ -151,12 +151,12 @@ func TestTabsAtOnceLoseNoPartner(t *testing.T) {
 	}
 }
 
-func TestAnOldGrantIsWorthNothingBesideAYoungerSession(t *testing.T) {
+func TestRevokedGrantIsRefusedBesideNewerSession(t *testing.T) {
 	w := newWorld(t)
 	old := w.grant("two")
 	_, err := w.Revoke(t.Context(), operatorID)
 	w.must(err)
-	token, _ := w.start("one") // Koubei has vouched anew
+	token, _ := w.start("one") // Koubei has confirmed the operator again
 	if _, err := w.AddPartner(t.Context(), token, old, w.code()); !errors.Is(err, session.ErrRevoked) {
 		t.Errorf("got %v, want revoked", err)
 	}
@@ -167,7 +167,7 @@ func TestAnOldGrantIsWorthNothingBesideAYoungerSession(t *testing.T) {
 	}
 }
 
-func TestASignOutWhoseAnswerIsLostIsDone(t *testing.T) {
+func TestSignOutWithLostReplyIsDone(t *testing.T) {
 	w := newWorld(t)
 	token, _ := w.start("one")
 	w.tap.lose("eval")
@@ -182,8 +182,8 @@ func TestASignOutWhoseAnswerIsLostIsDone(t *testing.T) {
 	}
 }
 
-// TestARepeatedStartKeepsWhatAnotherTabAdded loses the replies of a session's first write; before go-redis repeats it, another
-// tab finds the session and adds its partner.
+// TestARepeatedStartKeepsWhatAnotherTabAdded loses the reply to a session's first write. Before go-redis retries it,
+// another tab finds the session and adds its partner.
 func TestARepeatedStartKeepsWhatAnotherTabAdded(t *testing.T) {
 	w := newWorld(t)
 	p := respproxy.Start(t, w.redis.Addr(), 1, func(c respproxy.Command) bool { return strings.HasPrefix(c.Key(), "k:session:") })
@@ -213,9 +213,9 @@ func TestARepeatedStartKeepsWhatAnotherTabAdded(t *testing.T) {
 	}
 }
 
-// TestAnEndedSessionKeepsNoTabsApart leaves the token of a session that has ended under an arrival. A landing that finds it,
-// before or after it has begun its own session, makes room for its own token.
-func TestAnEndedSessionKeepsNoTabsApart(t *testing.T) {
+// TestEndedSessionDoesNotSeparateTabs leaves the token of an ended session under an arrival. A landing that finds it,
+// before or after it has started its own session, replaces it with its own token.
+func TestEndedSessionDoesNotSeparateTabs(t *testing.T) {
 	for name, looksFirst := range map[string]bool{"found with the claim": true, "found with the save": false} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)

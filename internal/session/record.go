@@ -10,13 +10,13 @@ import (
 	"koubei-landing/internal/operator"
 )
 
-// recordVersion is raised when an older replica would misread what a newer one writes.
+// recordVersion must be increased if an older replica would misread a new record.
 const recordVersion = 1
 
-// maxEntries is how many partners one session holds: the oldest leaves.
+// maxEntries is the maximum number of partners in a session. The oldest is removed first.
 const maxEntries = 32
 
-// record is a session as it stands in Redis. Times are RFC 3339 in UTC.
+// record is a session as stored in Redis. Times are RFC 3339 in UTC.
 type record struct {
 	Version    int           `json:"v"`
 	AppID      string        `json:"app_id"`
@@ -26,7 +26,7 @@ type record struct {
 }
 
 type entryRecord struct {
-	PartnerID       *string   `json:"partner_id"` // null where the gateway named none
+	PartnerID       *string   `json:"partner_id"` // null if the gateway returned none
 	OperatorType    string    `json:"operator_type"`
 	ShopIDs         string    `json:"shop_ids,omitempty"`
 	AuthenticatedAt time.Time `json:"authenticated_at"`
@@ -39,7 +39,7 @@ type entryRecord struct {
 	Code      string    `json:"code"` // sealed
 }
 
-// claimedAt is when the entry's code was claimed.
+// claimedAt returns when the entry's code was claimed.
 func (e entryRecord) claimedAt() operator.LogicalTime {
 	if e.ClaimedAt == 0 {
 		return operator.LogicalTime(e.AuthenticatedAt.UnixMicro())
@@ -70,7 +70,7 @@ func decode(raw []byte) (record, error) {
 
 func (r record) encode() ([]byte, error) { return json.Marshal(r) }
 
-// with returns the record with an entry put first, in the place of the partner's older one.
+// with returns the record with the entry in first place. It replaces an older entry of the same partner.
 func (r record) with(e entryRecord) record {
 	rest := slices.DeleteFunc(slices.Clone(r.Entries), func(old entryRecord) bool { return old.partner() == e.partner() })
 	r.Entries = append([]entryRecord{e}, rest...)
@@ -80,7 +80,7 @@ func (r record) with(e entryRecord) record {
 
 func (e entryRecord) end() time.Time { return e.ExpiresAt }
 
-// live returns the entries that have not ended: the same slice where none has.
+// live returns the entries that have not ended. It returns the same slice if none has.
 func live[E interface{ end() time.Time }](entries []E, now time.Time) []E {
 	ended := func(e E) bool { return !e.end().After(now) }
 	if !slices.ContainsFunc(entries, ended) {
@@ -89,7 +89,7 @@ func live[E interface{ end() time.Time }](entries []E, now time.Time) []E {
 	return slices.DeleteFunc(slices.Clone(entries), ended)
 }
 
-// ends is when the last entry ends; the zero time when there is none.
+// ends returns when the last entry ends, or the zero time if there is none.
 func (r record) ends() time.Time {
 	var end time.Time
 	for _, e := range r.Entries {

@@ -12,14 +12,14 @@ import (
 	"koubei-landing/internal/store"
 )
 
-// The kinds of keys. See the contract's section on Redis.
+// The kinds of keys. See the section on Redis in the contract.
 const (
 	sessionKind  = "session"
 	operatorKind = "operator"
 	revokedKind  = "revoked"
 )
 
-// records are the sessions in Redis.
+// records reads and writes sessions in Redis.
 type records struct {
 	store    *store.Store
 	idle     time.Duration
@@ -29,18 +29,19 @@ type records struct {
 	seen     *bounded[stored]
 }
 
-// stored is a session as it was read: its bytes and what they decode to.
+// stored is a session that was read: its bytes and the decoded record.
 type stored struct {
 	raw     []byte
 	record  record
 	session Session
 }
 
-// maxSeen bounds the sessions of which the bytes are kept, by those bytes.
+// maxSeen limits the bytes of decoded records that are kept.
 const maxSeen = 1 << 20
 
-// decode decodes what Redis returned. The checks of one page read the same bytes again and again, and comparing them costs
-// almost nothing where decoding costs a seventh of a check. This is not a cache of sessions: Redis has just been asked.
+// decode decodes a record that was read from Redis. The checks of one page read the same bytes again and again. Comparing
+// bytes costs almost nothing, while decoding takes a seventh of a check. This is not a cache of sessions: the bytes are
+// always read from Redis.
 func (s *records) decode(hash string, raw []byte) (stored, error) {
 	if before, ok := s.seen.get(hash); ok && bytes.Equal(before.raw, raw) {
 		return before, nil
@@ -54,7 +55,7 @@ func (s *records) decode(hash string, raw []byte) (stored, error) {
 	return now, nil
 }
 
-// ttl is how long Redis keeps a record: the idle time, at most until its end.
+// ttl returns how long Redis keeps a record: the idle time, but not beyond the end of the record.
 func (s *records) ttl(r record) time.Duration {
 	ttl := r.ends().Sub(s.now())
 	if s.idle > 0 {
@@ -74,16 +75,16 @@ func (s *records) renew(ctx context.Context, hash string, before []byte, after r
 	return s.store.Do(ctx, store.NewSwap(ctx, s.key(hash), before, raw, s.ttl(after)).SliceCmd)
 }
 
-// create writes a new session. It fails like commit. Another tab may find the session under an arrival and change it before
-// this write's reply is lost and the write is repeated, so it is a swap: the repetition does not undo the change.
+// create writes a new session. It fails like commit. It is a swap because its reply may be lost, and another tab may find
+// the session under an arrival and change it before the write is retried. The retry then does not undo the change.
 func (s *records) create(ctx context.Context, hash string, r record, raw []byte, optional []redis.Cmder) error {
 	swap := store.NewSwap(ctx, s.key(hash), nil, raw, s.ttl(r))
 	_, err := s.commit(ctx, hash, r, raw, swap.SliceCmd, optional...)
 	return err
 }
 
-// change replaces a record that is still the one read, and returns what stands then and whether it was replaced. It fails
-// like commit, and with ErrNone when the session has ended meanwhile.
+// change replaces a record if it has not changed since it was read. It returns the current record, and whether it was
+// replaced. It fails like commit, and with ErrNone if the session has ended in the meantime.
 func (s *records) change(ctx context.Context, hash string, before []byte, after record) (record, bool, error) {
 	raw, err := after.encode()
 	if err != nil {
@@ -103,9 +104,9 @@ func (s *records) change(ctx context.Context, hash string, before []byte, after 
 	return left, done, err
 }
 
-// commit writes the index, then the session, then reads the operator's last revocation and takes back what that covers. It
-// returns what is left of the record. It fails with ErrNone when the record has ended already, with ErrRevoked when its
-// newest entry is revoked, and with store.ErrUnavailable. The optional commands do not decide the result.
+// commit writes the index, then the session, then reads the operator's last revocation and removes the entries that it
+// covers. It returns the remaining record. It fails with ErrNone if the record has already ended, with ErrRevoked if its
+// newest entry is revoked, and with store.ErrUnavailable. The optional commands do not affect the result.
 func (s *records) commit(ctx context.Context, hash string, r record, raw []byte, write redis.Cmder, optional ...redis.Cmder) (record, error) {
 	if s.ttl(r) <= 0 {
 		return record{}, ErrNone
@@ -128,8 +129,8 @@ func (s *records) commit(ctx context.Context, hash string, r record, raw []byte,
 	return left, err
 }
 
-// checkRevoked reads the operator's last revocation, takes back the entries of a stored session that it covers, and returns
-// what is left. It fails with ErrNone when nothing is, and with store.ErrUnavailable.
+// checkRevoked reads the operator's last revocation, removes the entries of a stored session that it covers, and returns
+// the remaining record. It fails with ErrNone if no entry remains, and with store.ErrUnavailable.
 func (s *records) checkRevoked(ctx context.Context, was stored) (record, error) {
 	cmd := s.revocation(ctx, was.record.OperatorID)
 	if err := s.store.Do(ctx, cmd.SliceCmd); err != nil {
@@ -146,8 +147,8 @@ func (s *records) checkRevoked(ctx context.Context, was stored) (record, error) 
 	return left, err
 }
 
-// takeBack removes the revoked entries from a stored session, and ends it when none are left. A session that was changed
-// meanwhile is left to whoever changed it: each writer checks all entries after its write.
+// takeBack removes the revoked entries from a stored session, and ends it if none remain. If the session has changed in the
+// meantime, takeBack leaves it alone: each writer checks all entries after its write.
 func (s *records) takeBack(ctx context.Context, hash string, r record, raw []byte, revoked func(entryRecord) bool) (record, error) {
 	left := r
 	left.Entries = slices.DeleteFunc(slices.Clone(r.Entries), revoked)
@@ -172,7 +173,7 @@ func (s *records) takeBack(ctx context.Context, hash string, r record, raw []byt
 	return left, nil
 }
 
-// remove deletes a session and returns its bytes, nil when there was none.
+// remove deletes a session and returns its bytes, or nil if there was none.
 func (s *records) remove(ctx context.Context, hash string) ([]byte, error) {
 	cmd := store.NewTake(ctx, s.key(hash), s.cache.announcement(hash))
 	defer s.cache.forget(hash)
@@ -182,7 +183,7 @@ func (s *records) remove(ctx context.Context, hash string) ([]byte, error) {
 	return store.Bytes(cmd)
 }
 
-// ignoreNone drops ErrNone.
+// ignoreNone returns err, or nil if err is ErrNone.
 func ignoreNone(err error) error {
 	if errors.Is(err, ErrNone) {
 		return nil

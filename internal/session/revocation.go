@@ -12,31 +12,30 @@ import (
 	"koubei-landing/internal/store"
 )
 
-// RevocationWindow is how long Redis remembers a revocation, and therefore how old a grant may be when it becomes a
-// session: it may wait that long in a landing, in a cookie and for an answer to the switch question together.
+// RevocationWindow is how long Redis keeps a revocation. A grant that is older cannot become a session: the time in a
+// landing, in a cookie and in a question adds up to at most this.
 const RevocationWindow = 15 * time.Minute
 
-// Tick returns a command that advances the logical clock. A landing sends it with its claim, before the code is exchanged,
-// and a revocation begins with it: see the package comment. The clock stands beside the revocations, where an operator
-// without an id would: there is none.
+// Tick returns a command that advances the logical clock. A landing sends it with its claim, before the exchange, and a
+// revocation starts with it: see the package comment. The clock's key has the kind of revocations and an empty operator id,
+// which no operator has.
 func (m *Manager) Tick(ctx context.Context) store.TickCmd {
 	return store.NewTick(ctx, m.records.store.Key(revokedKind, ""), RevocationWindow)
 }
 
-// markScript raises the time of an operator's last revocation; it never lowers it, whatever the order in which two
-// revocations at once arrive.
+// markScript sets the time of an operator's last revocation. It never lowers it, even if two concurrent revocations arrive
+// in reverse order.
 const markScript = `
 local last = tonumber(redis.call('GET', KEYS[1]) or 0) or 0
 redis.call('SET', KEYS[1], string.format('%.0f', math.max(last, tonumber(ARGV[1]))), 'PX', ARGV[2])
 return 1`
 
-// revokedScript returns when an operator was last revoked, and Redis's time now: both in microseconds.
+// revokedScript returns the time of an operator's last revocation and Redis's current time, both in microseconds.
 const revokedScript = `
 local now = redis.call('TIME')
 return {redis.call('GET', KEYS[1]) or '', tonumber(now[1]) * 1000000 + tonumber(now[2])}`
 
-// mark records that all grants of the operator that were claimed until now are revoked. It fails with
-// store.ErrUnavailable.
+// mark records that all grants of the operator that were claimed until now are revoked. It fails with store.ErrUnavailable.
 func (m *Manager) mark(ctx context.Context, operatorID string) error {
 	s := m.records.store
 	tick := m.Tick(ctx)
@@ -50,13 +49,13 @@ func (m *Manager) mark(ctx context.Context, operatorID string) error {
 	return s.Write(ctx, redis.NewCmd(ctx, "eval", markScript, 1, s.Key(revokedKind, operatorID), now, RevocationWindow.Milliseconds()))
 }
 
-// revocation is an operator's last revocation, as Redis reported it.
+// revocation is an operator's last revocation, as read from Redis.
 type revocation struct {
 	at  operator.LogicalTime // zero for none
 	now operator.LogicalTime
 }
 
-// revocationCmd reads an operator's last revocation, to be sent by Do or Write.
+// revocationCmd reads an operator's last revocation. Do or Write sends it.
 type revocationCmd struct{ *redis.SliceCmd }
 
 func (s *records) revocation(ctx context.Context, operatorID string) revocationCmd {
@@ -83,16 +82,16 @@ func (c revocationCmd) read() (revocation, error) {
 	return revocation{at: operator.LogicalTime(micros), now: operator.LogicalTime(now)}, nil
 }
 
-// covers reports whether the revocation ends an entry: it was claimed before.
+// covers reports whether the revocation ends an entry, because the entry was claimed before it.
 func (r revocation) covers(e entryRecord) bool { return r.at != 0 && e.claimedAt() < r.at }
 
-// forgottenSince reports whether Redis may have forgotten a revocation that came after the entry was claimed.
+// forgottenSince reports whether Redis may have dropped a revocation that came after the entry was claimed.
 func (r revocation) forgottenSince(e entryRecord) bool {
 	return r.now-e.claimedAt() >= operator.LogicalTime(RevocationWindow.Microseconds())
 }
 
-// Withdraw takes back what of a session was revoked, where its writer does not know whether it was written because the reply
-// was lost. It fails with store.ErrUnavailable.
+// Withdraw removes the revoked entries of a session. Call it if the reply to the session's write was lost, so that it is
+// unknown whether the write succeeded. It fails with store.ErrUnavailable.
 func (m *Manager) Withdraw(ctx context.Context, hash string) error {
 	_, err := m.unrevoked(ctx, hash)
 	return ignoreNone(err)

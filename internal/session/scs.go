@@ -8,10 +8,10 @@ import (
 	"github.com/alexedwards/scs/v2"
 )
 
-// recordKey is the one value in a session of scs.
+// recordKey is the key of the only value in a session of scs.
 const recordKey = "record"
 
-// newToken has scs make a token and encode the record. Start writes the result, because scs would write it alone.
+// newToken lets scs create a token and encode the record. Start writes the result, because scs would write it separately.
 func (m *Manager) newToken(ctx context.Context, r record) (Token, []byte, error) {
 	var written capture
 	sessions := *m.scs
@@ -25,7 +25,7 @@ func (m *Manager) newToken(ctx context.Context, r record) (Token, []byte, error)
 	return Token(token), written.raw, err
 }
 
-// capture is a store that scs commits one new session to.
+// capture is a store that keeps the one new session that scs commits.
 type capture struct {
 	scs.Store
 	raw []byte

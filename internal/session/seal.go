@@ -10,10 +10,10 @@ import (
 	"fmt"
 )
 
-// Purpose separates what is sealed for one use from what is sealed for another: neither opens as the other.
+// Purpose separates the uses of the sealer: a value that was sealed for one purpose cannot be opened for another.
 type Purpose string
 
-// The purposes there are.
+// The purposes.
 const (
 	SealCode    Purpose = "koubei-landing code in session v1"
 	SealToken   Purpose = "koubei-landing token in ledger v1"
@@ -22,19 +22,20 @@ const (
 	SealMemory  Purpose = "koubei-landing operator memory v1"
 )
 
-// ErrSeal says that something was not sealed by us, for this purpose and this place, with a key that we still have.
+// ErrSeal says that a value cannot be opened: it was not sealed by this service, for this purpose and place, with a
+// configured key.
 var ErrSeal = errors.New("session: seal does not open")
 
 // SealKeySize is the length of a key of SEAL_KEYS in bytes.
 const SealKeySize = 32
 
-// Sealer seals with AES-256-GCM, under keys derived by HKDF-SHA-256 with one label for each purpose.
+// Sealer seals with AES-256-GCM. HKDF-SHA-256 derives a separate key for each purpose.
 type Sealer struct {
 	aeads map[Purpose][]cipher.AEAD
 }
 
-// NewSealer returns a Sealer: the first key seals, all open, so that keys can be rotated without a sign-out. It fails
-// without a key and with one of another length than SealKeySize.
+// NewSealer returns a Sealer. The first key seals and all keys open, so keys can be rotated without signing users out. It
+// fails without a key, and if a key does not have SealKeySize bytes.
 func NewSealer(keys ...[]byte) (*Sealer, error) {
 	if len(keys) == 0 {
 		return nil, errors.New("session: no seal key")
@@ -67,18 +68,18 @@ func derive(key []byte, purpose Purpose) (cipher.AEAD, error) {
 	return cipher.NewGCMWithRandomNonce(block)
 }
 
-// DeriveSealKey returns the seal key that follows from a secret that every replica has anyway: the application's
-// private key, in any one encoding. It changes when the secret does, and what was sealed before opens no more.
+// DeriveSealKey returns the seal key that is derived from a secret of all replicas: the application's private key, in one
+// fixed encoding. If the secret changes, values that were sealed before can no longer be opened.
 func DeriveSealKey(secret []byte) ([]byte, error) {
 	return hkdf.Key(sha256.New, secret, nil, "koubei-landing seal key v1", SealKeySize)
 }
 
-// Seal returns plain sealed for one purpose and bound to one place: it opens with the same two only.
+// Seal returns plain, sealed for a purpose and bound to a place. Open needs the same purpose and place.
 func (s *Sealer) Seal(purpose Purpose, place string, plain []byte) string {
 	return base64.RawURLEncoding.EncodeToString(s.aeads[purpose][0].Seal(nil, nil, plain, []byte(place)))
 }
 
-// Open returns what was sealed for this purpose and place. It fails with ErrSeal.
+// Open returns the value that was sealed for this purpose and place. It fails with ErrSeal.
 func (s *Sealer) Open(purpose Purpose, place, sealed string) ([]byte, error) {
 	raw, err := base64.RawURLEncoding.Strict().DecodeString(sealed)
 	if err != nil {

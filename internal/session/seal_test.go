@@ -9,7 +9,7 @@ import (
 	"koubei-landing/internal/session"
 )
 
-func TestASealOpensForItsPurposePlaceAndKeysAlone(t *testing.T) {
+func TestSealIsBoundToPurposePlaceAndKeys(t *testing.T) {
 	key := func(b string) []byte { return []byte(strings.Repeat(b, session.SealKeySize)) }
 	sealer := func(keys ...[]byte) *session.Sealer {
 		s, err := session.NewSealer(keys...)

@@ -6,18 +6,18 @@ import (
 	"koubei-landing/internal/operator"
 )
 
-// Version names the entry as it is: another landing for the same partner makes another version.
+// Version identifies the entry's state. Another landing for the same partner changes it.
 func (e Entry) Version() string { return e.codeHash }
 
-// Session is one operator in one browser, as it was when it was read.
+// Session is one operator in one browser, as it was read.
 type Session struct {
 	AppID      string
 	OperatorID string
 
-	// Entries are those that have not ended, the newest first. There is at least one.
+	// Entries are the entries that have not ended, newest first. There is at least one.
 	Entries []Entry
 
-	// LastRead is when the idle time last began anew, exact to a tenth of it.
+	// LastRead is when the idle time last restarted, exact to a tenth of it.
 	LastRead time.Time
 
 	hash string
@@ -25,7 +25,7 @@ type Session struct {
 
 // Entry is what the operator may do for one partner.
 type Entry struct {
-	// PartnerID is the merchant; empty where the gateway named none.
+	// PartnerID is the merchant; empty if the gateway returned none.
 	PartnerID       string
 	OperatorType    operator.Type
 	ShopIDs         string
@@ -38,13 +38,13 @@ type Entry struct {
 
 func (e Entry) end() time.Time { return e.ExpiresAt }
 
-// Hash names the session in Redis, and in a form that speaks of it; it doesn't sign anyone in.
+// Hash identifies the session in Redis and in forms. It cannot be used to sign in.
 func (s Session) Hash() string { return s.hash }
 
-// Newest returns the entry that is meant when nobody says which.
+// Newest returns the entry that is used without a selection.
 func (s Session) Newest() Entry { return s.Entries[0] }
 
-// Partner returns the entry of one partner, or, for the empty id, the entry without a partner.
+// Partner returns the entry of a partner. For the empty id it returns the entry without a partner.
 func (s Session) Partner(id string) (Entry, bool) {
 	for _, e := range s.Entries {
 		if e.PartnerID == id {
@@ -54,7 +54,7 @@ func (s Session) Partner(id string) (Entry, bool) {
 	return Entry{}, false
 }
 
-// OfCode returns the entry that a code, known by its [operator.HashCode], has earned.
+// OfCode returns the entry of a code, which is given by its [operator.HashCode].
 func (s Session) OfCode(codeHash string) (Entry, bool) {
 	for _, e := range s.Entries {
 		if e.codeHash == codeHash {
@@ -64,7 +64,7 @@ func (s Session) OfCode(codeHash string) (Entry, bool) {
 	return Entry{}, false
 }
 
-// Ends returns when the last of the entries ends.
+// Ends returns when the last entry ends.
 func (s Session) Ends() time.Time {
 	var end time.Time
 	for _, e := range s.Entries {

@@ -6,10 +6,10 @@ import (
 	"log/slog"
 )
 
-// Token is the session cookie's value: whoever shows it is the operator. It prints as redacted.
+// Token is the value of the session cookie. It grants access to the session. It prints as redacted.
 type Token string
 
-// String hides the token from whatever prints it.
+// String hides the token from printing.
 func (Token) String() string { return "redacted" }
 
 // GoString hides the token from %#v.
@@ -18,10 +18,10 @@ func (Token) GoString() string { return "redacted" }
 // LogValue hides the token from slog.
 func (Token) LogValue() slog.Value { return slog.StringValue("redacted") }
 
-// tokenLength is that of 32 random bytes in base64url, as scs makes them.
+// tokenLength is the length of 32 random bytes in base64url, as scs creates them.
 const tokenLength = 43
 
-// WellFormed reports whether the token could be one of ours: anything else is not worth a question to Redis.
+// WellFormed reports whether the token has the right form. The service does not look up other tokens in Redis.
 func (t Token) WellFormed() bool {
 	if len(t) != tokenLength {
 		return false
@@ -38,11 +38,11 @@ func base64URL(c byte) bool {
 	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '-' || c == '_'
 }
 
-// Hash is the name under which the session is stored: base64url of the token's SHA-256, as scs's HashTokenInStore
-// makes it. Who can read Redis can't sign in with what stands there.
+// Hash returns the name under which the session is stored: base64url of the token's SHA-256, like scs's HashTokenInStore.
+// Access to Redis alone is therefore not enough to sign in.
 func (t Token) Hash() string {
 	sum := sha256.Sum256([]byte(t))
-	var text [tokenLength]byte // as long as a token: both are 32 bytes
+	var text [tokenLength]byte // as long as a token: both have 32 bytes
 	base64.RawURLEncoding.Encode(text[:], sum[:])
 	return string(text[:])
 }

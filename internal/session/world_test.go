@@ -17,7 +17,7 @@ import (
 	"koubei-landing/internal/testworld"
 )
 
-// world is sessions in a Redis of their own.
+// world is a session manager with its own Redis.
 type world struct {
 	*session.Manager
 	t     *testing.T
@@ -34,7 +34,7 @@ func newWorld(t *testing.T, changes ...func(*session.Options)) *world {
 	return w
 }
 
-// open starts one more replica.
+// open starts another replica.
 func (w *world) open(changes ...func(*session.Options)) (*session.Manager, *tap) {
 	w.t.Helper()
 	tap := &tap{}
@@ -64,7 +64,7 @@ func (w *world) must(err error) {
 
 const operatorID = "2088102150477652"
 
-// grant is what a code was worth that was claimed and exchanged just now.
+// grant returns a grant whose code was claimed and exchanged now.
 func (w *world) grant(partner string) operator.Grant {
 	w.t.Helper()
 	tick := w.Tick(w.t.Context())
@@ -77,12 +77,12 @@ func (w *world) grant(partner string) operator.Grant {
 	}
 }
 
-// begin starts a session for a grant and a fresh code.
+// begin starts a session for a grant and a new code.
 func (w *world) begin(g operator.Grant) (session.Started, error) {
 	return w.Start(w.t.Context(), g, w.code(), nil)
 }
 
-// code is a fresh code.
+// code returns a new code.
 func (w *world) code() string {
 	w.codes++
 	return fmt.Sprintf("the-secret-code-%d", w.codes)
@@ -109,7 +109,7 @@ func (w *world) find(token session.Token) session.Session {
 	return s
 }
 
-// wantGone checks that nothing of a session is left: neither itself nor its place in the index.
+// wantGone checks that neither the session nor its entry in the index exists.
 func (w *world) wantGone(token session.Token) {
 	w.t.Helper()
 	if _, err := w.Find(w.t.Context(), token); !errors.Is(err, session.ErrNone) {
@@ -136,12 +136,12 @@ func partners(s session.Session) string {
 	return strings.Join(ids, " ")
 }
 
-// tap sits between a replica and Redis, so that a test can do something just before or after a command.
+// tap is a hook between a replica and Redis. A test can act just before or after a command.
 type tap struct{ do atomic.Pointer[tapFunc] }
 
 type tapFunc func(ctx context.Context, names string, send func(context.Context) error) error
 
-// before does something once, just before the first command of a name is sent.
+// before calls do once, just before the first command of a name is sent.
 func (t *tap) before(name string, do func()) {
 	f := tapFunc(func(ctx context.Context, names string, send func(context.Context) error) error {
 		if strings.Contains(names, name) {
@@ -153,7 +153,7 @@ func (t *tap) before(name string, do func()) {
 	t.do.Store(&f)
 }
 
-// fail lets every command of a name fail.
+// fail makes all commands of a name fail.
 func (t *tap) fail(name string) {
 	f := tapFunc(func(ctx context.Context, names string, send func(context.Context) error) error {
 		if strings.Contains(names, name) {
@@ -164,7 +164,7 @@ func (t *tap) fail(name string) {
 	t.do.Store(&f)
 }
 
-// lose loses the answer to the first command of a name.
+// lose drops the reply to the first command of a name.
 func (t *tap) lose(name string) {
 	f := tapFunc(func(ctx context.Context, names string, send func(context.Context) error) error {
 		err := send(ctx)
@@ -184,7 +184,7 @@ func (t *tap) through(ctx context.Context, names string, send func(context.Conte
 	return send(ctx)
 }
 
-// nameOf is a command's name; for a script with the kind of its key, as in eval:session.
+// nameOf returns a command's name; for a script also the kind of its key, for example eval:session.
 func nameOf(cmd redis.Cmder) string {
 	if cmd.Name() != "eval" {
 		return cmd.Name()

@@ -10,14 +10,14 @@ import (
 // cannot leave stale entries in other replicas' caches. The zero value publishes nothing.
 type Announcement struct{ Channel, Message string }
 
-// takeScript deletes a key, announces that, and returns what the key held. A refused announcement does not undo the
+// takeScript deletes a key, announces the deletion, and returns the key's value. A refused announcement does not undo the
 // deletion.
 const takeScript = `
 local value = redis.call('GETDEL', KEYS[1])
 if ARGV[1] ~= '' then redis.pcall('PUBLISH', ARGV[1], ARGV[2]) end
 return value`
 
-// NewTake prepares to delete a key and to return what it held.
+// NewTake prepares to delete a key and return its value.
 func NewTake(ctx context.Context, key string, a Announcement) *redis.StringCmd {
 	return redis.NewStringCmd(ctx, "eval", takeScript, 1, key, a.Channel, a.Message)
 }

@@ -8,10 +8,9 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// tickScript advances a hybrid logical clock: it follows Redis's TIME, but never steps back and never gives one value to
-// two ticks. So the order holds although Redis's clock is set back, and, as far as the key was replicated, although a
-// failover brings a node whose clock is behind. A clock that was lost with its data, or was not
-// used for its lifetime, continues with TIME.
+// tickScript advances a hybrid logical clock. It follows Redis's TIME, but never goes back and never returns one value
+// twice. So the order holds if Redis's clock is set back, and, as far as the key was replicated, after a failover to a node
+// whose clock is behind. A clock that was lost with its data, or has expired, continues with TIME.
 const tickScript = `
 local now = redis.call('TIME')
 local time = tonumber(now[1]) * 1000000 + tonumber(now[2])
@@ -20,7 +19,7 @@ if time <= last then time = last + 1 end
 redis.call('SET', KEYS[1], string.format('%.0f', time), 'PX', ARGV[1])
 return time`
 
-// TickCmd is a tick of a logical clock, to be sent by Do or Write.
+// TickCmd is a tick of a logical clock. Do or Write sends it.
 type TickCmd struct{ *redis.IntCmd }
 
 // NewTick prepares a tick of the logical clock under key. Redis keeps the clock for ttl after its last tick.
@@ -28,7 +27,7 @@ func NewTick(ctx context.Context, key string, ttl time.Duration) TickCmd {
 	return TickCmd{redis.NewIntCmd(ctx, "eval", tickScript, 1, key, ttl.Milliseconds())}
 }
 
-// Time returns the time of the tick in microseconds, later than that of every tick before. It fails with ErrUnavailable.
+// Time returns the time of the tick in microseconds, later than every tick before. It fails with ErrUnavailable.
 func (c TickCmd) Time() (int64, error) {
 	t, err := c.Result()
 	if err != nil {

@@ -1,5 +1,5 @@
-// Package store is this service's access to Redis: every call has one deadline, writes happen in a stated order, replicas
-// are waited for on the connection of the write, and a key changes in one way only: compare and swap.
+// Package store is this service's access to Redis. Every call has one deadline, writes happen in a defined order, WAIT runs
+// on the connection of the write, and keys change only by compare-and-swap.
 //
 // Three design choices need an explanation:
 //
@@ -20,36 +20,36 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// ErrUnavailable reports that Redis did not carry out a command, or that too few replicas have a write. It never means
-// that a key is absent.
+// ErrUnavailable says that Redis did not execute a command, or that too few replicas have a write. It never means that a
+// key is absent.
 var ErrUnavailable = errors.New("store: redis is unavailable")
 
 // Options are the dependencies and settings of a Store.
 type Options struct {
-	// Redis must have ContextTimeoutEnabled, or the deadline does not interrupt a frozen connection.
+	// Redis must have ContextTimeoutEnabled. Otherwise the deadline does not interrupt a frozen connection.
 	Redis redis.UniversalClient
 
-	// Prefix begins every key.
+	// Prefix is the prefix of every key.
 	Prefix string
 
-	// Timeout bounds one call, including connecting and waiting for the pool.
+	// Timeout is the timeout of one call, including connecting and waiting for the pool.
 	Timeout time.Duration
 
-	// Replicas is how many replicas must acknowledge a Write before it counts.
+	// Replicas is the number of replicas that must acknowledge a Write.
 	Replicas int
 }
 
-// Store is one application's part of a Redis.
+// Store accesses the keys of one application in Redis.
 type Store struct {
 	rdb      redis.UniversalClient
 	cluster  *redis.ClusterClient
 	prefix   string
 	timeout  time.Duration
 	replicas int
-	reads    *reads // nil where reads are never batched
+	reads    *reads // nil if reads are never batched
 }
 
-// New returns a Store over a client that the caller opened and closes.
+// New returns a Store that uses the client. The caller closes the client.
 func New(o Options) *Store {
 	cluster, _ := o.Redis.(*redis.ClusterClient)
 	s := &Store{rdb: o.Redis, cluster: cluster, prefix: o.Prefix, timeout: o.Timeout, replicas: o.Replicas}
@@ -59,13 +59,13 @@ func New(o Options) *Store {
 	return s
 }
 
-// Timeout is the longest that one call takes.
+// Timeout returns the timeout of one call.
 func (s *Store) Timeout() time.Duration { return s.timeout }
 
-// Key returns the key of this application for a kind and a name.
+// Key returns the application's key for a kind and a name.
 func (s *Store) Key(kind, name string) string { return s.prefix + kind + ":" + name }
 
-// Get returns the value of a key, nil when the key is absent. It fails with ErrUnavailable.
+// Get returns the value of a key, or nil if the key is absent. It fails with ErrUnavailable.
 func (s *Store) Get(ctx context.Context, key string) ([]byte, error) {
 	if s.reads != nil {
 		return s.reads.get(ctx, key)
@@ -77,8 +77,8 @@ func (s *Store) Get(ctx context.Context, key string) ([]byte, error) {
 	return Bytes(cmd)
 }
 
-// GetAll returns the values of keys in one round trip, nil for absent keys. The reads have no order, so the nodes of a
-// cluster are asked at once. It fails with ErrUnavailable.
+// GetAll returns the values of keys in one round trip, with nil for absent keys. On a cluster it queries the nodes
+// concurrently. It fails with ErrUnavailable.
 func (s *Store) GetAll(ctx context.Context, keys []string) ([][]byte, error) {
 	if len(keys) == 0 {
 		return nil, nil
@@ -103,8 +103,7 @@ func (s *Store) GetAll(ctx context.Context, keys []string) ([][]byte, error) {
 	return values, nil
 }
 
-// Bytes returns the reply to a GET that went through Do or Write: nil when the key is absent. It fails with
-// ErrUnavailable.
+// Bytes returns the reply to a GET that Do or Write has sent, or nil if the key is absent. It fails with ErrUnavailable.
 func Bytes(cmd *redis.StringCmd) ([]byte, error) {
 	if absent(cmd.Err()) {
 		return nil, nil
@@ -114,13 +113,13 @@ func Bytes(cmd *redis.StringCmd) ([]byte, error) {
 }
 
 // absent reports whether err is Redis's own nil reply to a command. It compares instead of unwrapping, because go-redis
-// also joins redis.Nil into other errors: a Sentinel that does not know the master answers nil, and the failed dial
-// carries that.
+// also joins redis.Nil into other errors: a Sentinel that does not know the master replies nil, and the error of the failed
+// dial contains that.
 func absent(err error) bool {
 	return err == redis.Nil //nolint:errorlint // see above
 }
 
-// unavailable returns err as an ErrUnavailable; nil for no error and for an absent key.
+// unavailable returns err as an ErrUnavailable. It returns nil for no error and for an absent key.
 func unavailable(err error) error {
 	if err == nil || absent(err) {
 		return nil
@@ -128,8 +127,8 @@ func unavailable(err error) error {
 	return fmt.Errorf("%w: %w", ErrUnavailable, err)
 }
 
-// Do carries out the commands in their order and returns when the last is done. It fails with ErrUnavailable; an absent
-// key is not a failure.
+// Do executes the commands in order and returns when the last one is done. It fails with ErrUnavailable. An absent key is
+// not a failure.
 func (s *Store) Do(ctx context.Context, cmds ...redis.Cmder) error {
 	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
@@ -149,8 +148,8 @@ func (s *Store) oneByOne(ctx context.Context, cmds []redis.Cmder) error {
 	return nil
 }
 
-// relocate reloads the cluster's slot map in the background after a failed command. By itself go-redis reloads it only
-// when a node redirects a command, or once a minute, and a dead master redirects nothing.
+// relocate reloads the cluster's slot map in the background after a failed command. go-redis itself reloads it only when a
+// node redirects a command, or once a minute, and a dead master redirects nothing.
 func (s *Store) relocate(ctx context.Context) {
 	if s.cluster != nil {
 		s.cluster.ReloadState(ctx)
@@ -161,7 +160,7 @@ type pipeliner interface {
 	Pipelined(context.Context, func(redis.Pipeliner) error) ([]redis.Cmder, error)
 }
 
-// pipeline sends required and optional commands together, in this order. It fails when a required command fails; an
+// pipeline sends required and optional commands in one pipeline, in this order. It fails if a required command fails. An
 // optional command keeps its own error.
 func pipeline(ctx context.Context, node pipeliner, required, optional []redis.Cmder) error {
 	_, err := node.Pipelined(ctx, func(p redis.Pipeliner) error {
@@ -185,7 +184,7 @@ func pipeline(ctx context.Context, node pipeliner, required, optional []redis.Cm
 	return nil
 }
 
-// anyFailed reports whether an error of the pipeline is already a command's own.
+// anyFailed reports whether one of the commands has an error of its own.
 func anyFailed(groups ...[]redis.Cmder) bool {
 	for _, cmds := range groups {
 		for _, cmd := range cmds {

@@ -49,7 +49,7 @@ func TestSwap(t *testing.T) {
 	}
 }
 
-func TestASwapNeverLeavesAKeyWithoutAnEnd(t *testing.T) {
+func TestSwapAlwaysSetsExpiry(t *testing.T) {
 	r := testworld.StartRedis(t)
 	s := open(t, r, 0)
 	for _, ttl := range []time.Duration{time.Minute, time.Microsecond, 0, -time.Hour} {
@@ -99,8 +99,8 @@ func TestOutageIsNotAbsence(t *testing.T) {
 	}
 }
 
-// TestAWriteWithoutItsReplicasDoesNotCount, and Redis's count of them arrives before the deadline, though Redis ends a WAIT
-// up to a tenth of a second late.
+// TestAWriteWithoutItsReplicasDoesNotCount also checks that the number of replicas arrives before the deadline, although
+// Redis may end a WAIT a tenth of a second late.
 func TestAWriteWithoutItsReplicasDoesNotCount(t *testing.T) {
 	t.Parallel()
 	r := testworld.StartRedis(t)
@@ -116,7 +116,7 @@ func TestAWriteWithoutItsReplicasDoesNotCount(t *testing.T) {
 	}
 }
 
-// TestOptionalCommandsDecideNothing: each keeps its own error.
+// TestOptionalCommandsDecideNothing: each command keeps its own error.
 func TestOptionalCommandsDecideNothing(t *testing.T) {
 	t.Parallel()
 	r := testworld.StartRedis(t)
@@ -138,7 +138,7 @@ func TestOptionalCommandsDecideNothing(t *testing.T) {
 	}
 }
 
-// TestTicksAreInOrder, also when Redis's clock is behind the last tick.
+// TestTicksAreInOrder also covers a Redis whose clock is behind the last tick.
 func TestTicksAreInOrder(t *testing.T) {
 	t.Parallel()
 	r := testworld.StartRedis(t)

@@ -8,9 +8,9 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// swapScript replaces a value that is still the expected one. An empty text stands for an absent key, on both sides. If
-// the key already holds the new value, this is the repetition of a swap whose reply was lost: values that two writers
-// could both write carry their writer's id. A refused announcement does not undo the swap.
+// swapScript replaces a value if it is the expected one. An empty text stands for an absent key, on both sides. If the key
+// already holds the new value, this is the retry of a swap whose reply was lost: values that two writers could both write
+// contain their writer's id. A refused announcement does not undo the swap.
 const swapScript = `
 local current = redis.call('GET', KEYS[1]) or ''
 if current ~= ARGV[1] then
@@ -25,13 +25,13 @@ end
 if ARGV[4] then redis.pcall('PUBLISH', ARGV[4], ARGV[5]) end
 return {1, ARGV[2]}`
 
-// SwapCmd is a compare-and-swap, to be sent by Do or Write.
+// SwapCmd is a compare-and-swap. Do or Write sends it.
 type SwapCmd struct{ *redis.SliceCmd }
 
-// NewSwap prepares to replace the value of key: before is what it must hold now, empty for a key that must be absent;
-// after is what it shall hold, for ttl, empty to delete it. An absent key is never brought back.
+// NewSwap prepares to replace the value of key. before is the expected value, empty for an absent key. after is the new
+// value, which expires after ttl; if after is empty, the key is deleted. If before is not empty and the key is absent, it stays absent.
 //
-// A ttl below a millisecond counts as one: Redis refuses zero.
+// A ttl below a millisecond counts as one millisecond, because Redis refuses zero.
 func NewSwap(ctx context.Context, key string, before, after []byte, ttl time.Duration) SwapCmd {
 	return SwapCmd{redis.NewSliceCmd(ctx, "eval", swapScript, 1, key, before, after, max(ttl.Milliseconds(), 1))}
 }
@@ -45,7 +45,7 @@ func (c SwapCmd) Announcing(ctx context.Context, a Announcement) SwapCmd {
 	return SwapCmd{redis.NewSliceCmd(ctx, args...)}
 }
 
-// Swapped reports whether the value was replaced, and what the key holds now: nil when it is absent. It fails with
+// Swapped reports whether the value was replaced, and returns the current value, nil for an absent key. It fails with
 // ErrUnavailable.
 func (c SwapCmd) Swapped() (bool, []byte, error) {
 	reply, err := c.Result()
@@ -63,8 +63,8 @@ func (c SwapCmd) Swapped() (bool, []byte, error) {
 	return done == 1, []byte(current), nil
 }
 
-// Swap carries out one compare-and-swap as a Write. It fails with ErrUnavailable. A value that has changed meanwhile is
-// not a failure: Swap returns false and the current value.
+// Swap executes one compare-and-swap as a Write. It fails with ErrUnavailable. If the value has changed in the meantime, it
+// returns false and the current value without an error.
 func (s *Store) Swap(ctx context.Context, key string, before, after []byte, ttl time.Duration) (bool, []byte, error) {
 	cmd := NewSwap(ctx, key, before, after, ttl)
 	if err := s.Write(ctx, cmd.SliceCmd); err != nil {

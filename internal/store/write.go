@@ -8,16 +8,16 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// Write carries out the commands in their order, like Do, and returns when as many replicas as the options ask for have
-// all of it. Each command's first key decides to which node it goes. It fails with ErrUnavailable, also when the write
-// was done but too few replicas have it: what was written stands, but must not be relied on.
+// Write executes the commands in order, like Do, and returns when the configured number of replicas has all of them. Each
+// command's first key selects its node. It fails with ErrUnavailable. It also fails if the write succeeded but too few
+// replicas have it: Redis keeps the write then, but the caller must not rely on it.
 func (s *Store) Write(ctx context.Context, cmds ...redis.Cmder) error {
 	return s.WriteWith(ctx, nil, cmds...)
 }
 
-// WriteWith is Write with optional commands after it. They never decide the result: each keeps its own error. A single
-// node gets all commands in one pipeline. On a cluster the optional commands, which may belong to an unavailable node,
-// follow when the write is done.
+// WriteWith is Write with optional commands after it. They do not affect the result: each keeps its own error. A single
+// node gets all commands in one pipeline. On a cluster the optional commands follow when the write is done, because they
+// may belong to an unavailable node.
 func (s *Store) WriteWith(ctx context.Context, optional []redis.Cmder, cmds ...redis.Cmder) error {
 	writing, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
@@ -43,8 +43,8 @@ func (s *Store) WriteWith(ctx context.Context, optional []redis.Cmder, cmds ...r
 	return nil
 }
 
-// writeToMasters sends each command to its key's master, followed by WAIT on the same connection: WAIT speaks only for
-// the connection that it is sent on.
+// writeToMasters sends each command to its key's master, followed by WAIT on the same connection: WAIT only covers the
+// writes of its own connection.
 func (s *Store) writeToMasters(ctx context.Context, cmds []redis.Cmder) error {
 	for _, cmd := range cmds {
 		node, err := s.cluster.MasterForKey(ctx, keyOf(cmd))
@@ -71,8 +71,8 @@ func (s *Store) pipelineAndWait(ctx context.Context, node pipeliner, cmds, optio
 	return nil
 }
 
-// waitFor returns how long WAIT may take. Redis ends a WAIT up to a tenth of a second late (it checks blocked clients ten
-// times a second), so the timeout leaves room for that: the reply with the number of replicas arrives before the deadline.
+// waitFor returns the timeout for WAIT. Redis checks blocked clients ten times a second, so WAIT may end up to a tenth of a
+// second late. The timeout leaves room for that, so that the reply arrives before the deadline.
 func waitFor(ctx context.Context) time.Duration {
 	const late = 120 * time.Millisecond
 	deadline, _ := ctx.Deadline()
@@ -80,7 +80,7 @@ func waitFor(ctx context.Context) time.Duration {
 	return max(left-late, left/2, time.Millisecond)
 }
 
-// keyOf returns the key by which a command is routed: EVAL names it after the script and the number of keys.
+// keyOf returns the key by which a command is routed. EVAL has it after the script and the number of keys.
 func keyOf(cmd redis.Cmder) string {
 	at := 1
 	if cmd.Name() == "eval" {
