@@ -3,7 +3,7 @@
 GO ?= go
 FUZZTIME ?= 10s
 
-.PHONY: demo build test test-short tools lint fuzz proxies screenshots interop faults chaos bench load soak licences image release
+.PHONY: demo build test test-short tools lint fuzz proxies screenshots interop faults chaos mutants bench load soak licences image release
 
 demo: ## everything in one process; prints the address to open
 	$(GO) run ./cmd/demo
@@ -20,7 +20,7 @@ test-short: ## all tests, without the race detector, as far as they are not cach
 tools: ## installs what the tests need, on Debian; elsewhere says what is missing
 	scripts/install-test-tools
 
-lint: ## gofmt, go vet, staticcheck
+lint: ## gofmt, go vet, staticcheck, errorlint, unparam, two rules of revive
 	scripts/lint
 
 fuzz: ## every fuzz target, FUZZTIME each
@@ -46,6 +46,11 @@ SEED ?= 0
 
 chaos: tools ## three replicas, a Redis and a gateway that fail; SEED repeats a run
 	$(GO) test -count=1 -timeout=20m -v ./chaos -chaos.landings=$(LANDINGS) -chaos.seed=$(SEED)
+
+COUNT ?= 40
+
+mutants: tools ## small faults that no test notices, in a sample of COUNT per package; about an hour; SEED selects the sample
+	$(GO) run ./scripts/mutants -seed=$(SEED) -count=$(COUNT) internal/landing internal/session internal/store internal/alipay internal/handler internal/app
 
 bench: tools ## each path against its limit, by CPU and rate, in one run
 	$(GO) test -run '^$$' -bench ExchangeOverSignVerify -benchtime 100x ./internal/alipay

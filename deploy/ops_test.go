@@ -2,6 +2,7 @@ package deploy_test
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -372,7 +373,7 @@ func (g *guest) ask(method, address string, want int) (body, next string, err er
 	}
 	a, err := g.client.Do(r)
 	if err != nil {
-		if e, ok := err.(*url.Error); ok {
+		if e, ok := errors.AsType[*url.Error](err); ok {
 			err = e.Err // without the address, which may hold a code
 		}
 		return "", "", fmt.Errorf("%s %s: %w", method, r.URL.Path, err)

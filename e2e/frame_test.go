@@ -83,12 +83,10 @@ func (b *tab) inside(kind, prefix string) *tab {
 	return newTab(b.t, b.ctx, chromedp.WithTargetID(id))
 }
 
-// framedBy lets an origin show the service's pages.
-func framedBy(host string) func(*app.Config) {
-	return func(c *app.Config) {
-		c.Session.Cookie.SameSite = http.SameSiteNoneMode
-		c.Web.FrameAncestors = []string{"https://" + host + ":" + c.Web.PublicURL.Port()}
-	}
+// framedByKoubei lets Koubei show the service's pages.
+func framedByKoubei(c *app.Config) {
+	c.Session.Cookie.SameSite = http.SameSiteNoneMode
+	c.Web.FrameAncestors = []string{"https://" + koubeiHost + ":" + c.Web.PublicURL.Port()}
 }
 
 // shows holds a tab to the identity page of somebody.
@@ -188,7 +186,7 @@ func (s *sites) wantBlocked(t *testing.T, code string) {
 }
 
 func TestFramedByKoubei(t *testing.T) {
-	s := startSites(t, framedBy(koubeiHost))
+	s := startSites(t, framedByKoubei)
 	for _, k := range []keeping{allCookies, noThirdParty} {
 		t.Run(k.name, func(t *testing.T) {
 			b := s.newBrowser(t, k)
@@ -212,7 +210,7 @@ func TestFramedByKoubei(t *testing.T) {
 // The same link again in the frame finds the session again; in a window of its own the jar is another, and so is the
 // browser, as far as anybody can tell.
 func TestFramedLinkAgain(t *testing.T) {
-	s := startSites(t, framedBy(koubeiHost))
+	s := startSites(t, framedByKoubei)
 	b := s.newBrowser(t, noThirdParty)
 	code := s.Koubei.Issue(testworld.Provider)
 	page := s.framing(koubeiHost, "/again", s.Landing(code))
@@ -273,7 +271,7 @@ func TestFramedBySibling(t *testing.T) {
 
 // A browser that keeps no cookies at all is told so, in a window and in anybody's frame, and the code waits for another.
 func TestNoCookiesAtAll(t *testing.T) {
-	s := startSites(t, framedBy(koubeiHost))
+	s := startSites(t, framedByKoubei)
 	code := s.Koubei.Issue(testworld.Merchant)
 	link := s.Landing(code)
 	b := s.newBrowser(t, noCookies)
@@ -324,7 +322,7 @@ func (b *tab) refusal() (said string) {
 // Nothing in a request names the page around a frame, so a stranger's frame lands like Koubei's, and the code is spent;
 // but the browser shows nothing of it, and what was earned lies in a jar that only the stranger's frames open.
 func TestFramedByStranger(t *testing.T) {
-	s := startSites(t, framedBy(koubeiHost))
+	s := startSites(t, framedByKoubei)
 	for _, k := range []keeping{allCookies, noThirdParty} {
 		t.Run(k.name, func(t *testing.T) {
 			b := s.newBrowser(t, k)
@@ -369,7 +367,7 @@ func TestFramedByStranger(t *testing.T) {
 
 // Two tabs are opened before either has an arrival cookie: each gets its own, and neither loses the code.
 func TestTwoTabsOpenedAtOnce(t *testing.T) {
-	top, framed := startSites(t), startSites(t, framedBy(koubeiHost))
+	top, framed := startSites(t), startSites(t, framedByKoubei)
 	for _, row := range []struct {
 		name string
 		*sites
@@ -501,7 +499,7 @@ func TestCancelledNavigation(t *testing.T) {
 }
 
 func TestCancelledNavigationInFrame(t *testing.T) {
-	s := startSites(t, framedBy(koubeiHost))
+	s := startSites(t, framedByKoubei)
 	away := s.page(koubeiHost, "/away", "away")
 	run := func(script string) func(*tab, string) {
 		return func(b *tab, _ string) { b.t.Helper(); b.do(chromedp.Evaluate[chromedp.Void](script)) }

@@ -52,7 +52,7 @@ func TestAnAttackersLinkTheNextDay(t *testing.T) {
 		{"a link on the attacker's page", func(*app.Config) {}, allCookies,
 			func(s *sites, path, link string) string { return s.linking(strangerHost, path, link, "") },
 			func(b *tab) { b.click("#enter") }, func(_ *sites, b *tab) *tab { return b }},
-		{"framed with SameSite=None", framedBy(koubeiHost), noThirdParty,
+		{"framed with SameSite=None", framedByKoubei, noThirdParty,
 			func(s *sites, path, link string) string { return s.framing(koubeiHost, path, link) },
 			func(*tab) {}, (*sites).frame},
 	} {

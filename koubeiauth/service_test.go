@@ -96,11 +96,11 @@ func (s *service) verifier(t testing.TB, changes ...func(*koubeiauth.VerifierOpt
 
 func public(k crypto.Signer) jose.JSONWebKey {
 	key := jose.JSONWebKey{Key: k.Public(), Use: "sig", Algorithm: string(algorithm(k))}
-	print, err := key.Thumbprint(crypto.SHA256)
+	thumbprint, err := key.Thumbprint(crypto.SHA256)
 	if err != nil {
 		panic(err)
 	}
-	key.KeyID = base64.RawURLEncoding.EncodeToString(print)
+	key.KeyID = base64.RawURLEncoding.EncodeToString(thumbprint)
 	return key
 }
 

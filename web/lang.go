@@ -9,6 +9,7 @@ import (
 // A Lang is one of the languages that the pages speak. The zero value is Simplified Chinese.
 type Lang int
 
+// The languages.
 const (
 	Chinese Lang = iota
 	English

@@ -1,5 +1,7 @@
 package alipay
 
+import "errors"
+
 // Advice that several sub_codes share.
 const (
 	adviceWait        = "Wait: the gateway is busy. If this lasts, contact Alipay's support with the trace id."
@@ -112,13 +114,13 @@ const (
 func (e *Error) Advice() string {
 	_, isVerdict := verdicts[bareSubCode(e.SubCode)]
 	switch {
-	case e.missingCert && e.kind == ErrUnavailable:
+	case e.missingCert && errors.Is(e.kind, ErrUnavailable):
 		return "Wait. If this lasts: " + adviceMissingCert
 	case e.missingCert:
 		return adviceMissingCert + e.unverifiedAdvice()
-	case e.kind == ErrUntrusted && e.Signed:
+	case errors.Is(e.kind, ErrUntrusted) && e.Signed:
 		return adviceMalformed
-	case e.kind == ErrUntrusted, isVerdict && !e.Signed && e.kind == ErrRejected:
+	case errors.Is(e.kind, ErrUntrusted), isVerdict && !e.Signed && errors.Is(e.kind, ErrRejected):
 		return adviceByKind[ErrUntrusted] + e.unverifiedAdvice()
 	}
 	if a := e.adviceForCode(); a != "" {

@@ -83,7 +83,7 @@ func (c *Client) withRetries(ctx context.Context, try func(retry bool) error) er
 
 func retryable(err error) bool {
 	e, ok := errors.AsType[*Error](err)
-	return ok && e.kind == ErrUnavailable && !e.final
+	return ok && errors.Is(e.kind, ErrUnavailable) && !e.final
 }
 
 // pause waits before the attempt after the nth. It returns false at once when that attempt would not fit.

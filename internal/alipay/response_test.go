@@ -442,7 +442,7 @@ func TestUnverifiedDetails(t *testing.T) {
 			if !errors.Is(err, tt.kind) || e.Signed || e.Code != tt.code || e.SubCode != tt.sub {
 				t.Errorf("got %+v, want %v with %s %s", e, tt.kind, tt.code, tt.sub)
 			}
-			if tt.sub != "" && (!strings.Contains(err.Error(), tt.sub) || e.kind == ErrUntrusted && !strings.Contains(e.Advice(), tt.sub)) {
+			if tt.sub != "" && (!strings.Contains(err.Error(), tt.sub) || errors.Is(e.kind, ErrUntrusted) && !strings.Contains(e.Advice(), tt.sub)) {
 				t.Errorf("got %v with advice %q, want %s in both", err, e.Advice(), tt.sub)
 			}
 		})

@@ -3,6 +3,7 @@ package app
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"strconv"
@@ -128,7 +129,7 @@ func (s signIn) do(ctx context.Context, conn net.Conn) error {
 		return err
 	}
 	err := s.ask(conn, s.user)
-	if _, refused := err.(replyError); refused && s.user == "" && s.password != "" {
+	if _, refused := errors.AsType[replyError](err); refused && s.user == "" && s.password != "" {
 		// Redis refuses AUTH with a password alone where the default user needs none; with the user's name it takes any.
 		err = s.ask(conn, "default")
 	}

@@ -56,11 +56,11 @@ func parseKey(block pemfile.Block) (crypto.Signer, error) {
 // same one. Its algorithm is fixed, so nobody verifies an assertion with another one.
 func jwk(key crypto.Signer) (jose.JSONWebKey, error) {
 	public := jose.JSONWebKey{Key: key.Public(), Use: "sig", Algorithm: string(algorithm(key))}
-	print, err := public.Thumbprint(crypto.SHA256)
+	thumbprint, err := public.Thumbprint(crypto.SHA256)
 	if err != nil {
 		return jose.JSONWebKey{}, err
 	}
-	public.KeyID = base64.RawURLEncoding.EncodeToString(print)
+	public.KeyID = base64.RawURLEncoding.EncodeToString(thumbprint)
 	return public, nil
 }
 

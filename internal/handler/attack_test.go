@@ -301,22 +301,22 @@ func TestTossedCookies(t *testing.T) {
 		p.Client.Jar = nil
 		return p.Do(r)
 	}
-	real := "koubei_session=" + token
+	own := "koubei_session=" + token
 	for _, tt := range []struct {
 		name    string
 		cookies []string
 		status  int
 	}{
-		{"junk before", []string{"koubei_session=junk", "koubei_session=", "koubei_session=" + strings.Repeat("A", 43), real}, 200},
-		{"junk behind", []string{real, "koubei_session=" + strings.Repeat("B", 43), "koubei_session=\"\""}, 200},
-		{"the same twice", []string{real, real}, 200},
-		{"broken neighbours", []string{"=", "a b=c", "\xff=\xfe", `y="`, real}, 200},
+		{"junk before", []string{"koubei_session=junk", "koubei_session=", "koubei_session=" + strings.Repeat("A", 43), own}, 200},
+		{"junk behind", []string{own, "koubei_session=" + strings.Repeat("B", 43), "koubei_session=\"\""}, 200},
+		{"the same twice", []string{own, own}, 200},
+		{"broken neighbours", []string{"=", "a b=c", "\xff=\xfe", `y="`, own}, 200},
 		{"another case", []string{"KOUBEI_SESSION=" + token}, 401},
 		{"as an array", []string{"koubei_session[]=" + token, "koubei_session.0=" + token}, 401},
 		{"with a prefix", []string{"__Host-koubei_session=" + token, "__Secure-koubei_session=" + token}, 401},
 		{"of another application", []string{"koubei_sessions=" + token, "xkoubei_session=" + token}, 401},
 		{"in a value", []string{"x=koubei_session=" + token, `y="; koubei_session=` + token[:42]}, 401},
-		{"longer by one", []string{real + "A"}, 401},
+		{"longer by one", []string{own + "A"}, 401},
 	} {
 		if a := ask("/session", tt.cookies...); a.StatusCode != tt.status {
 			t.Errorf("%s: got %d, want %d", tt.name, a.StatusCode, tt.status)

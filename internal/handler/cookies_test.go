@@ -43,9 +43,9 @@ func send(t *testing.T, w *testworld.World, method, address string, cookies []st
 func TestCookiesHideNoSession(t *testing.T) {
 	t.Parallel()
 	w := testworld.New(t)
-	real := sessionCookie(w, land(t, w, testworld.Provider))
+	own := sessionCookie(w, land(t, w, testworld.Provider))
 	for _, place := range []int{0, 16, 17, 250, 500} {
-		cookies := slices.Insert(junkSessions(500), place, real)
+		cookies := slices.Insert(junkSessions(500), place, own)
 		for _, address := range []string{w.Public + "/session", w.Internal + "/auth/verify"} {
 			if a := send(t, w, http.MethodGet, address, cookies); a.StatusCode != http.StatusOK {
 				t.Errorf("%s, %d before the real one: got %d, want 200", address, place, a.StatusCode)
@@ -53,18 +53,18 @@ func TestCookiesHideNoSession(t *testing.T) {
 		}
 	}
 	link := w.Landing(w.Koubei.Issue(with("2088000000000009")))
-	if a := send(t, w, http.MethodGet, link, append(junkSessions(400), real)); a.StatusCode != http.StatusSeeOther || slices.ContainsFunc(a.Cookies(), func(c *http.Cookie) bool {
-		return c.Name == "koubei_session" && c.Value != real[len("koubei_session="):]
+	if a := send(t, w, http.MethodGet, link, append(junkSessions(400), own)); a.StatusCode != http.StatusSeeOther || slices.ContainsFunc(a.Cookies(), func(c *http.Cookie) bool {
+		return c.Name == "koubei_session" && c.Value != own[len("koubei_session="):]
 	}) {
 		t.Errorf("a landing: got %d with %v, want it in the same session", a.StatusCode, a.Cookies())
 	}
-	if a := send(t, w, http.MethodGet, w.Public+"/session", append(junkSessions(400), real, sessionCookie(w, land(t, w, testworld.Sales)))); a.Problem() != "ambiguous_session" {
+	if a := send(t, w, http.MethodGet, w.Public+"/session", append(junkSessions(400), own, sessionCookie(w, land(t, w, testworld.Sales)))); a.Problem() != "ambiguous_session" {
 		t.Errorf("two operators: got %d %q, want ambiguous_session", a.StatusCode, a.Problem())
 	}
 	w.Redis.Freeze()
 	defer w.Redis.Thaw()
 	begun := time.Now()
-	a := send(t, w, http.MethodGet, w.Internal+"/auth/verify", append(junkSessions(500), real))
+	a := send(t, w, http.MethodGet, w.Internal+"/auth/verify", append(junkSessions(500), own))
 	if took := time.Since(begun); a.StatusCode != http.StatusServiceUnavailable || took > 5*w.Config.Redis.Timeout {
 		t.Errorf("without Redis: got %d after %s, want 503 after one timeout", a.StatusCode, took)
 	}
@@ -111,18 +111,18 @@ func TestManyCookiesOnACluster(t *testing.T) {
 	t.Parallel()
 	cluster := testworld.StartCluster(t, 2*time.Second)
 	w := testworld.New(t, func(c *app.Config) { c.Redis.Mode, c.Redis.URL = app.Cluster, cluster.URL() })
-	var real []string
+	var own []string
 	for range 6 {
-		real = append(real, sessionCookie(w, land(t, w, testworld.Merchant)))
+		own = append(own, sessionCookie(w, land(t, w, testworld.Merchant)))
 	}
-	cookies := append(junkSessions(400), real...)
+	cookies := append(junkSessions(400), own...)
 	if a := send(t, w, http.MethodGet, w.Public+"/session", cookies); a.StatusCode != http.StatusOK {
 		t.Errorf("got %d, want 200", a.StatusCode)
 	}
 	if a := send(t, w, http.MethodPost, w.Public+"/logout", cookies); a.StatusCode != http.StatusNoContent {
 		t.Errorf("a sign-out: got %d, want 204", a.StatusCode)
 	}
-	for _, cookie := range real {
+	for _, cookie := range own {
 		if a := send(t, w, http.MethodGet, w.Public+"/session", []string{cookie}); a.StatusCode != http.StatusUnauthorized {
 			t.Errorf("afterwards: got %d, want 401", a.StatusCode)
 		}

@@ -14,7 +14,7 @@ import (
 )
 
 // note adds err to the request's log line and sets the headers that every response of its kind carries.
-func (h *Handler) note(w http.ResponseWriter, r *http.Request, err error) problem {
+func (h *Handler) note(w http.ResponseWriter, err error) problem {
 	p := problemFor(err)
 	level := p.level
 	if errors.Is(err, context.Canceled) {
@@ -23,7 +23,7 @@ func (h *Handler) note(w http.ResponseWriter, r *http.Request, err error) proble
 	attrs := append([]slog.Attr{slog.String("code", p.code), slog.String("error", err.Error())}, advice(err)...)
 	annotate(w, level, attrs...)
 	setRetryAfter(w, p.retry)
-	if p.kind == landing.ErrDraining {
+	if errors.Is(p.kind, landing.ErrDraining) {
 		w.Header().Set("Connection", "close") // the next request goes to another replica
 	}
 	setNoStore(w)
@@ -35,12 +35,12 @@ type failFunc func(w http.ResponseWriter, r *http.Request, err error)
 
 // failJSON writes an error as problem+json, whatever the client prefers.
 func (h *Handler) failJSON(w http.ResponseWriter, r *http.Request, err error) {
-	h.writeProblem(w, r, h.note(w, r, err), "")
+	h.writeProblem(w, r, h.note(w, err), "")
 }
 
 // fail writes an error as a page, or as problem+json where the client prefers that.
 func (h *Handler) fail(w http.ResponseWriter, r *http.Request, err error) {
-	p := h.note(w, r, err)
+	p := h.note(w, err)
 	if prefersJSON(r) || r.URL.Path == h.base+"/session" {
 		h.writeProblem(w, r, p, h.questionPage(r, p))
 		return
@@ -65,7 +65,7 @@ func (h *Handler) fail(w http.ResponseWriter, r *http.Request, err error) {
 
 // questionPage returns the address where a browser can answer the question that err stands for; empty for other errors.
 func (h *Handler) questionPage(r *http.Request, p problem) string {
-	if p.kind != errOperatorDiffers {
+	if !errors.Is(p.kind, errOperatorDiffers) {
 		return ""
 	}
 	return h.callbackURL(withoutArrived(r.URL.RawQuery))

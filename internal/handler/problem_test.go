@@ -1,6 +1,7 @@
 package handler
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -27,7 +28,7 @@ func TestEveryKindHasARowWithWords(t *testing.T) {
 		session.ErrNone, session.ErrAmbiguous, store.ErrUnavailable,
 	}
 	for _, kind := range foreign {
-		if p := problemFor(fmt.Errorf("somewhere: %w", kind)); p.kind != kind {
+		if p := problemFor(fmt.Errorf("somewhere: %w", kind)); !errors.Is(p.kind, kind) {
 			t.Errorf("%v has no row", kind)
 		}
 	}

@@ -120,7 +120,7 @@ func TestARevocationIsEffectiveEverywhereAtOnce(t *testing.T) {
 func TestARevocationReachesWhatIsNotFinished(t *testing.T) {
 	w := testworld.New(t, administered)
 	replica := w.Replica()
-	gone := func(what string, b *testworld.Browser, a testworld.Answer) {
+	gone := func(what string, a testworld.Answer) {
 		t.Helper()
 		if a.StatusCode != http.StatusGone || a.SetsCookie("koubei_session=") {
 			t.Errorf("%s: got %d, want 410", what, a.StatusCode)
@@ -137,8 +137,8 @@ func TestARevocationReachesWhatIsNotFinished(t *testing.T) {
 	awaitHeld(t, w, 1)
 	revoke(t, replica, w, testworld.Provider.OperatorID, "0")
 	w.Koubei.Release()
-	gone("in flight", inFlight, <-done)
-	gone("in flight, again", inFlight, inFlight.Get(link))
+	gone("in flight", <-done)
+	gone("in flight, again", inFlight.Get(link))
 
 	adding := land(t, w, with("2088000000000001"))
 	link = w.Landing(w.Koubei.Issue(with("2088000000000002")))
@@ -147,7 +147,7 @@ func TestARevocationReachesWhatIsNotFinished(t *testing.T) {
 	awaitHeld(t, w, 1)
 	revoke(t, replica, w, testworld.Provider.OperatorID, "1")
 	w.Koubei.Release()
-	gone("a partner being added", adding, <-done)
+	gone("a partner being added", <-done)
 	wantSignedIn(t, w, adding, "")
 
 	waiting := w.Browser()
@@ -155,13 +155,13 @@ func TestARevocationReachesWhatIsNotFinished(t *testing.T) {
 	lose(t, w, waiting, w.Redis.Kill, arrive(t, waiting, link))
 	restart(t, w, replica)
 	revoke(t, replica, w, testworld.Provider.OperatorID, "0")
-	gone("a pending grant", waiting, waiting.Get(link))
+	gone("a pending grant", waiting.Get(link))
 
 	asking := land(t, w, testworld.Merchant)
 	link, page := asked(t, w, asking, testworld.Provider)
 	revoke(t, replica, w, testworld.Provider.OperatorID, "0")
-	gone("a held switch", asking, asking.Post(switchURL(w), answerTo(t, page, "yes")))
-	gone("a held switch, again", asking, asking.Get(link))
+	gone("a held switch", asking.Post(switchURL(w), answerTo(t, page, "yes")))
+	gone("a held switch, again", asking.Get(link))
 	wantSignedIn(t, w, asking, testworld.Merchant.OperatorID)
 }
 

@@ -151,7 +151,7 @@ var verdicts = map[verdict]error{
 }
 
 func (v verdict) life() time.Duration {
-	if verdicts[v] == alipay.ErrCodeNotExist {
+	if errors.Is(verdicts[v], alipay.ErrCodeNotExist) {
 		return unknownFor
 	}
 	return refusedFor

@@ -2,6 +2,7 @@ package landing_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"runtime"
 	"strings"
@@ -477,7 +478,7 @@ func TestSixtyFourWaitForOneCode(t *testing.T) {
 // refill starts another landing for each that was refused because a probe had taken the last slot.
 func refill(results chan error, begin func(int)) {
 	for n := len(results); n > 0; n-- {
-		if err := <-results; err == landing.ErrOverloaded {
+		if err := <-results; errors.Is(err, landing.ErrOverloaded) {
 			begin(0) // the code does not matter, because none is claimed
 		} else {
 			results <- err
@@ -511,7 +512,7 @@ func TestAThousandWaitForTheGateway(t *testing.T) {
 	testworld.Eventually(t, 10*time.Second, "the queue is full", func() error {
 		short, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
 		defer cancel()
-		if _, err := w.Land(short, arrival("one more", "one")); err != landing.ErrOverloaded {
+		if _, err := w.Land(short, arrival("one more", "one")); !errors.Is(err, landing.ErrOverloaded) {
 			refill(results, begin)
 			return fmt.Errorf("got %w", err)
 		}
@@ -524,7 +525,7 @@ func TestAThousandWaitForTheGateway(t *testing.T) {
 	stop()
 	turnedAway := 0
 	for range most {
-		if err := <-results; err == landing.ErrOverloaded {
+		if err := <-results; errors.Is(err, landing.ErrOverloaded) {
 			turnedAway++
 		}
 	}

@@ -7,6 +7,7 @@ package readiness
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"sync"
 	"time"
@@ -90,7 +91,7 @@ func (c *Checker) round(ctx context.Context) {
 			ctx, cancel := context.WithTimeout(ctx, attemptTimeout)
 			defer cancel()
 			err := check.Try(ctx)
-			if context.Cause(ctx) != context.Canceled { // the checker ends: what was cut off says nothing
+			if !errors.Is(context.Cause(ctx), context.Canceled) { // the checker ends: what was cut off says nothing
 				c.note(i, err)
 			}
 		})

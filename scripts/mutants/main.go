@@ -1,0 +1,268 @@
+// Command mutants measures how many small faults in the code the tests notice. It takes a sample of mutants (a condition
+// that is always true, a dropped error, a statement that is skipped), runs each against the tests that reach it, first those
+// of its own package, then those of the packages that test it from outside, and prints the mutants that no test noticed.
+//
+// Why not gremlins or go-mutesting: they build the code once per mutant, and they run either the tests of the mutant's own
+// package or all tests of the module. Here HTTP tests in other packages notice many faults of store, session and landing,
+// and all tests take minutes. This command builds each test program once, with all mutants in it; an environment variable
+// selects one. The mutants are in copies that go test -overlay reads, so the working tree does not change.
+//
+//	go run ./scripts/mutants -seed 1 -count 40 -v internal/landing internal/session
+package main
+
+import (
+	"flag"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+)
+
+// testedBy lists, for each package, the packages that test it, in the order in which they run.
+var testedBy = map[string][]string{
+	"internal/landing":   {"internal/landing", "internal/handler"},
+	"internal/session":   {"internal/session", "internal/landing", "internal/handler", "internal/app"},
+	"internal/store":     {"internal/store", "internal/session", "internal/landing", "internal/app"},
+	"internal/alipay":    {"internal/alipay", "internal/handler", "internal/app"},
+	"internal/handler":   {"internal/handler", "internal/app"},
+	"internal/app":       {"internal/app", "cmd/server", "internal/handler"},
+	"internal/assertion": {"internal/assertion", "internal/handler"},
+}
+
+// minTimeout is the shortest timeout of a test program. A program that takes longer has failed.
+const minTimeout = 40 * time.Second
+
+type run struct {
+	dir     string // of the copies and the test programs
+	overlay string
+	mutants []*mutant
+	tests   map[string][]test // by package
+}
+
+// test is a top-level test, with what it did without a mutant.
+type test struct {
+	name    string
+	took    time.Duration
+	reaches map[int]bool
+	err     error
+}
+
+func main() {
+	seed := flag.Uint64("seed", 1, "selects the sample")
+	count := flag.Int("count", 40, "mutants per package")
+	jobs := flag.Int("jobs", 2, "test programs at once")
+	equivalents := flag.String("equivalent", "scripts/mutants/equivalent.txt", "`file` of mutants that no test can notice")
+	verbose := flag.Bool("v", false, "print the killed mutants, too")
+	flag.Parse()
+	packages := flag.Args()
+	if len(packages) == 0 {
+		packages = slices.Sorted(maps.Keys(testedBy))
+	}
+	if err := measure(packages, *seed, *count, *jobs, *equivalents, *verbose); err != nil {
+		fmt.Fprintln(os.Stderr, "mutants:", err)
+		os.Exit(1)
+	}
+}
+
+func measure(packages []string, seed uint64, count, jobs int, equivalents string, verbose bool) error {
+	dir, err := os.MkdirTemp("", "mutants")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	known, err := readEquivalents(equivalents)
+	if err != nil {
+		return err
+	}
+	r := &run{dir: dir, overlay: filepath.Join(dir, "overlay.json"), tests: map[string][]test{}}
+	var testPackages []string
+	for _, p := range packages {
+		found, err := find(p)
+		if err != nil {
+			return err
+		}
+		random := rand.New(rand.NewPCG(seed, 0))
+		random.Shuffle(len(found), func(i, j int) { found[i], found[j] = found[j], found[i] })
+		r.mutants = append(r.mutants, found[:min(count, len(found))]...)
+		testPackages = append(testPackages, testedBy[p]...)
+	}
+	for i, m := range r.mutants {
+		m.id = i + 1
+	}
+	if err := r.build(packages); err != nil {
+		return err
+	}
+	slices.Sort(testPackages)
+	for _, p := range slices.Compact(testPackages) {
+		if err := r.try(p, jobs); err != nil {
+			return err
+		}
+	}
+	each(r.mutants, jobs, func(m *mutant) {
+		m.killer = r.kill(m)
+		switch {
+		case m.killer == "" && !known[m.String()]:
+			fmt.Printf("survived: %s:%d: %s\n", m.file, m.line, m)
+		case m.killer != "" && known[m.String()]:
+			fmt.Printf("not equivalent: %s:%d: %s: %s\n", m.file, m.line, m, m.killer)
+		case verbose && m.killer != "":
+			fmt.Printf("killed: %s:%d: %s: %s\n", m.file, m.line, m, m.killer)
+		}
+	})
+	fmt.Printf("\n%-20s %8s %8s %10s %9s %7s\n", "package", "mutants", "killed", "equivalent", "survived", "score")
+	for _, p := range packages {
+		var n, killed, equivalent int
+		for _, m := range r.mutants {
+			if filepath.Dir(m.file) == p {
+				n++
+				killed += count1(m.killer != "")
+				equivalent += count1(m.killer == "" && known[m.String()])
+			}
+		}
+		fmt.Printf("%-20s %8d %8d %10d %9d %6.1f%%\n", p, n, killed, equivalent, n-killed-equivalent, 100*float64(killed)/float64(max(n-equivalent, 1)))
+	}
+	return nil
+}
+
+func count1(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// build writes the copies and drops the mutants that do not compile.
+func (r *run) build(packages []string) error {
+	args := []string{"build"}
+	for _, p := range packages {
+		args = append(args, "./"+p)
+	}
+	for {
+		if err := writeCopies(r.mutants, r.dir, r.overlay); err != nil {
+			return err
+		}
+		out, err := r.command("", "go", args...).CombinedOutput()
+		if err == nil {
+			return nil
+		}
+		before := len(r.mutants)
+		for _, at := range regexp.MustCompile(`(?m)^(\S+\.go):(\d+):(\d+):`).FindAllStringSubmatch(string(out), -1) {
+			id := mutantAt(at[1], at[2], at[3])
+			r.mutants = slices.DeleteFunc(r.mutants, func(m *mutant) bool { return m.id == id })
+		}
+		if len(r.mutants) == before {
+			return fmt.Errorf("the copies do not compile: %s", out)
+		}
+	}
+}
+
+// mutantAt returns the id of the mutant in a copy in which the compiler has found an error.
+func mutantAt(file, line, column string) int {
+	src, _ := os.ReadFile(file)
+	row, _ := strconv.Atoi(line)
+	end, _ := strconv.Atoi(column)
+	lines := strings.Split(string(src), "\n")
+	text := lines[min(row, len(lines))-1]
+	ids := regexp.MustCompile(`mutant[A-Z][a-z]+\((\d+)`).FindAllStringSubmatch(text[:min(end-1+len("mutantZero(1234"), len(text))], -1)
+	if len(ids) == 0 {
+		return 0
+	}
+	id, _ := strconv.Atoi(ids[len(ids)-1][1])
+	return id
+}
+
+// try builds a package's test program and runs each of its tests once without a mutant, to see which mutants it reaches.
+func (r *run) try(p string, jobs int) error {
+	if out, err := r.command("", "go", "test", "-c", "-vet=off", "-o", r.program(p), "./"+p).CombinedOutput(); err != nil {
+		return fmt.Errorf("%s: %w: %s", p, err, out)
+	}
+	list, err := r.command(p, r.program(p), "-test.list", "^(Test|Fuzz|Example)").Output()
+	if err != nil {
+		return fmt.Errorf("%s: list of tests: %w", p, err)
+	}
+	var tests []*test
+	for name := range strings.FieldsSeq(string(list)) {
+		tests = append(tests, &test{name: name, reaches: map[int]bool{}})
+	}
+	each(tests, jobs, func(t *test) {
+		file := r.program(p) + "." + t.name
+		cmd := r.command(p, r.program(p), "-test.run", "^"+t.name+"$")
+		cmd.Env = append(cmd.Env, "MUTANTS_REACHED="+file)
+		began := time.Now()
+		t.err = cmd.Run()
+		t.took = time.Since(began)
+		reached, _ := os.ReadFile(file) // no file: none
+		for id := range strings.FieldsSeq(string(reached)) {
+			n, _ := strconv.Atoi(id)
+			t.reaches[n] = true
+		}
+	})
+	for _, t := range tests {
+		if t.err != nil {
+			fmt.Printf("left out, because it fails without a mutant: %s in %s: %v\n", t.name, p, t.err)
+			continue
+		}
+		r.tests[p] = append(r.tests[p], *t)
+	}
+	slices.SortFunc(r.tests[p], func(a, b test) int { return int(a.took - b.took) })
+	return nil
+}
+
+// kill runs the tests that reach a mutant until one fails, and returns which; empty when none does.
+func (r *run) kill(m *mutant) string {
+	for _, p := range testedBy[filepath.Dir(m.file)] {
+		var names []string
+		timeout := minTimeout
+		for _, t := range r.tests[p] {
+			if t.reaches[m.id] {
+				names = append(names, t.name)
+				timeout += 3 * t.took
+			}
+		}
+		if len(names) == 0 {
+			continue
+		}
+		cmd := r.command(p, r.program(p), "-test.failfast", "-test.timeout", timeout.String(), "-test.run", "^("+strings.Join(names, "|")+")$")
+		cmd.Env = append(cmd.Env, "MUTANT="+strconv.Itoa(m.id))
+		cmd.WaitDelay = 5 * time.Second
+		if out, err := cmd.CombinedOutput(); err != nil {
+			failed := regexp.MustCompile(`(?m)^--- FAIL: \S+|^panic: .*`).Find(out)
+			return strings.TrimPrefix(fmt.Sprintf("%s %s", p, failed), "--- ")
+		}
+	}
+	return ""
+}
+
+func (r *run) program(p string) string {
+	return filepath.Join(r.dir, strings.ReplaceAll(p, "/", "-")+".test")
+}
+
+// command prepares a command in a package's folder. Tests that build a program build it with the mutants, too.
+func (r *run) command(dir, name string, args ...string) *exec.Cmd {
+	cmd := exec.Command(name, args...)
+	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), "GOFLAGS="+os.Getenv("GOFLAGS")+" -overlay="+r.overlay)
+	return cmd
+}
+
+// each calls f for every item, with at most so many calls at once.
+func each[T any](items []T, atOnce int, f func(T)) {
+	var group sync.WaitGroup
+	slots := make(chan struct{}, atOnce)
+	for _, item := range items {
+		slots <- struct{}{}
+		group.Go(func() {
+			defer func() { <-slots }()
+			f(item)
+		})
+	}
+	group.Wait()
+}
