@@ -13,7 +13,8 @@ import (
 
 // AskerOptions configures an Asker. Only URL is required.
 type AskerOptions struct {
-	// URL is the service's internal listener, such as http://127.0.0.1:9090. Whoever answers there can sign anybody in.
+	// URL is the service's internal listener, such as http://127.0.0.1:9090. Whoever controls this address can sign in as
+	// anybody.
 	URL string
 
 	Access
@@ -21,15 +22,15 @@ type AskerOptions struct {
 	// Refuse responds to requests that may not pass. The default is the bare status.
 	Refuse RefuseFunc
 
-	// Timeout bounds one question to the service. The default is 2 s.
+	// Timeout is the timeout of one request to the service. The default is 2 s.
 	Timeout time.Duration
 
-	// Client sends the questions. The default keeps connections open and uses no proxy. Redirects are never followed.
+	// Client sends the requests. The default keeps connections open and uses no proxy. Redirects are never followed.
 	Client *http.Client
 }
 
-// Asker asks the service whose session a request's cookies belong to. It is for applications without a proxy that asks.
-// Browsers must reach them under the host of the session cookie. An Asker is safe for concurrent use.
+// Asker gets the operator of a request from the service, by the request's cookies. It is for applications without a proxy
+// that does this. Browsers must reach them under the host of the session cookie. An Asker is safe for concurrent use.
 type Asker struct {
 	options AskerOptions
 	verify  string
@@ -62,8 +63,8 @@ func (a *Asker) Middleware(next http.Handler) http.Handler {
 	return guard(a.Identify, a.options.Refuse, next)
 }
 
-// Identify asks the service who sent a request and returns that operator, who may pass. It sends only the request's
-// cookies. It fails with [ErrUnauthenticated], [ErrForbidden] or [ErrUnavailable].
+// Identify returns the operator of a request if the operator may pass. It sends only the request's cookies to the service.
+// It fails with [ErrUnauthenticated], [ErrForbidden] or [ErrUnavailable].
 func (a *Asker) Identify(r *http.Request) (Operator, error) {
 	cookies := r.Header.Values("Cookie")
 	if len(cookies) == 0 {
@@ -98,7 +99,7 @@ func (a *Asker) Identify(r *http.Request) (Operator, error) {
 	return o, a.options.check(r, o)
 }
 
-// query returns the question's query, which repeats the rules of access.
+// query returns the query of the request to the service, which contains the rules of access.
 func (a *Asker) query(r *http.Request) string {
 	q := url.Values{}
 	if len(a.options.Types) > 0 {

@@ -10,8 +10,8 @@ import (
 
 // The kinds of errors.
 var (
-	ErrUnauthenticated = errors.New("koubeiauth: nobody is signed in")          // 401: enter again from Koubei
-	ErrForbidden       = errors.New("koubeiauth: not allowed")                  // 403: somebody is signed in, and may not pass
+	ErrUnauthenticated = errors.New("koubeiauth: nobody is signed in")          // 401: the user must enter again from Koubei
+	ErrForbidden       = errors.New("koubeiauth: not allowed")                  // 403: the operator is signed in but may not pass
 	ErrUnavailable     = errors.New("koubeiauth: could not find out who it is") // 503: try again
 )
 
@@ -33,7 +33,7 @@ func Status(err error) int {
 // RefuseFunc responds to a request that may not pass. [Status] says what the error means. Its text is for the log only.
 type RefuseFunc func(w http.ResponseWriter, r *http.Request, err error)
 
-// refuse is the default RefuseFunc.
+// refuse is the default RefuseFunc. It sends the bare status.
 func refuse(w http.ResponseWriter, _ *http.Request, err error) {
 	status := Status(err)
 	if status == http.StatusServiceUnavailable {

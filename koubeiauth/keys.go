@@ -134,7 +134,7 @@ func (k *keySet) usable(id string) (jose.JSONWebKey, bool) {
 	return key, ok && k.now().Before(k.usableUntil)
 }
 
-// wait returns when the fetch has ended, or earlier with a known key: then nothing is wrong. It fails with ctx's error.
+// wait returns when the fetch has ended, or earlier if the key is known. It fails with ctx's error.
 func (f *fetch) wait(ctx context.Context, known bool) error {
 	var enough <-chan time.Time
 	if known {
@@ -153,7 +153,7 @@ func (f *fetch) wait(ctx context.Context, known bool) error {
 	return nil
 }
 
-// refresh fetches the keys for everybody who waits. It has its own timeout, so it does not end with the request that
+// refresh fetches the keys for all waiting requests. It has its own timeout, so it does not end with the request that
 // started it.
 func (k *keySet) refresh(f *fetch) {
 	ctx, cancel := context.WithTimeout(context.Background(), k.timeout)
@@ -219,7 +219,7 @@ func parseKeys(body []byte) (map[string]jose.JSONWebKey, error) {
 	return byID, nil
 }
 
-// algorithmOf returns the one algorithm that a key signs with, empty for a key that can't sign assertions.
+// algorithmOf returns the only algorithm of a key, or an empty text for a key that cannot sign assertions.
 func algorithmOf(key jose.JSONWebKey) string {
 	switch k := key.Key.(type) {
 	case ed25519.PublicKey:
@@ -232,7 +232,7 @@ func algorithmOf(key jose.JSONWebKey) string {
 	return ""
 }
 
-// age returns how long a response may be cached, less the time that it has spent in other caches.
+// age returns how long a response may be cached, minus the time that it has spent in other caches.
 func age(h http.Header) time.Duration {
 	keep := defaultAge
 	for _, directive := range strings.Split(strings.Join(h.Values("Cache-Control"), ","), ",") {

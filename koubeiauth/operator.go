@@ -28,11 +28,12 @@ const ShopsOverflow = "overflow"
 type Operator struct {
 	ID        string // the operator's Alipay user id
 	Type      Type
-	PartnerID string // the merchant; empty if Koubei named none
-	ShopIDs   string // as Koubei sent them, or ShopsOverflow; empty if it sent none
+	PartnerID string // the merchant; empty if Koubei returned none
+	ShopIDs   string // as Koubei returned them, or ShopsOverflow; empty if it returned none
 	AppID     string // the ISV's application at Alipay
 
-	// Until is when this ends: the end of the session's entry from an Asker, of the assertion from a Verifier.
+	// Until is when the identity expires: from an Asker the end of the session's entry, from a Verifier the end of the
+	// assertion.
 	Until time.Time
 
 	// AuthCode is the code for later Koubei calls. An Asker returns it if the service has FORWARD_AUTH_CODE set. A Verifier
@@ -71,8 +72,8 @@ type Access struct {
 	Types []Type
 
 	// Partner returns the partner that a request is about, usually from its address. Only operators who act for that
-	// partner may pass. An empty partner means the entry for which Koubei named no merchant. If Partner is nil, the
-	// operator acts for the partner that was landed for last.
+	// partner may pass. An empty partner means the entry for which Koubei returned no merchant. If Partner is nil, the
+	// operator acts for the partner of the latest landing.
 	Partner func(*http.Request) string
 }
 

@@ -27,8 +27,8 @@ type VerifierOptions struct {
 	// Audience is this application's entry in the service's ASSERTION_AUDIENCE. The default is Issuer.
 	Audience string
 
-	// JWKSURL is where the service publishes its keys. The default is Issuer + /.well-known/jwks.json. Whoever answers there
-	// can sign anybody in, so it must be https or on loopback, unless AllowHTTP is set.
+	// JWKSURL is where the service publishes its keys. The default is Issuer + /.well-known/jwks.json. Whoever controls
+	// this address can sign in as anybody, so it must be https or on loopback, unless AllowHTTP is set.
 	JWKSURL   string
 	AllowHTTP bool
 
@@ -40,8 +40,8 @@ type VerifierOptions struct {
 	// Leeway is how far the clocks of the service and of this machine may differ. The default is 5 s.
 	Leeway time.Duration
 
-	// RefreshInterval is the shortest time between two fetches of the keys. So assertions with made-up key ids cause no
-	// flood of requests. The default is 10 s.
+	// RefreshInterval is the minimum time between two fetches of the keys, so that assertions with invented key ids cannot
+	// cause a flood of requests. The default is 10 s.
 	RefreshInterval time.Duration
 
 	// MaxStale is how long keys are used after they should have been refreshed, while the service does not answer. The
@@ -94,8 +94,8 @@ func (v *Verifier) Middleware(next http.Handler) http.Handler {
 	return guard(v.Identify, v.options.Refuse, next)
 }
 
-// Identify returns the operator in a request's assertion, who may pass. It fails with [ErrUnauthenticated], [ErrForbidden]
-// or [ErrUnavailable].
+// Identify returns the operator of a request's assertion if the operator may pass. It fails with [ErrUnauthenticated],
+// [ErrForbidden] or [ErrUnavailable].
 func (v *Verifier) Identify(r *http.Request) (Operator, error) {
 	sent := r.Header.Values(AssertionHeader)
 	if len(sent) != 1 || sent[0] == "" {
@@ -109,7 +109,7 @@ func (v *Verifier) Identify(r *http.Request) (Operator, error) {
 }
 
 // Verify returns the operator in an assertion. It does not apply the rules of access. It fails with [ErrUnauthenticated] if
-// the assertion is not valid here and now, and with [ErrUnavailable] if it could not get the keys.
+// the assertion is not valid for this issuer, audience and time, and with [ErrUnavailable] if it could not get the keys.
 func (v *Verifier) Verify(ctx context.Context, assertion string) (Operator, error) {
 	if len(assertion) > maxAssertion {
 		return Operator{}, unauthenticated("longer than any assertion")
@@ -126,7 +126,7 @@ func (v *Verifier) Verify(ctx context.Context, assertion string) (Operator, erro
 	if err != nil {
 		return Operator{}, err
 	}
-	// The key decides the algorithm. The header of an assertion may be forged.
+	// The key determines the algorithm. The header of an assertion may be forged.
 	if header.Algorithm != key.Algorithm {
 		return Operator{}, unauthenticated("not signed by its key's algorithm")
 	}
@@ -151,7 +151,7 @@ type claims struct {
 	ShopIDs      string          `json:"shop_ids"`
 }
 
-// operator returns the operator in a payload that the service has signed, if its claims are valid here and now.
+// operator returns the operator in a payload that the service has signed, if the claims are valid.
 func (v *Verifier) operator(payload []byte) (Operator, error) {
 	var c claims
 	if err := json.Unmarshal(payload, &c); err != nil {

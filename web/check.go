@@ -7,8 +7,8 @@ import (
 	"text/template/parse"
 )
 
-// checkTexts walks a page's templates and reports every {{t "key" …}} whose text is missing or takes
-// another number of arguments. The key must be a literal, or nobody could check it before a visitor does.
+// checkTexts reports every {{t "key" …}} in a page's templates whose text is missing or takes another number of arguments.
+// The key must be a literal. Otherwise it could not be checked before a visitor sees the page.
 func checkTexts(page *template.Template, words texts) error {
 	var problems []error
 	for _, part := range page.Templates() {

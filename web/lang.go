@@ -6,7 +6,7 @@ import (
 	"golang.org/x/text/language"
 )
 
-// A Lang is one of the languages that the pages speak. The zero value is Simplified Chinese.
+// Lang is a language of the pages. The zero value is Simplified Chinese.
 type Lang int
 
 // The languages.
@@ -15,24 +15,24 @@ const (
 	English
 )
 
-// langs lists every language, in the order of the constants above.
+// langs lists all languages, in the order of the constants above.
 var langs = [...]struct{ tag, file string }{
 	Chinese: {"zh-CN", "zh"},
 	English: {"en", "en"},
 }
 
-// The first tag is what the matcher answers when in doubt. Traditional Chinese is named because the matcher
-// thinks English closer to it than Simplified Chinese, and its readers do not.
+// The first tag is the matcher's default. Traditional Chinese is listed because otherwise the matcher would choose English
+// for it, while its readers prefer Simplified Chinese.
 var matcher = language.NewMatcher([]language.Tag{language.SimplifiedChinese, language.English, language.TraditionalChinese})
 
-// Tag is the language as the lang attribute and the Content-Language header name it.
+// Tag returns the language for the lang attribute and the Content-Language header.
 func (l Lang) Tag() string { return langs[l].tag }
 
 // maxAcceptLanguage bounds what is parsed of an Accept-Language header. Browsers send less than 100 bytes.
 const maxAcceptLanguage = 512
 
-// Negotiate picks the language for an Accept-Language header: Chinese when the header is missing,
-// malformed, or names neither language. It reads the first languages of a very long header.
+// Negotiate returns the language for an Accept-Language header: Chinese if the header is missing or malformed, or contains
+// neither language. It reads only the start of a very long header.
 func Negotiate(acceptLanguage string) Lang {
 	if len(acceptLanguage) > maxAcceptLanguage {
 		acceptLanguage = acceptLanguage[:max(strings.LastIndexByte(acceptLanguage[:maxAcceptLanguage], ','), 0)]

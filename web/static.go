@@ -11,22 +11,21 @@ import (
 	"strings"
 )
 
-// An asset is a static file in memory.
+// asset is a static file in memory.
 type asset struct {
 	content     []byte
 	contentType string
 }
 
-// contentTypes are the kinds of files that static may hold: the system's own table differs from machine
-// to machine.
+// contentTypes are the types of static files. The system's own table differs between machines.
 var contentTypes = map[string]string{
 	".css": "text/css; charset=utf-8",
 	".js":  "text/javascript; charset=utf-8",
 	".svg": "image/svg+xml",
 }
 
-// readAssets maps addresses to files, and file names to addresses. An address names its content by a hash,
-// so that it may be kept for good.
+// readAssets returns the files by address, and the addresses by file name. An address contains a hash of the content, so
+// browsers may cache the file permanently.
 func readAssets(base string) (map[string]asset, map[string]string, error) {
 	assets, addresses := make(map[string]asset), make(map[string]string)
 	entries, err := fs.ReadDir(files, "static")
@@ -52,14 +51,14 @@ func readAssets(base string) (map[string]asset, map[string]string, error) {
 	return assets, addresses, nil
 }
 
-// Asset is the static file at a request's path, base included; ok is false where there is none.
+// Asset returns the static file at a request's path, which includes base. ok is false if there is none.
 func (p *Pages) Asset(path string) (content []byte, contentType string, ok bool) {
 	a, ok := p.assets[path]
 	return a.content, a.contentType, ok
 }
 
-// Static serves the files under {base}/static/, to be kept for good. What is not there is a plain 404;
-// a caller with a page for that asks Asset first.
+// Static serves the files under {base}/static/ with permanent caching. It returns a plain 404 for other paths. A caller
+// that has an error page calls Asset first.
 func (p *Pages) Static() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		content, contentType, ok := p.Asset(r.URL.Path)

@@ -9,10 +9,10 @@ import (
 	"strings"
 )
 
-// texts holds one language's words by key.
+// texts holds the texts of one language by key.
 type texts map[string]string
 
-// verb finds printf verbs; %% is none.
+// verb matches printf verbs. %% is not one.
 var verb = regexp.MustCompile(`%(\[\d+\])?[a-z]`)
 
 func verbs(text string) []string {
@@ -32,8 +32,7 @@ func (t texts) format(key string, args ...any) string {
 	return fmt.Sprintf(text, args...)
 }
 
-// readTexts reads every language and insists that each says the same things: same keys, nothing empty,
-// same verbs.
+// readTexts reads all languages. It fails unless they have the same keys with the same verbs, and no empty text.
 func readTexts() ([len(langs)]texts, error) {
 	var all [len(langs)]texts
 	for l, lang := range langs {

@@ -1,12 +1,11 @@
-// Package web holds what people see: the pages, their words in Chinese and English, the stylesheet and the
-// one script.
+// Package web contains the pages that users see: templates, texts in Chinese and English, the stylesheet and the script.
 //
-// The people are merchants, service providers and their staff who clicked an application at Koubei and
-// expect to be in; most of them look at these pages only when something went wrong. So each page says what
-// happened and what to do next, in words that name nothing of our insides, and works without the script.
+// The users are merchants, service providers and their staff, who clicked an application at Koubei. Most of them see these
+// pages only if something went wrong. So each page says what happened and what to do next, does not mention internals, and
+// works without the script.
 //
-// Pages carry no inline script, style or event attribute and load nothing from another host: they are sent
-// with a Content-Security-Policy that allows neither, and a page's address may hold a code.
+// Pages contain no inline script, style or event attribute, and load nothing from another host. They are sent with a
+// Content-Security-Policy that forbids both, because a page's address may contain a code.
 package web
 
 import (
@@ -31,9 +30,8 @@ type Pages struct {
 	addresses map[string]string // by file name
 }
 
-// New reads everything that is embedded, for public routes that lie under base: "" or a path such as
-// "/koubei", without a slash at its end. A broken template, a text that a template asks for and a language
-// lacks, or languages that say different things, is an error here rather than on somebody's screen.
+// New reads everything that is embedded, for public routes under base: "" or a path such as "/koubei", without a slash at
+// its end. It fails for a broken template, for a missing text, and if the languages differ in their keys or verbs.
 func New(base string) (*Pages, error) {
 	p := &Pages{}
 	var err error
@@ -64,7 +62,7 @@ func New(base string) (*Pages, error) {
 	return p, nil
 }
 
-// Render writes a page whole, or writes nothing and returns an error.
+// Render writes a complete page, or writes nothing and returns an error.
 func (p *Pages) Render(w io.Writer, lang Lang, page string, data any) error {
 	tmpl, ok := p.templates[lang][page]
 	if !ok {
@@ -78,19 +76,19 @@ func (p *Pages) Render(w io.Writer, lang Lang, page string, data any) error {
 	return err
 }
 
-// Text is the text of a key, with args in the place of its verbs. An unknown key is a programming error
-// and its own text; HasText lets a test find it.
+// Text returns the text of a key, formatted with args. For an unknown key, which is a programming error, it returns the
+// key. HasText lets a test detect that.
 func (p *Pages) Text(lang Lang, key string, args ...any) string {
 	return p.texts[lang].format(key, args...)
 }
 
-// HasText reports whether there is a text of that key, in every language.
+// HasText reports whether all languages have a text for the key.
 func (p *Pages) HasText(key string) bool {
 	_, ok := p.texts[Chinese][key]
 	return ok
 }
 
-// funcs are what templates may call.
+// funcs returns the functions of the templates.
 func (p *Pages) funcs(base string, lang Lang) template.FuncMap {
 	words := p.texts[lang]
 	return template.FuncMap{
@@ -110,11 +108,11 @@ func (p *Pages) funcs(base string, lang Lang) template.FuncMap {
 	}
 }
 
-// koubeiTime is GMT+8 by a fixed offset: the time of everybody who uses Koubei, without a time-zone table.
+// koubeiTime is the time zone of Koubei's users, GMT+8. The fixed offset needs no time zone table.
 var koubeiTime = time.FixedZone("GMT+8", 8*60*60)
 
-// when is a moment as a person reads it, without the zone, which the page names once. A session ends
-// within a day, so the year is not said.
+// when returns a time in words, without the zone, which the page names once. It omits the year, because a session ends
+// within a day.
 func when(words texts, t time.Time) template.HTML {
 	if t.IsZero() {
 		return ""
@@ -124,7 +122,7 @@ func when(words texts, t time.Time) template.HTML {
 		template.HTMLEscapeString(t.Format(words.format("time.layout")))))
 }
 
-// operatorType is an operator type in words. One that we don't know is shown as it came.
+// operatorType returns an operator type in words. It returns an unknown type unchanged.
 func operatorType(words texts, name string) string {
 	if name == "" {
 		return words.format("type.none")
@@ -135,7 +133,7 @@ func operatorType(words texts, name string) string {
 	return words.format("type.other", name)
 }
 
-// problem is one of an error's three texts. An error without texts of its own is spoken of by its status.
+// problem returns one of an error's three texts. An error without its own texts gets those of its status.
 func problem(words texts, page ErrorPage, part string) string {
 	if text, ok := words["error."+page.Code+"."+part]; ok {
 		return text

@@ -15,34 +15,34 @@ import (
 	"koubei-landing/koubeisim"
 )
 
-// servicePath is where the service lies on the ISV's host.
+// servicePath is the path of the service on the ISV's host.
 const servicePath = "/koubei"
 
-// demo is three servers and a Redis, running.
+// demo is a running demo: three servers and a Redis.
 type demo struct {
 	portal   string // addresses, with the scheme
 	isv      string
 	internal string
-	redis    string // in words
+	redis    string // a description for the user
 	running  *errgroup.Group
 	end      context.CancelFunc
 }
 
-// start returns once everything answers, or says what is in the way.
+// start returns when all servers respond. It fails if one of them cannot start.
 func start(ctx context.Context, s settings, redisURL string, logTo io.Writer) (*demo, error) {
 	ctx, end := context.WithCancel(ctx)
 	running, ctx := errgroup.WithContext(ctx)
 	d := &demo{running: running, end: end}
 	if err := d.start(ctx, s, redisURL, logTo); err != nil {
 		end()
-		_ = running.Wait() // err says it already
+		_ = running.Wait() // err already says why
 		return nil, err
 	}
 	return d, nil
 }
 
 func (d *demo) start(ctx context.Context, s settings, redisURL string, logTo io.Writer) error {
-	// The portal is another site than the ISV's pages, as Koubei is: what cookies do on a landing is seen as it is.
+	// The portal is on another site than the ISV's pages, like Koubei. So cookies behave as in production.
 	portal, err := listen("127.0.0.1", s.Port)
 	if err != nil {
 		return err
@@ -67,7 +67,7 @@ func (d *demo) start(ctx context.Context, s settings, redisURL string, logTo io.
 	}
 	d.running.Go(func() error {
 		<-ctx.Done()
-		koubei.Release() // a call held back would hold the service back
+		koubei.Release() // a held call would delay the service's shutdown
 		return nil
 	})
 	portal.serve(ctx, d.running, koubei.Handler())
@@ -85,21 +85,21 @@ func (d *demo) start(ctx context.Context, s settings, redisURL string, logTo io.
 	return d.ready(ctx)
 }
 
-// next is the port after the portal's; any, where there is none.
+// next returns the port after the portal's, or 0 for any port.
 func (s settings) next() uint16 {
 	if s.Port == 0 {
 		return 0
 	}
-	return s.Port + 1 // after the last port comes 0, which is any
+	return s.Port + 1 // after the last port comes 0, which is any port
 }
 
 func level(name string) slog.Level {
 	var l slog.Level
-	_ = l.UnmarshalText([]byte(name)) // one of the four that the flag allows
+	_ = l.UnmarshalText([]byte(name)) // cannot fail: the flag allows only the four levels
 	return l
 }
 
-// serve starts the service and returns where its public listener is.
+// serve starts the service and returns the address of its public listener.
 func (d *demo) serve(ctx context.Context, config app.Config) (public string, err error) {
 	listening := make(chan string, 1)
 	failed := make(chan error, 1)
@@ -120,7 +120,7 @@ func (d *demo) serve(ctx context.Context, config app.Config) (public string, err
 	}
 }
 
-// ready asks the service whether it is: whether it reaches Redis, that is.
+// ready checks /readyz, which also checks Redis.
 func (d *demo) ready(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
@@ -156,7 +156,7 @@ func (d *demo) announce(w io.Writer) {
 `, d.portal+"/", d.isv+"/", d.isv+servicePath+"/", d.internal, d.redis)
 }
 
-// wait returns when everything has ended: without an error when that was asked for.
+// wait returns when all servers have ended, without an error if the user has ended them.
 func (d *demo) wait() error {
 	defer d.end()
 	return d.running.Wait()

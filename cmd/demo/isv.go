@@ -15,10 +15,10 @@ import (
 	"time"
 )
 
-// What an ISV writes: a page that asks the landing service who is operating, once on its back end and once in the
-// browser. Nothing here knows the service but by HTTP.
+// This is what an ISV writes: a page that asks the landing service who is operating, once from its back end and once from
+// the browser. It uses the service only over HTTP.
 
-// shopPath is the ISV's page for one merchant.
+// shopPath is the path of the ISV's page for one merchant.
 const shopPath = "/shop"
 
 //go:embed isv
@@ -26,13 +26,13 @@ var isvFiles embed.FS
 
 var isvPages = template.Must(template.ParseFS(isvFiles, "isv/*.html"))
 
-// front is the ISV's host: its own pages, and the service under a path of it. In production nginx does this.
+// front is the ISV's host: its own pages, and the service under a path. In production nginx does this.
 func front(public, internal string) http.Handler {
 	i := &isv{internal: internal, client: &http.Client{Timeout: 5 * time.Second,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}}
 	service, err := url.Parse(public)
 	if err != nil {
-		panic(err) // the address of our own listener
+		panic(err) // it is the address of the demo's own listener
 	}
 	assets, err := fs.Sub(isvFiles, "isv/assets")
 	if err != nil {
@@ -55,12 +55,12 @@ type isv struct {
 	client   *http.Client
 }
 
-// home leads to whatever merchant the operator landed for last.
+// home redirects to the merchant of the latest landing.
 func (i *isv) home(w http.ResponseWriter, r *http.Request) {
 	goTo(w, shopPath)
 }
 
-// shop is the page for the merchant that its address names.
+// shop is the page for the merchant in its address.
 func (i *isv) shop(w http.ResponseWriter, r *http.Request) {
 	who, status, err := i.ask(r.Context(), r.Header.Get("Cookie"), r.URL.Query())
 	switch {
@@ -75,13 +75,13 @@ func (i *isv) shop(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// identity is what the service tells about an operator.
+// identity is the service's response about an operator.
 type identity struct {
 	OperatorID, OperatorType, PartnerID, ShopIDs, Expires string
 }
 
-// ask takes a visitor's cookies to the service and returns who that is. In production a proxy does it before the
-// request arrives here, and the answer is in the request's headers.
+// ask sends a visitor's cookies to the service and returns the operator. In production a proxy does this before the request
+// arrives here, and the identity is in the request's headers.
 func (i *isv) ask(ctx context.Context, cookies string, query url.Values) (identity, int, error) {
 	address := i.internal + "/auth/verify"
 	if query.Has("partner_id") {
@@ -107,18 +107,18 @@ func (i *isv) ask(ctx context.Context, cookies string, query url.Values) (identi
 	}, answer.StatusCode, nil
 }
 
-// page is what the template writes; without Who it says that the visitor can't be shown one.
+// page is the data of the template. Without Who it says why no operator is shown.
 type page struct {
 	Who    *identity
 	Status int
 	Lang   string
 	Words  map[string]string
 
-	// SessionURL is where the browser asks for the same; the rest is where the links lead.
+	// SessionURL is where the browser reads the identity. The others are links.
 	SessionURL, IdentityURL, LogoutURL, ShopURL string
 }
 
-// Role and Merchant are in the ISV's own words.
+// Role and Merchant return the ISV's own words.
 func (p page) Role() string     { return or(p.Words["role."+p.Who.OperatorType], p.Who.OperatorType) }
 func (p page) Merchant() string { return or(p.Words["merchant."+p.Who.PartnerID], p.Who.PartnerID) }
 
@@ -129,14 +129,14 @@ func or(text, otherwise string) string {
 	return text
 }
 
-// Shops are the shops' ids, so that lines break between them.
+// Shops returns the ids of the shops one by one, so that lines can break between them.
 func (p page) Shops() []string { return strings.Split(p.Who.ShopIDs, ",") }
 
 // Heading and What say why there is no Who.
 func (p page) Heading() string { return p.Words[strconv.Itoa(p.Status)+".heading"] }
 func (p page) What() string    { return p.Words[strconv.Itoa(p.Status)+".what"] }
 
-// Until is when the session ends, as people read it.
+// Until returns when the session ends, in words.
 func (p page) Until() string {
 	t, err := time.Parse(time.RFC3339, p.Who.Expires)
 	if err != nil {
@@ -168,7 +168,7 @@ func (i *isv) write(w http.ResponseWriter, r *http.Request, status int, p page) 
 	_, _ = body.WriteTo(w)
 }
 
-// language is the visitor's first one, if we speak it.
+// language returns the visitor's first language that the demo has.
 func language(r *http.Request) string {
 	if strings.HasPrefix(strings.ToLower(r.Header.Get("Accept-Language")), "en") {
 		return "en"

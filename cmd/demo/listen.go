@@ -13,13 +13,13 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// site is a host and port on loopback with nobody behind it yet.
+// site is a listener on loopback that has no server yet.
 type site struct {
 	url       string // without a slash at its end
 	listeners []net.Listener
 }
 
-// listen takes the preferred port, or any free one where that is busy.
+// listen listens on the preferred port, or on any free port if that is busy.
 func listen(host string, port uint16) (*site, error) {
 	s, err := listenOn(host, port)
 	for try := 0; errors.Is(err, syscall.EADDRINUSE) && try < 10; try++ {
@@ -31,8 +31,8 @@ func listen(host string, port uint16) (*site, error) {
 	return s, nil
 }
 
-// listenOn listens on IPv4 and, for localhost, on IPv6 as well where this machine has it: browsers try that first, and
-// would find whoever else has the port there.
+// listenOn listens on IPv4 and, for localhost, also on IPv6 if this machine has it. Browsers try IPv6 first, where another
+// program may listen on the same port.
 func listenOn(host string, port uint16) (*site, error) {
 	four, err := net.Listen("tcp4", net.JoinHostPort("127.0.0.1", strconv.Itoa(int(port))))
 	if err != nil {
@@ -53,7 +53,7 @@ func listenOn(host string, port uint16) (*site, error) {
 	return s, nil
 }
 
-// Close gives the ports back.
+// Close closes the listeners.
 func (s *site) Close() error {
 	var all []error
 	for _, l := range s.listeners {
@@ -62,7 +62,7 @@ func (s *site) Close() error {
 	return errors.Join(all...)
 }
 
-// serve answers with h until ctx ends, and then finishes what was begun.
+// serve serves h until ctx ends, and then finishes the requests in progress.
 func (s *site) serve(ctx context.Context, running *errgroup.Group, h http.Handler) {
 	server := &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second}
 	for _, l := range s.listeners {
@@ -78,7 +78,7 @@ func (s *site) serve(ctx context.Context, running *errgroup.Group, h http.Handle
 		grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 		defer cancel()
 		if server.Shutdown(grace) != nil {
-			_ = server.Close() // somebody's slow answer; nothing of it can be saved
+			_ = server.Close() // a client is too slow; its response is lost
 		}
 		return nil
 	})

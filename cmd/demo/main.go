@@ -1,5 +1,6 @@
-// Demo is everything in one process: a stand-in for Koubei, the landing service with a Redis embedded, and a tiny ISV
-// behind the service. It prints the address to open. All of it is on loopback, and keys and codes are new at every start.
+// Demo runs everything in one process: koubeisim, the landing service with an embedded Redis, and a small ISV application
+// behind the service. It prints the address to open. Everything listens on loopback, and keys and codes are new at every
+// start.
 package main
 
 import (
@@ -22,7 +23,7 @@ func main() {
 	os.Exit(run(ctx, os.Args[1:], os.Getenv, os.Stdout, os.Stderr))
 }
 
-// settings are the demo's own: where it listens and how much it says.
+// settings are the demo's own settings.
 type settings struct {
 	Port     uint16 `default:"8900" help:"Koubei's portal, the one address to open; the ISV's pages take the next port. Where one is busy, any free one is used; 0 uses any."`
 	LogLevel string `default:"info" enum:"debug,info,warn,error" help:"What the service logs, on standard error: debug, info, warn or error."`

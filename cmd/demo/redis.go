@@ -9,8 +9,8 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// embedRedis runs a Redis in this process, and with it: the service may need it while it shuts down. Its keys would live
-// for ever, for it has no clock but the one that it is told.
+// embedRedis runs a Redis in this process. It ends last, because the service may need it during its shutdown. miniredis has
+// no clock of its own: without calls to FastForward its keys would never expire.
 func embedRedis(ctx context.Context, running *errgroup.Group) (address string, err error) {
 	r := miniredis.NewMiniRedis()
 	if err := r.Start(); err != nil {

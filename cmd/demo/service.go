@@ -17,11 +17,11 @@ import (
 	"koubei-landing/koubeisim"
 )
 
-// callbackPath is the address that the ISV registered at Koubei.
+// callbackPath is the path of the address that the ISV registered at Koubei.
 const callbackPath = servicePath + "/callback"
 
-// serviceConfig is the settings of a service that shares its host with the ISV's pages: the documented defaults, but
-// for addresses, keys and the home page.
+// serviceConfig returns the settings of a service that shares its host with the ISV's pages. They are the documented
+// defaults, except for addresses, keys and the home page.
 func serviceConfig(koubei *koubeisim.Koubei, portal, isv, redisURL string, log *slog.Logger) (app.Config, error) {
 	private, privateErr := alipay.ParsePrivateKey(koubei.AppPrivateKey())
 	public, publicErr := alipay.ParsePublicKey(koubei.AlipayPublicKey())

@@ -1,6 +1,6 @@
 package main
 
-// isvWords are the ISV's texts, and the names it knows merchants by.
+// isvWords are the ISV's texts, with its own names of merchants.
 var isvWords = map[string]map[string]string{
 	"zh": {
 		"lang":           "zh-CN",

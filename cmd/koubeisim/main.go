@@ -1,5 +1,5 @@
-// Command koubeisim simulates Koubei and the Alipay gateway for tests, demos and CI: a portal whose links send a browser to
-// an ISV with a code, and a gateway that says once who is behind it. Never use it in production.
+// Command koubeisim simulates Koubei and the Alipay gateway for tests, demos and CI: a portal that redirects browsers to an
+// ISV with a code, and a gateway that exchanges each code once. Never use it in production.
 package main
 
 import (
@@ -44,7 +44,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 	return 0
 }
 
-// serve listens before it writes files, because only then the address is known.
+// serve listens before it writes files, because it needs the address for them.
 func serve(ctx context.Context, s *settings, koubei *koubeisim.Koubei, stdout io.Writer) error {
 	listener, err := net.Listen("tcp", s.Listen)
 	if err != nil {

@@ -19,13 +19,13 @@ type checkCmd struct {
 	JSON bool `name:"json" help:"Print the findings as a JSON array of group, check, level (ok, skipped, warning, failure), settings, detail and fix."`
 }
 
-// errCheck means that a check failed. The findings are printed already.
+// errCheck says that a check failed. The findings are already printed.
 var errCheck = errors.New("check: something is wrong")
 
-// Run prints what is wrong, each problem with its fix, then what is right and every setting in effect. Settings that have
-// a problem don't keep it from checking the others.
+// Run prints the problems, each with its fix, then the passed checks and every setting in effect. It runs the other checks
+// even if some settings have problems.
 func (c *checkCmd) Run(inv *invocation) error {
-	logging.Disable() // go-redis would repeat on stderr what the findings say
+	logging.Disable() // go-redis would repeat the findings on stderr
 	r := c.parse(inv)
 	findings := slices.Concat(settingsFindings(r), app.Check(inv.ctx, usable(r.config, r.problems)))
 	if err := c.print(inv, findings, r.inForce); err != nil {
@@ -47,7 +47,7 @@ func (c *checkCmd) print(inv *invocation, findings []app.Finding, inForce []sett
 	return e.Encode(findings)
 }
 
-// usable returns the settings without the groups that have a problem: they are not tried.
+// usable returns the settings without the groups that have a problem. Those are not checked.
 func usable(c app.Config, wrong setting.Problems) app.Config {
 	if concerns(wrong, "ALIPAY_") {
 		c.Alipay = alipay.Config{}

@@ -12,12 +12,12 @@ import (
 	"koubei-landing/internal/setting"
 )
 
-// findingsPrinter prints the findings of server check for people: with signs on a terminal, with words elsewhere.
+// findingsPrinter prints the findings of server check: with signs on a terminal, with words elsewhere.
 type findingsPrinter struct {
 	out    io.Writer
 	signs  map[app.Level]string
 	indent int    // columns of a sign and the space behind it
-	fix    string // what begins a fix
+	fix    string // the prefix of a fix
 }
 
 // colors of the signs, as ANSI escape sequences.
@@ -51,7 +51,7 @@ func isTerminal(w io.Writer) bool {
 	return err == nil && info.Mode()&os.ModeCharDevice != 0
 }
 
-// print writes the problems, then what is right group by group, then the settings.
+// print writes the problems, then the passed checks group by group, then the settings.
 func (r *findingsPrinter) print(findings []app.Finding, inForce []setting.InForce) error {
 	var b strings.Builder
 	width := 0
@@ -92,7 +92,7 @@ func (r *findingsPrinter) section(b *strings.Builder, title string, findings []a
 	}
 }
 
-// writeSettings lists every setting with its value and where that comes from.
+// writeSettings lists every setting with its value and its source.
 func writeSettings(b *strings.Builder, inForce []setting.InForce) {
 	name, value := 0, 0
 	for _, s := range inForce {

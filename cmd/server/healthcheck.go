@@ -12,7 +12,7 @@ type healthcheckCmd struct {
 	InternalListen string `default:"127.0.0.1:9090" help:"Where the service's internal listener is: host:port or unix:/path."`
 }
 
-// Run asks the service on this machine whether it lives.
+// Run checks the service on this machine.
 func (c *healthcheckCmd) Run(inv *invocation) error {
 	p := &parser{}
 	address := p.listen("INTERNAL_LISTEN", c.InternalListen)

@@ -25,14 +25,14 @@ const (
 )
 
 func main() {
-	signal.Ignore(syscall.SIGPIPE) // it would end the process when the reader of its log exits
+	signal.Ignore(syscall.SIGPIPE) // otherwise the process would end when the reader of its log exits
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once, whatever SHUTDOWN_DELAY says
 	os.Exit(run(ctx, os.Args[1:], os.Environ(), os.Stdout, os.Stderr))
 }
 
-// cli is the commands. Those that need the settings have them as flags.
+// cli holds the commands. Those that need the settings have them as flags.
 type cli struct {
 	Serve       serveCmd       `cmd:"" default:"withargs" help:"Serve. This is what a bare 'server' does."`
 	Check       checkCmd       `cmd:"" help:"Validate settings, keys, certificates, clock, gateway and Redis; list every problem with its fix."`
@@ -43,7 +43,7 @@ type cli struct {
 	PrintVersion kong.VersionFlag `name:"version" help:"Print the version."`
 }
 
-// invocation is one run of the program: what a command may use.
+// invocation is one run of the program, with what its command may use.
 type invocation struct {
 	ctx    context.Context
 	env    *environment
@@ -51,11 +51,11 @@ type invocation struct {
 	stderr *logging.Writer
 }
 
-// logPatience is how long the process waits at its end for a reader of its log.
+// logPatience is how long the process waits at its end for the reader of its log.
 const logPatience = 2 * time.Second
 
-// run carries out one command and returns the exit code. environ is in the form of os.Environ. Nothing waits for a reader
-// of stderr, where the log goes.
+// run executes one command and returns the exit code. environ has the form of os.Environ. Nothing waits for the reader of
+// stderr, where the log goes.
 func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) int {
 	inv := &invocation{ctx, newEnvironment(environ), stdout, logging.NewWriter(stderr)}
 	defer inv.stderr.Close(logPatience)

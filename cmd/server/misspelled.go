@@ -8,14 +8,14 @@ import (
 	"koubei-landing/internal/setting"
 )
 
-// ownPrefixes are the prefixes of our variables that no other software uses, as far as we know.
+// ownPrefixes are the prefixes of the service's variables that no other known software uses.
 var ownPrefixes = []string{"ALIPAY_", "SESSION_", "ASSERTION_", "CALLBACK_"}
 
 // foreign matches variables that other software sets: Kubernetes and Docker for each service and linked container, and a
 // desktop's session manager.
 var foreign = regexp.MustCompile(`^[A-Z0-9_]+_(SERVICE_HOST|SERVICE_PORT(_[A-Z0-9_]+)?|PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)$|^SESSION_MANAGER$`)
 
-// misspelled returns a problem for each variable that is not ours but was probably meant to be.
+// misspelled returns a problem for each unknown variable that is probably a misspelled setting.
 func (e *environment) misspelled() []setting.Problem {
 	known := variables()
 	var problems []setting.Problem
@@ -35,7 +35,7 @@ func (e *environment) misspelled() []setting.Problem {
 	return problems
 }
 
-// nearest returns the known variable whose misspelling name is, or an empty string.
+// nearest returns the known variable that name probably stands for, or an empty string.
 func nearest(name string, known []string) string {
 	name = strings.ToUpper(strings.ReplaceAll(name, "-", "_"))
 	for _, candidate := range known {

@@ -25,7 +25,7 @@ func (s operationSettings) parse(p *parser) app.Operations {
 	}
 }
 
-// checkShutdown warns if the process may be told to exit while a landing still has a claimed code.
+// checkShutdown warns if the shutdown may end before a landing that has claimed its code.
 func (p *parser) checkShutdown(c app.Config) {
 	if longest := landing.Lease(c.Alipay.Timeout, c.Redis.Timeout); c.Operations.ShutdownTimeout < longest {
 		p.warn(fmt.Sprintf("don't go together: the shutdown waits %s, but a landing with a claimed code may take %s and lose it", c.Operations.ShutdownTimeout, longest),

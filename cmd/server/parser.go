@@ -25,7 +25,7 @@ type parser struct {
 
 func (p *parser) add(name, problem, fix string) { p.addTogether(problem, fix, name) }
 
-// addTogether adds a problem that concerns several settings.
+// addTogether adds a problem of several settings.
 func (p *parser) addTogether(problem, fix string, names ...string) {
 	for _, name := range names {
 		if p.unreadable[name] {
@@ -35,7 +35,7 @@ func (p *parser) addTogether(problem, fix string, names ...string) {
 	p.problems = append(p.problems, setting.Problem{Settings: names, Problem: problem, Fix: fix})
 }
 
-// addUnreadable adds a problem after which the setting's other problems mean nothing.
+// addUnreadable adds a problem that hides the setting's other problems.
 func (p *parser) addUnreadable(problem, fix string, names ...string) {
 	p.addTogether(problem, fix, names...)
 	if p.unreadable == nil {
@@ -53,8 +53,7 @@ func (p *parser) warn(problem, fix string, names ...string) {
 // invalid adds a value that can't be used.
 func (p *parser) invalid(name, value, fix string) { p.add(name, "is "+shown(value), fix) }
 
-// addError adds an error of an inner package: the setting.Problem values in it, or else its text as a problem of the
-// names.
+// addError adds an error of an inner package: the setting.Problem values in it, or its text as a problem of the names.
 func (p *parser) addError(err error, names ...string) {
 	if joined, ok := err.(interface{ Unwrap() []error }); ok {
 		for _, e := range joined.Unwrap() {
@@ -73,10 +72,10 @@ func (p *parser) addError(err error, names ...string) {
 	p.addTogether(err.Error(), "", names...)
 }
 
-// maxShown is the length of the longest value that a problem may show.
+// maxShown is the length of the longest value that a problem quotes.
 const maxShown = 7
 
-// shown returns a short value quoted, and for a longer one, which may be a secret, a word.
+// shown returns a short value in quotes. It does not quote a longer one, which may be a secret.
 func shown(value string) string {
 	if len(value) > maxShown {
 		return "not valid"
@@ -102,10 +101,10 @@ func (p *parser) file(name, path string) (pemfile.File, bool) {
 	return pemfile.File{Name: path, Data: raw}, err == nil
 }
 
-// quotes are the characters that people put around a value.
+// quotes are the characters that users put around a value.
 const quotes = "\"'`‘’“”「」＂＇"
 
-// quoted adds a problem if a value stands in quotes, which docker --env-file and systemd's credentials keep.
+// quoted adds a problem if a value is in quotes, which docker --env-file and systemd's credentials keep.
 func (p *parser) quoted(name, value string) bool {
 	first, n := utf8.DecodeRuneInString(value)
 	last, _ := utf8.DecodeLastRuneInString(value)

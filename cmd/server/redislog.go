@@ -8,11 +8,11 @@ import (
 	"time"
 )
 
-// redisLog writes go-redis's messages to our log. They concern connections. The line of a request names what concerns the
-// request.
+// redisLog writes go-redis's messages to the service's log. They are about connections. A request's log line contains the
+// errors of the request.
 //
-// go-redis repeats a message for every command that fails. It is written once in quietFor: the line of the readiness check
-// says that Redis is unreachable.
+// go-redis repeats a message for every command that fails. redisLog writes the message once in quietFor, because the
+// readiness check already logs that Redis is unreachable.
 type redisLog struct {
 	log  *slog.Logger
 	mu   sync.Mutex

@@ -15,10 +15,10 @@ import (
 
 type serveCmd struct{ settings }
 
-// errLogged says that the log tells what went wrong.
+// errLogged says that the error is already in the log.
 var errLogged = errors.New("see the log")
 
-// Run serves until the context ends. Once the settings are accepted it reports in the log alone: the first line is
+// Run serves until the context ends. Once the settings are accepted, it reports only in the log: the first line is
 // "starting", the last is "stopped".
 func (c *serveCmd) Run(inv *invocation) error {
 	r := c.parse(inv)
@@ -28,14 +28,14 @@ func (c *serveCmd) Run(inv *invocation) error {
 	config := r.config
 	log := config.Log
 	redis.SetLogger(newRedisLog(log))
-	slog.SetDefault(log) // receives what libraries write with package log
+	slog.SetDefault(log) // receives the messages of libraries that use package log
 	provider, err := tracing(inv.ctx, inv.env.get, log)
 	if err != nil {
 		return err
 	}
 	if inv.env.get("GOGC") == "" {
-		// The heap is small, and most of what a check allocates dies young. Fewer collections save a tenth of its CPU for
-		// a few megabytes. GOMEMLIMIT still holds.
+		// The heap is small, and most allocations of a check are short-lived. Fewer collections save a tenth of the CPU of
+		// a check and cost a few megabytes. GOMEMLIMIT still applies.
 		debug.SetGCPercent(400)
 	}
 	log.Info("starting", "version", config.Build.Version, "revision", config.Build.Revision, "go", config.Build.GoVersion)
@@ -51,14 +51,14 @@ func (c *serveCmd) Run(inv *invocation) error {
 	return nil
 }
 
-// serve runs the service and then sends the last spans. The provider may be nil.
+// serve runs the service and then sends the remaining spans. The provider may be nil.
 func serve(ctx context.Context, c app.Config, provider *trace.TracerProvider) error {
 	if provider == nil {
 		return app.Run(ctx, c)
 	}
 	c.Tracing = provider
 	err := app.Run(ctx, c)
-	// The last spans get a moment, not more: the process was told to end.
+	// Wait only briefly for the remaining spans: the process was told to end.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 3*time.Second)
 	defer cancel()
 	if lost := provider.Shutdown(ctx); lost != nil {

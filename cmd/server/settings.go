@@ -34,7 +34,7 @@ type settings struct {
 	Log        logSettings       `embed:"" group:"Log"`
 }
 
-// parsed is the settings as values.
+// parsed holds the settings as values.
 type parsed struct {
 	config   app.Config // a setting with a problem is zero or has its default
 	problems setting.Problems

@@ -62,10 +62,10 @@ func (s webSettings) publicURL(p *parser) *url.URL {
 	return u
 }
 
-// routePath matches a path that the router takes literally, with a slash at its end.
+// routePath matches a path that the router matches literally, with a slash at its end.
 var routePath = regexp.MustCompile(`^(/[A-Za-z0-9._~-]+)*/$`)
 
-// isRoute reports whether the router and all proxies take a path literally.
+// isRoute reports whether the router and all proxies match a path literally.
 func isRoute(path string) bool {
 	path += "/"
 	return routePath.MatchString(path) && !strings.Contains(path, "/./") && !strings.Contains(path, "/../")
@@ -158,7 +158,7 @@ func (s webSettings) adminToken(p *parser) string {
 	return s.AdminToken
 }
 
-// checkFrames adds a problem if the pages may be framed but the session cookie does not come back from a frame.
+// checkFrames adds a problem if the pages may be framed but browsers do not send the session cookie in a frame.
 func (p *parser) checkFrames(c app.Config) {
 	if len(c.Web.FrameAncestors) > 0 && c.Session.Cookie.SameSite != http.SameSiteNoneMode {
 		p.addTogether("don't go together: in an iframe a lax cookie does not come back",

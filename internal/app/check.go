@@ -14,7 +14,7 @@ type Finding struct {
 	Check    string   `json:"check"`
 	Level    Level    `json:"level"`
 	Settings []string `json:"settings,omitempty"` // that a warning or failure concerns
-	Detail   string   `json:"detail"`             // the problem, which continues the names of Settings; or what is right
+	Detail   string   `json:"detail"`             // the problem, which continues the names of Settings; or what the check has confirmed
 	Fix      string   `json:"fix,omitempty"`      // of a warning or failure
 }
 
@@ -37,14 +37,14 @@ type Level string
 // The levels.
 const (
 	OK      Level = "ok"
-	Skipped Level = "skipped" // not looked at, because something else comes first
+	Skipped Level = "skipped" // not checked, because another problem comes first
 	Warning Level = "warning"
 	Failure Level = "failure"
 )
 
-// Check tries what the service needs: the keys, the gateway with a code that can't exist, the clock, and in Redis one
-// harmless command of each kind. It logs nothing, and checks every part whatever is wrong with the others. A part of c
-// without a private key, or without an address, is skipped.
+// Check checks what the service needs: the keys, the gateway with a code that cannot exist, the clock, and in Redis one
+// harmless command of each kind. It logs nothing, and checks every part even if another part has problems. It skips the
+// parts of c without a private key or an address.
 func Check(ctx context.Context, c Config) []Finding {
 	now := time.Now
 	if c.Now != nil {

@@ -13,8 +13,7 @@ import (
 	"koubei-landing/internal/setting"
 )
 
-// How far this machine's clock may be from another's before the check warns, and before it fails. How much the gateway
-// tolerates is not documented.
+// Clock differences at which the check warns, and at which it fails. The gateway's tolerance is not documented.
 const (
 	noticedSkew = 30 * time.Second
 	maxSkew     = 2 * time.Minute
@@ -32,12 +31,12 @@ func checkAlipay(ctx context.Context, c alipay.Config, now time.Time) []Finding 
 	return append(found, checkGateway(ctx, client, c.GatewayURL.Host)...)
 }
 
-// right returns a finding about the keys that are as they should be.
+// right returns a finding about keys without a problem.
 func right(check, detail string) Finding {
 	return Finding{Group: groupKeys, Check: check, Level: OK, Detail: detail}
 }
 
-// describeMode says how the gateway is spoken to.
+// describeMode returns findings that describe the configured mode.
 func describeMode(c alipay.Config) []Finding {
 	mode := "public keys"
 	if c.Certificates != nil {
@@ -92,7 +91,8 @@ func describeCertificate(cert alipay.Certificate, now time.Time) Finding {
 	return f
 }
 
-// keyProblems returns what New refused, or warned of. Warnings about the dates of certificates are with the certificates.
+// keyProblems returns the problems and warnings of New. Warnings about the dates of certificates are reported with the
+// certificates.
 func keyProblems(c alipay.Config, client *alipay.Client, err error, now time.Time) []Finding {
 	problems, level := setting.Problems{}, Failure
 	if err == nil {
@@ -117,8 +117,8 @@ func keyProblems(c alipay.Config, client *alipay.Client, err error, now time.Tim
 	return found
 }
 
-// checkGateway asks about a code that can't exist. If the gateway says so, the keys, the application and the network are
-// right.
+// checkGateway sends a code that cannot exist. If the gateway replies that it does not exist, the keys, the application and
+// the network are right.
 func checkGateway(ctx context.Context, client *alipay.Client, host string) []Finding {
 	probe, err := client.Probe(ctx)
 	f := Finding{Group: groupGateway, Check: "gateway", Level: OK, Detail: host + " knows the application and its signature, and signs its responses"}
@@ -128,7 +128,7 @@ func checkGateway(ctx context.Context, client *alipay.Client, host string) []Fin
 	return []Finding{f, checkGatewayClock(probe)}
 }
 
-// knowsUs reports whether a signed verdict on the impossible code came back, of those that a code can be blamed for.
+// knowsUs reports whether err is a signed verdict on the impossible code.
 func knowsUs(err error) bool {
 	return errors.Is(err, alipay.ErrCodeNotExist) || errors.Is(err, alipay.ErrCodeExpired) || errors.Is(err, alipay.ErrInvalidParameter)
 }
@@ -154,7 +154,7 @@ func checkGatewayClock(probe alipay.Probe) Finding {
 	return clockFinding(groupGateway, "clock", "the gateway's", probe.Skew)
 }
 
-// clockFinding compares this machine's clock with another, which is ahead by skew.
+// clockFinding compares this machine's clock with another clock, which is ahead by skew.
 func clockFinding(group, check, whose string, skew time.Duration) Finding {
 	f := Finding{Group: group, Check: check, Level: OK, Detail: "agrees with " + whose + ", to a second or so"}
 	if rounded := skew.Round(time.Second); rounded.Abs() > time.Second {

@@ -14,21 +14,21 @@ import (
 	"koubei-landing/internal/setting"
 )
 
-// The kinds of keys under the prefix. Landings work without arrivals; two tabs that land at once may then lose a partner.
+// The kinds of keys under the prefix. Landings work without arrivals, but two concurrent tabs may then lose a partner.
 var (
 	neededKinds = []string{"session", "code", "operator", "revoked", "clock"}
 	usefulKinds = []string{"arrival"}
 )
 
-// trial is one harmless command of a kind that the service needs.
+// trial is a harmless command that stands for a kind of command that the service needs.
 type trial struct {
 	name string // of the command
 	kind string // of the key, empty for none
 	cmd  redis.Cmder
 }
 
-// trials are commands on keys that nobody else uses and that are gone at the end, or ten seconds later if it does not come
-// to that. key returns a key of a kind.
+// trials returns commands on keys that only this check uses. The commands delete the keys at the end. If they fail before
+// that, the keys expire after ten seconds. key returns a key of a kind.
 func trials(ctx context.Context, key func(kind string) string, replicas int) []trial {
 	do := func(kind string, args ...any) trial { return trial{args[0].(string), kind, redis.NewCmd(ctx, args...)} }
 	code, index := key("code"), key("operator")
@@ -80,7 +80,7 @@ func checkCommands(ctx context.Context, rdb redis.UniversalClient, n node, c Red
 	return found
 }
 
-// timeOf returns what Redis said to TIME: seconds and microseconds.
+// timeOf returns Redis's reply to TIME.
 func timeOf(all []trial) (time.Time, error) {
 	i := slices.IndexFunc(all, func(t trial) bool { return t.name == "time" })
 	parts, err := all[i].cmd.(*redis.Cmd).Int64Slice()
@@ -90,7 +90,7 @@ func timeOf(all []trial) (time.Time, error) {
 	return time.UnixMicro(parts[0]*1e6 + parts[1]), nil
 }
 
-// keysOn returns a function that names a key of each kind that belongs to a node.
+// keysOn returns a function that returns a key of each kind that belongs to a node.
 func keysOn(ctx context.Context, rdb redis.UniversalClient, n node, prefix string) (func(kind string) string, error) {
 	cluster, ok := rdb.(*redis.ClusterClient)
 	suffix := ":check-" + rand.Text()
@@ -116,8 +116,8 @@ func keysOn(ctx context.Context, rdb redis.UniversalClient, n node, prefix strin
 	return func(kind string) string { return keys[kind] }, nil
 }
 
-// judge returns what the trials found: one finding for everything that the user's rules refuse in the same way, and one
-// for each other refusal.
+// judge returns the findings of the trials: one for all commands that the user's rules refuse in the same way, and one for
+// each other refusal.
 func judge(name string, all []trial, c Redis) []Finding {
 	var commands, needed, useful []string
 	var others []Finding
@@ -173,11 +173,11 @@ func keysProblem(prefix string, kinds []string) setting.Problem {
 	}
 }
 
-// grant returns the command that grants rights. It names no user: what stands in its place in REDIS_URL may be a password
-// by mistake.
+// grant returns the command that grants rights. It does not include the user's name, because the user in REDIS_URL may be a
+// misplaced password.
 func grant(rules string) string { return "run ACL SETUSER <user> " + rules }
 
-// checkChannel tries to publish on the channel of invalidations, and to subscribe to it. Only the session cache uses it.
+// checkChannel publishes on the channel of the session cache, and subscribes to it. Only the session cache uses it.
 func checkChannel(ctx context.Context, rdb redis.UniversalClient, c Config) Finding {
 	channel := c.Redis.Prefix + "changes:sessions"
 	level := Failure

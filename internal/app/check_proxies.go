@@ -8,8 +8,8 @@ import (
 	"koubei-landing/internal/setting"
 )
 
-// checkProxies warns if there must be a proxy in front whose X-Forwarded-For is not trusted: then all visitors share one
-// rate limit. Whether requests really come through a proxy is not visible here; the running service logs it.
+// checkProxies warns if PUBLIC_URL requires a proxy but no proxy's X-Forwarded-For is trusted: then all visitors share one
+// rate limit. The check cannot see whether requests come through a proxy. The running service logs that.
 func checkProxies(c Config) Finding {
 	f := Finding{Group: groupProxies, Check: "proxies", Level: OK}
 	warn := func(name, problem string) Finding {

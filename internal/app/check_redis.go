@@ -15,10 +15,10 @@ import (
 	"koubei-landing/internal/setting"
 )
 
-// minRedis is the oldest Redis that has every command in use.
+// minRedis is the oldest Redis version that supports all commands in use.
 const minRedis = "6.2"
 
-// node is one Redis that the service would write to, and its INFO.
+// node is one Redis to which the service would write, and its INFO.
 type node struct {
 	name   string // of its findings: redis, or redis and its address on a Cluster
 	client *redis.Client
@@ -26,7 +26,7 @@ type node struct {
 	err    error // of INFO
 }
 
-// redisBudget is how long all questions to Redis together may take.
+// redisBudget is the timeout of all commands of the check together.
 func redisBudget(c Redis) time.Duration { return max(20*c.Timeout, time.Second) }
 
 func checkRedis(ctx context.Context, c Config, now func() time.Time) []Finding {
@@ -70,7 +70,7 @@ func failure(check string, p setting.Problem) Finding {
 	return problemFinding(groupRedis, check, Failure, p)
 }
 
-// askNodes asks every master of a Cluster, or the one Redis that there is, for its INFO.
+// askNodes returns the INFO of every master of a Cluster, or of the single Redis.
 func askNodes(ctx context.Context, rdb redis.UniversalClient) ([]node, error) {
 	if client, ok := rdb.(*redis.Client); ok {
 		return []node{infoOf(ctx, "redis", client)}, nil
@@ -93,7 +93,7 @@ func infoOf(ctx context.Context, name string, client *redis.Client) node {
 	return node{name, client, info, err}
 }
 
-// check judges what a node says about itself, and reports whether commands can be tried on it.
+// check checks a node's INFO, and reports whether commands can be tried on the node.
 func (n node) check(c Redis) (found []Finding, usable bool) {
 	switch {
 	case redis.HasErrorPrefix(n.err, "NOPERM"):
@@ -120,7 +120,7 @@ func (n node) checkVersion() Finding {
 	return f
 }
 
-// checkRole checks that the node takes writes, and has as many replicas as each write must reach.
+// checkRole checks that the node accepts writes, and has as many replicas as REDIS_WAIT_REPLICAS requires.
 func (n node) checkRole(c Redis) Finding {
 	role, connected := n.info["Replication"]["role"], n.info["Replication"]["connected_slaves"]
 	f := Finding{Group: groupRedis, Check: n.name + " role", Level: OK, Detail: fmt.Sprintf("%s, replicas connected: %s", role, connected)}
@@ -146,8 +146,7 @@ func (n node) checkMemory() Finding {
 	return f
 }
 
-// older reports whether a version is below another, by their first two numbers. A text that is not a version is older than
-// every version.
+// older reports whether a version is below another, by their first two numbers. Invalid versions are older than all others.
 func older(version, than string) bool {
 	var major, minor, wantMajor, wantMinor int
 	if _, err := fmt.Sscanf(version, "%d.%d", &major, &minor); err != nil {

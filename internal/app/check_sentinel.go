@@ -11,7 +11,7 @@ import (
 	"koubei-landing/internal/setting"
 )
 
-// sentinelAnswer is what one Sentinel says about the master.
+// sentinelAnswer is one Sentinel's reply about the master.
 type sentinelAnswer struct {
 	address string
 	master  string
@@ -19,7 +19,7 @@ type sentinelAnswer struct {
 }
 
 // checkSentinels asks every Sentinel in REDIS_URL for the master, and reports whether one of them knows it. The client asks
-// them too, but joins their errors into one, in which nobody's password can be told from another's.
+// them too, but it joins their errors into one, in which it is unclear whose password is wrong.
 func checkSentinels(ctx context.Context, c Redis) (found []Finding, ok bool) {
 	answers, err := askSentinels(ctx, c)
 	if err != nil {
@@ -43,7 +43,7 @@ func checkSentinels(ctx context.Context, c Redis) (found []Finding, ok bool) {
 		return found, false
 	}
 	for i := range found {
-		if found[i].Level == Failure { // the others suffice
+		if found[i].Level == Failure { // the other Sentinels are enough
 			found[i].Level = Warning
 		}
 	}

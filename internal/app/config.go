@@ -1,5 +1,4 @@
-// Package app puts the service together, for the server and the demo alike. It is the only place that opens Redis and
-// listeners.
+// Package app assembles the service, for the server and the demo. It is the only place that opens Redis and listeners.
 package app
 
 import (
@@ -18,7 +17,7 @@ import (
 	"koubei-landing/internal/session"
 )
 
-// Config is the parsed settings, in one group for each package that uses them.
+// Config holds the parsed settings, in one group for each package that uses them.
 type Config struct {
 	Web        handler.Config
 	Landing    landing.Config
@@ -28,10 +27,10 @@ type Config struct {
 	Assertions assertion.Config
 	Operations Operations
 
-	// Tracing makes spans of requests, Redis commands and exchanges. Nothing is traced when it is nil.
+	// Tracing creates spans for requests, Redis commands and exchanges. Nothing is traced if it is nil.
 	Tracing trace.TracerProvider
 
-	// Build names the program in a metric.
+	// Build identifies the program in a metric.
 	Build buildinfo.Info
 
 	Log *slog.Logger
@@ -41,7 +40,7 @@ type Config struct {
 
 	Now func() time.Time
 
-	// Listening, when set, is called with the addresses once both listeners are open.
+	// Listening, if set, is called with the addresses once both listeners are open.
 	Listening func(public, internal string)
 }
 
@@ -52,30 +51,30 @@ func (c Config) logDropped() uint64 {
 	return c.LogDropped()
 }
 
-// Operations is where the service listens and how it shuts down. An address is host:port or unix:/path.
+// Operations says where the service listens and how it shuts down. An address is host:port or unix:/path.
 type Operations struct {
 	PublicListen   string
 	InternalListen string
 
-	ShutdownDelay   time.Duration // unready but serving
-	ShutdownTimeout time.Duration // then finishing what is in flight
+	ShutdownDelay   time.Duration // not ready, but serving
+	ShutdownTimeout time.Duration // after that, finishing the requests in progress
 }
 
-// Redis is where sessions and the ledger are stored.
+// Redis says where sessions and the ledger are stored.
 type Redis struct {
 	URL      string
 	Mode     RedisMode
-	Timeout  time.Duration // of one command, connecting included
+	Timeout  time.Duration // of one command, including connecting
 	Prefix   string        // of every key
-	Replicas int           // that must have a write before it counts
+	Replicas int           // that must have a write before it counts as done
 
-	// Authorities, when set, replace the system's in the verification of Redis's certificate. Certificate, when set, is
-	// the client's own. Both concern connections to Redis alone, and need rediss://.
+	// Authorities, if set, replace the system's for the verification of Redis's certificate. Certificate, if set, is the
+	// client's own. Both apply to connections to Redis only, and need rediss://.
 	Authorities *x509.CertPool
 	Certificate *tls.Certificate
 }
 
-// RedisMode says how REDIS_URL is read.
+// RedisMode is the syntax of REDIS_URL and the kind of client.
 type RedisMode string
 
 // The modes.

@@ -8,11 +8,11 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// evictionRetry is the pause before an unreachable Redis is asked again for its policy.
+// evictionRetry is the pause before the next attempt to read the policy of an unreachable Redis.
 const evictionRetry = 5 * time.Second
 
-// warnOfEviction asks every Redis for its maxmemory-policy and logs a warning for one that evicts keys. It asks until Redis
-// replies, then never again. It ignores a Redis that refuses INFO: server check reports that.
+// warnOfEviction reads the maxmemory-policy of every Redis and logs a warning if one evicts keys. It retries until Redis
+// replies, and then stops. It ignores a Redis that refuses INFO: server check reports that.
 func (s *service) warnOfEviction(ctx context.Context, c Config) {
 	for ctx.Err() == nil {
 		asking, cancel := context.WithTimeout(ctx, max(10*c.Redis.Timeout, time.Second))
@@ -34,7 +34,7 @@ func (s *service) warnOfEviction(ctx context.Context, c Config) {
 	}
 }
 
-// noReply reports whether a node could not be reached. An error that Redis sent is a reply.
+// noReply reports whether a node was unreachable. An error that Redis sent is a reply.
 func noReply(err error, nodes []node) bool {
 	errs := []error{err}
 	for _, n := range nodes {

@@ -8,8 +8,8 @@ import (
 	"net/netip"
 )
 
-// Health asks the service whose internal listener is at address whether it lives. It fails when the service does not
-// answer /healthz with 200 before ctx ends.
+// Health checks the service whose internal listener is at address. It fails if the service does not answer /healthz with
+// 200 before ctx ends.
 func Health(ctx context.Context, address string) error {
 	network, addr := network(address)
 	host := "localhost"
@@ -34,13 +34,13 @@ func Health(ctx context.Context, address string) error {
 	}
 	defer response.Body.Close()
 	if response.StatusCode != http.StatusOK {
-		return fmt.Errorf("/healthz answered %d", response.StatusCode)
+		return fmt.Errorf("/healthz returned %d", response.StatusCode)
 	}
 	return nil
 }
 
-// reachable returns the address at which this machine reaches a listener: loopback if it listens on every address. It
-// uses no name, because an image that holds one program alone may have no /etc/hosts.
+// reachable returns the address at which this machine reaches a listener: loopback if it listens on every address. It uses
+// no host name, because a minimal image may have no /etc/hosts.
 func reachable(address string) string {
 	host, port, err := net.SplitHostPort(address)
 	if err != nil {

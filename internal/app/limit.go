@@ -9,14 +9,14 @@ import (
 	"koubei-landing/internal/landing"
 )
 
-// rateLimit bounds the codes that one client claims in a minute, on this replica. httprate's middleware would count every
-// request. A landing is counted before it waits for anything, so that landings at once cannot exceed the limit together,
-// and gives its count back when it claims nothing.
+// rateLimit limits the codes that one client may claim per minute, on this replica. httprate's middleware would count every
+// request. A landing is counted before it waits, so concurrent landings cannot exceed the limit together. If the landing
+// claims nothing, its count is removed.
 func rateLimit(perMinute int) landing.Limit {
 	if perMinute == 0 {
 		return landing.Limit{Take: func(string) (func(), bool) { return func() {}, true }}
 	}
-	// With a counter of our own, a count can be given back: its windows are full minutes.
+	// This counter allows removing a count: its windows are full minutes.
 	counter := httprate.NewLocalLimitCounter(time.Minute)
 	limiter := httprate.NewRateLimiter(perMinute, time.Minute, httprate.WithLimitCounter(counter))
 	minute := func() time.Time { return time.Now().UTC().Truncate(time.Minute) }
@@ -33,7 +33,7 @@ func rateLimit(perMinute int) landing.Limit {
 		return func() {
 			mu.Lock()
 			defer mu.Unlock()
-			if window.Equal(minute()) { // the counter takes an older window for a new one, and forgets the current
+			if window.Equal(minute()) { // for an older window, the counter would reset the current one
 				_ = counter.IncrementBy(client, window, -1)
 			}
 		}, true

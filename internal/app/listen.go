@@ -10,13 +10,13 @@ import (
 	"syscall"
 )
 
-// unixScheme begins the address of a Unix socket: unix:/path.
+// unixScheme is the prefix of a Unix socket's address: unix:/path.
 const unixScheme = "unix:"
 
-// socketMode lets the proxy connect through its group, and nobody else.
+// socketMode allows only the socket's user and group to connect. The proxy belongs to the group.
 const socketMode = 0o660
 
-// network returns the network and the address that package net knows for host:port or unix:/path.
+// network returns the network and address for package net: from host:port or unix:/path.
 func network(address string) (network, addr string) {
 	if path, ok := strings.CutPrefix(address, unixScheme); ok {
 		return "unix", path
@@ -24,8 +24,8 @@ func network(address string) (network, addr string) {
 	return "tcp", address
 }
 
-// listen opens a listener on host:port or unix:/path. A socket that a killed process left behind is replaced; closing the
-// listener removes the socket. It fails when another process listens there.
+// listen opens a listener on host:port or unix:/path. It replaces a socket that a killed process has left. Closing the
+// listener removes the socket. It fails if another process listens there.
 func listen(address string) (net.Listener, error) {
 	network, addr := network(address)
 	if network == "tcp" {
@@ -44,7 +44,7 @@ func listen(address string) (net.Listener, error) {
 	return l, nil
 }
 
-// removeStale removes a socket on which nobody listens. It fails on a file of another kind and on a socket in use.
+// removeStale removes a socket on which no process listens. It fails for other kinds of files, and for a socket in use.
 func removeStale(path string) error {
 	info, err := os.Lstat(path)
 	if errors.Is(err, fs.ErrNotExist) {

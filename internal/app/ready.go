@@ -14,8 +14,8 @@ import (
 	"koubei-landing/internal/store"
 )
 
-// probeScript runs every write command that a landing, a sign-out and a revocation need, and leaves nothing behind. One
-// script is one round trip, also on a cluster.
+// probeScript runs every write command that a landing, a sign-out and a revocation need, and deletes its keys. One script
+// takes one round trip, also on a cluster.
 const probeScript = `
 local now = redis.call('TIME')
 redis.call('SET', KEYS[1], now[1], 'PX', ARGV[1])
@@ -25,11 +25,11 @@ redis.call('PEXPIRE', KEYS[1], ARGV[1])
 redis.call('DEL', KEYS[1])
 return 1`
 
-// probeMilliseconds is how long a key of the probe would live if the script ended midway.
+// probeMilliseconds is the lifetime of a key of the probe, in case the script ends midway.
 const probeMilliseconds = 10000
 
-// newReadiness returns what decides about /readyz. Only reading is required: without writes nobody lands, but who is signed
-// in is still recognized.
+// newReadiness returns the checker behind /readyz. Only reading is required: without writes nobody can land, but the
+// service still recognizes users who are signed in.
 func newReadiness(c Config, b *backend, m *metrics.Metrics) *readiness.Checker {
 	probes := prober{store: b.store, redis: b.redis}
 	checks := []readiness.Check{
@@ -46,14 +46,14 @@ func cacheProbe(sessions *session.Manager) func(context.Context) error {
 	return func(context.Context) error { return sessions.CacheErr() }
 }
 
-// prober tries Redis with one key on every node.
+// prober runs test commands on one key of every node.
 type prober struct {
 	store *store.Store
 	redis redis.UniversalClient
 }
 
-// read tries a command of the kind that every check needs. It is not PING, which Redis refuses with MISCONF while it
-// answers GET.
+// read runs the kind of command that every check needs. It does not use PING, which Redis refuses with MISCONF while it
+// still answers GET.
 func (p prober) read(ctx context.Context) error {
 	return p.onEveryNode(ctx, func(ctx context.Context, key string) error {
 		return p.store.Do(ctx, redis.NewStringCmd(ctx, "get", key))
@@ -78,13 +78,13 @@ func (p prober) onEveryNode(ctx context.Context, try func(ctx context.Context, k
 	return nodes.Wait()
 }
 
-// keys returns one key for the single node, or one for each master of a cluster.
+// keys returns one key for a single node, or one key for each master of a cluster.
 func (p prober) keys(ctx context.Context) ([]string, error) {
 	cluster, ok := p.redis.(*redis.ClusterClient)
 	if !ok {
 		return []string{p.store.Key("probe", "")}, nil
 	}
-	// With many more keys than masters, each master has one. Finding a key's master is no call.
+	// With many more keys than masters, each master gets one. Finding a key's master takes no round trip.
 	const tries = 256
 	var keys []string
 	seen := map[*redis.Client]bool{}

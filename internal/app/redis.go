@@ -13,15 +13,15 @@ import (
 	"koubei-landing/internal/setting"
 )
 
-// databasePath is what may follow the host. go-redis ignores the rest of a path in some modes; it may be the end of a
+// databasePath is what may follow the host. In some modes go-redis ignores the rest of a path, which may be the end of a
 // password with an unescaped slash.
 var databasePath = regexp.MustCompile(`^(/\d*)?$`)
 
-// readsReplicas are the URL options that would answer from a node that has not heard yet of a sign-out.
+// readsReplicas are the URL options that allow reads from a replica, which may not have the latest sign-outs.
 var readsReplicas = []string{"read_only", "route_by_latency", "route_randomly", "replica_only"}
 
-// OpenRedis returns a client. It connects at the first command, so it fails only if the settings can't be used, with a
-// setting.Problem that shows nothing of the address, which holds a password.
+// OpenRedis returns a client. It connects at the first command. It fails only if the settings are invalid, with a
+// setting.Problem that contains nothing of the address, because the address contains a password.
 func OpenRedis(c Redis) (redis.UniversalClient, error) {
 	u, err := url.Parse(c.URL)
 	switch {
@@ -61,9 +61,10 @@ func badURL(problem, fix string) error { return setting.Bad("REDIS_URL", problem
 
 const urlFix = "write redis://user:password@host:6379/0, and in the password %2F for /, %3F for ?, %23 for #, %40 for @ and %25 for %"
 
-// The three modes differ in the type of their options, not in what is set: REDIS_TIMEOUT bounds a command, whatever the URL
-// says, and package store sets the deadline of each call; a dial has its own (see dialer). Pipelines use the pool of the
-// other commands, whose connections are open already. Idle connections stay, because a new one may cost several round trips.
+// The three modes have options of different types but with the same values. REDIS_TIMEOUT is the timeout of a command,
+// whatever the URL says, and package store sets the deadline of each call. A dial has its own deadline (see dialer).
+// Pipelines use the same pool as other commands, because its connections are already open. Idle connections stay open,
+// because a new one may take several round trips.
 
 func openSingle(c Redis) (redis.UniversalClient, error) {
 	o, err := redis.ParseURL(c.URL)
@@ -119,17 +120,17 @@ func openCluster(c Redis) (redis.UniversalClient, error) {
 	o.ContextTimeoutEnabled, o.DisableIdentity, o.Protocol = true, true, 2
 	o.PoolSize, o.PipelinePoolSize, o.MinIdleConns = cmp.Or(o.PoolSize, poolSize), -1, 0
 	o.ConnMaxIdleTime = cmp.Or(o.ConnMaxIdleTime, -1)
-	// By its policies go-redis asks for all of Redis's COMMANDs first, and takes up to 5 s over it.
+	// With routing policies, go-redis first loads Redis's COMMAND list, which may take up to 5 s.
 	o.DisableRoutingPolicies = true
 	o.NewClient = func(node *redis.Options) *redis.Client { return installDialer(redis.NewClient(node), s, c.Timeout) }
 	return redis.NewClusterClient(o), nil
 }
 
-// poolSize is how many connections each node may have: enough for a hot path whose commands take a fraction of a
-// millisecond, and for all exchanges that are under way.
+// poolSize is the maximum number of connections to each node: enough for the checks, whose commands take a fraction of a
+// millisecond, and for all concurrent exchanges.
 const poolSize = 64
 
-// errOptions says that go-redis refused the address. What it says of the reason quotes the address, so it is dropped.
+// errOptions returns the problem of an invalid address. It omits go-redis's reason, which quotes the address.
 func errOptions(mode RedisMode) error {
 	return badURL(fmt.Sprintf("has an option that go-redis does not know in REDIS_MODE=%s", mode),
 		"use the options of go-redis's URL syntax; "+urlFix)

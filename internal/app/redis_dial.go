@@ -15,28 +15,29 @@ import (
 )
 
 const (
-	// dialRoundTrips is how many times REDIS_TIMEOUT one dial may take: asking a Sentinel, TCP, TLS and AUTH each cost a
-	// round trip or two, and REDIS_TIMEOUT bounds one.
+	// dialRoundTrips is the timeout of a dial, in multiples of REDIS_TIMEOUT. Asking a Sentinel, TCP, TLS and AUTH take one
+	// or two round trips each, and REDIS_TIMEOUT allows for one.
 	dialRoundTrips = 8
 
-	// warmConnections is how many connections a slow link keeps open: enough for a burst of checks on one node.
+	// warmConnections is the number of connections that are opened in advance on a slow link: enough for a burst of checks
+	// on one node.
 	warmConnections = 48
 )
 
 // keepAlive is go-redis's own policy. It also keeps firewalls from dropping idle connections.
 var keepAlive = net.KeepAliveConfig{Enable: true, Idle: 30 * time.Second, Interval: 5 * time.Second, Count: 3}
 
-// signIn is what a new connection says before its first command.
+// signIn holds what a new connection sends before its first command.
 type signIn struct {
 	user, password string
 	db             int
 	name           string // for CLIENT SETNAME
 }
 
-// dialer signs a connection in while it is being dialed. go-redis does so with the first command on the connection, within
-// that command's deadline. HELLO, SELECT and the command then share REDIS_TIMEOUT, and on a link whose round trip takes
-// more than half of it no new connection ever works. A dial has its own deadline and outlives the request that started it,
-// so the next request finds the connection ready.
+// dialer signs a connection in during the dial. go-redis would do so with the first command on the connection, within that
+// command's deadline. HELLO, SELECT and the command would share REDIS_TIMEOUT. If a round trip takes more than half of
+// REDIS_TIMEOUT, no new connection would ever work. A dial has its own deadline and continues after the request that
+// started it, so the next request can use the connection.
 //
 // It is a hook of the client whose connections it signs in. The client itself must have no password, database or name.
 type dialer struct {
@@ -46,13 +47,13 @@ type dialer struct {
 	warming atomic.Bool
 }
 
-// installDialer makes every connection of a client sign in while it is being dialed.
+// installDialer makes a client sign in its connections during the dial.
 func installDialer(client *redis.Client, s signIn, timeout time.Duration) *redis.Client {
 	client.AddHook(&dialer{signIn: s, timeout: timeout, client: client})
 	return client
 }
 
-// DialHook signs in. A dial that took long means a slow link, on which connections are opened before they are needed.
+// DialHook signs in. If the dial took long, the link is slow, and DialHook opens further connections in advance.
 func (d *dialer) DialHook(next redis.DialHook) redis.DialHook {
 	return func(ctx context.Context, network, address string) (net.Conn, error) {
 		ctx, cancel := context.WithTimeout(ctx, dialRoundTrips*d.timeout)
@@ -73,8 +74,8 @@ func (d *dialer) DialHook(next redis.DialHook) redis.DialHook {
 	}
 }
 
-// ProcessHook answers go-redis's HELLO in Redis's place. It would cost a round trip to learn what is known: the connection
-// is signed in, and it speaks RESP2, as every connection does at first.
+// ProcessHook answers go-redis's HELLO without sending it, which saves a round trip: the connection is already signed in,
+// and uses RESP2, the default of every connection.
 func (d *dialer) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 	return func(ctx context.Context, cmd redis.Cmder) error {
 		if cmd.Name() == "hello" {
@@ -89,8 +90,8 @@ func (d *dialer) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.Proce
 	return next
 }
 
-// warm opens warmConnections. As many PINGs at once need as many connections where a round trip takes long; where it
-// doesn't, they share a few.
+// warm opens warmConnections. If a round trip takes long, this number of concurrent PINGs needs as many connections.
+// Otherwise they share a few.
 func (d *dialer) warm() {
 	if !d.warming.CompareAndSwap(false, true) {
 		return
@@ -111,12 +112,12 @@ func (d *dialer) warm() {
 	}
 }
 
-// replyError is an error that Redis has sent. It has the method by which go-redis knows such errors.
+// replyError is an error that Redis has sent. go-redis recognizes such errors by the method RedisError.
 type replyError string
 
 func (e replyError) Error() string { return string(e) }
 
-// RedisError marks the type.
+// RedisError marks the error as a reply of Redis.
 func (replyError) RedisError() {}
 
 // do signs in within one round trip, before the context's deadline.
@@ -130,7 +131,7 @@ func (s signIn) do(ctx context.Context, conn net.Conn) error {
 	}
 	err := s.ask(conn, s.user)
 	if _, refused := errors.AsType[replyError](err); refused && s.user == "" && s.password != "" {
-		// Redis refuses AUTH with a password alone where the default user needs none; with the user's name it takes any.
+		// Redis refuses AUTH with only a password if the default user needs none. With the user's name it accepts any.
 		err = s.ask(conn, "default")
 	}
 	if err != nil {
@@ -139,7 +140,7 @@ func (s signIn) do(ctx context.Context, conn net.Conn) error {
 	return conn.SetDeadline(time.Time{})
 }
 
-// ask sends the commands at once and returns the first error that Redis answers.
+// ask sends the commands in one write and returns the first error reply.
 func (s signIn) ask(conn net.Conn, user string) error {
 	commands := s.commands(user)
 	var request strings.Builder

@@ -15,7 +15,7 @@ import (
 	"koubei-landing/internal/setting"
 )
 
-// answers are what Redis refuses commands with, by the first words of its error, and what helps.
+// answers maps the first words of Redis's errors to a problem and its fix.
 var answers = []struct {
 	prefix       string
 	problem, fix string
@@ -40,8 +40,8 @@ var answers = []struct {
 	{"DENIED", "leads to a Redis in protected mode (DENIED)", "give it a password, and the address to listen on"},
 }
 
-// explain turns an error of a Redis client into a problem. It shows nothing of the error's own text but Redis's first word,
-// because the text may quote parts of REDIS_URL.
+// explain turns an error of a Redis client into a problem. It uses only Redis's first word of the error's text, because the
+// rest may quote parts of REDIS_URL.
 func explain(err error, c Redis) setting.Problem {
 	p := setting.Bad("REDIS_URL", "leads to a Redis that is out of reach", "check the address, and that Redis runs and can be reached from here")
 	if problem, fix, ok := explainReply(err, c); ok {
@@ -60,7 +60,7 @@ func explain(err error, c Redis) setting.Problem {
 	return p
 }
 
-// masterPassword is said where the Sentinels' password was given and the master's was not, or not the right one.
+// masterPassword is the hint for a wrong or missing master's password if the Sentinels' password is set.
 const masterPassword = "with REDIS_MODE=sentinel, the user and password in front of the host are the Sentinels'; give the master's as options: ?master_name=…&username=…&password=…"
 
 func explainReply(err error, c Redis) (problem, fix string, ok bool) {
@@ -109,7 +109,7 @@ func explainTLS(err error, c Redis) (problem, fix string, ok bool) {
 	return "", "", false
 }
 
-// unreachable says why a server can't be reached, empty if that is not known.
+// unreachable says why a server is unreachable. It is empty if the reason is unknown.
 func unreachable(err error) string {
 	if _, ok := errors.AsType[*net.DNSError](err); ok {
 		return "its host is unknown"
@@ -140,7 +140,7 @@ func scheme(c Redis) string {
 	return before
 }
 
-// refused is what a user's rules do not allow.
+// refused is the kind of right that the user lacks.
 type refused int
 
 const (
@@ -150,8 +150,8 @@ const (
 	refusedChannel
 )
 
-// refusal says what Redis's NOPERM concerns. Redis has one word for all of it; the texts of 6.2 to 7.4 have these words in
-// common, in this order of precedence: the name of a user or of a command may be another's word.
+// refusal returns the kind of right that Redis's NOPERM is about. Redis uses NOPERM for all kinds. The texts of 6.2 to 7.4
+// have these words in common. Their order matters: the name of a user or a command may contain another word.
 func refusal(err error) refused {
 	if !redis.HasErrorPrefix(err, "NOPERM") {
 		return notRefused

@@ -9,8 +9,8 @@ import (
 	"koubei-landing/internal/setting"
 )
 
-// secure gives the authorities and the client's certificate to a connection over TLS. It fails without TLS, which the
-// scheme rediss:// turns on.
+// secure adds the authorities and the client's certificate to a TLS configuration. It fails without TLS, which the scheme
+// rediss:// turns on.
 func (c Redis) secure(t *tls.Config) error {
 	if c.Authorities == nil && c.Certificate == nil {
 		return nil
@@ -30,7 +30,7 @@ func (c Redis) secure(t *tls.Config) error {
 	return nil
 }
 
-// dial returns a function that connects, and that negotiates TLS if there is a configuration of it.
+// dial returns a function that connects, with TLS if config is not nil.
 func dial(c Redis, config *tls.Config) func(ctx context.Context, network, address string) (net.Conn, error) {
 	d := &net.Dialer{Timeout: dialRoundTrips * c.Timeout, KeepAliveConfig: keepAlive}
 	if config == nil {
@@ -41,9 +41,9 @@ func dial(c Redis, config *tls.Config) func(ctx context.Context, network, addres
 	}
 }
 
-// forNode returns a configuration of TLS that accepts a certificate for the host in REDIS_URL or for the host of the node's
-// own address. Nodes of a Cluster and the Sentinels' master announce addresses that need not be in REDIS_URL, and some
-// deployments have one certificate for all, others one for each.
+// forNode returns a TLS configuration that accepts a certificate for the host in REDIS_URL or for the host of the node's
+// own address. Nodes of a Cluster and the Sentinels' master announce addresses that may not be in REDIS_URL. Some
+// deployments use one certificate for all nodes, others one for each.
 func forNode(config *tls.Config, address string) *tls.Config {
 	host, _, err := net.SplitHostPort(address)
 	if err != nil || host == config.ServerName || config.InsecureSkipVerify {
@@ -51,9 +51,9 @@ func forNode(config *tls.Config, address string) *tls.Config {
 	}
 	own, shared := config.Clone(), config.ServerName
 	if net.ParseIP(host) == nil {
-		own.ServerName = host // the name that the server is told
+		own.ServerName = host // the name that the client sends to the server
 	}
-	own.InsecureSkipVerify = true // VerifyConnection does it, with two names
+	own.InsecureSkipVerify = true // VerifyConnection verifies the certificate, for both names
 	own.VerifyConnection = func(state tls.ConnectionState) error {
 		leaf := state.PeerCertificates[0]
 		intermediates := x509.NewCertPool()

@@ -9,9 +9,9 @@ import (
 	"time"
 )
 
-// Run serves until ctx ends. Then it is unready but serves for ShutdownDelay, and finishes what is in flight for at most
-// ShutdownTimeout. It fails when the service cannot be built or cannot listen, and when what is in flight does not end in
-// time.
+// Run serves until ctx ends. Then it is not ready, but serves for ShutdownDelay. After that it finishes the requests in
+// progress for at most ShutdownTimeout. It fails if it cannot build the service or open the listeners, and if the requests
+// in progress do not end in time.
 func Run(ctx context.Context, c Config) error {
 	s, err := build(c)
 	if err != nil {
@@ -54,8 +54,9 @@ func (s *service) serve(ctx context.Context, c Config, public, internal net.List
 	return s.drain(c, browsers, proxies)
 }
 
-// drain finishes what is in flight and refuses everything else. The listeners stay open meanwhile: http.Server.Shutdown
-// closes them at once, and a browser that cannot connect shows a broken site instead of a page that retries.
+// drain finishes the requests in progress and refuses all others. The listeners stay open in the meantime:
+// http.Server.Shutdown closes them at once, and a browser that cannot connect shows an error instead of a page that
+// retries.
 func (s *service) drain(c Config, browsers, proxies *http.Server) error {
 	delay, timeout := c.Operations.ShutdownDelay, c.Operations.ShutdownTimeout
 	c.Log.Info("shutting down", "delay", delay.String(), "timeout", timeout.String())
@@ -67,11 +68,12 @@ func (s *service) drain(c Config, browsers, proxies *http.Server) error {
 	ctx, cancel := context.WithDeadline(context.Background(), end)
 	defer cancel()
 	s.lander.Drain()
-	err := await(ctx, s.handler.Drain(), "requests in work")
-	if err == nil { // only now: a landing in work may still begin to retry a write
-		err = await(ctx, s.lander.Settled(), "outcomes that Redis does not take")
+	err := await(ctx, s.handler.Drain(), "requests in progress")
+	if err == nil { // only now: a landing in progress may still start a background write
+		err = await(ctx, s.lander.Settled(), "outcomes not written to Redis")
 	}
-	// What the public listener still waits for is responses that nobody fetches. To cut them off is no failure.
+	// The public listener now waits only for clients that do not fetch their responses. Closing those connections is not an
+	// error.
 	_ = browsers.Shutdown(ctx)
 	err = errors.Join(err, proxies.Shutdown(ctx))
 	_, _ = browsers.Close(), proxies.Close()
@@ -81,7 +83,7 @@ func (s *service) drain(c Config, browsers, proxies *http.Server) error {
 	return nil
 }
 
-// await waits until done is closed. It fails when ctx ends before, naming what it waited for.
+// await waits until done is closed. It fails if ctx ends first. what names the work in the error.
 func await(ctx context.Context, done <-chan struct{}, what string) error {
 	select {
 	case <-done:

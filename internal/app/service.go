@@ -19,10 +19,11 @@ import (
 	"koubei-landing/internal/session"
 )
 
-// exchanges is how many may be under way at once: each is a second of the gateway's and a millisecond of ours.
+// exchanges is the maximum number of concurrent exchanges. Each takes about a second at the gateway and a millisecond of
+// this machine's CPU.
 const exchanges = 64
 
-// service is what runs until the shutdown.
+// service is what the process runs until the shutdown.
 type service struct {
 	redis     redis.UniversalClient
 	handler   *handler.Handler
@@ -31,7 +32,7 @@ type service struct {
 	readiness *readiness.Checker
 }
 
-// build puts the service together. It sends nothing to Redis or to the gateway.
+// build assembles the service. It sends nothing to Redis or to the gateway.
 func build(c Config) (*service, error) {
 	m := metrics.New()
 	m.Build(c.Build)
@@ -71,7 +72,7 @@ func build(c Config) (*service, error) {
 	return &service{redis: b.redis, handler: h, lander: lander, sessions: b.sessions, readiness: ready}, nil
 }
 
-// newMemory returns the browsers' memory of operators. Without the question that it serves it is off.
+// newMemory returns the browsers' memory of operators. It is off if CONFIRM_OPERATOR_SWITCH is off.
 func newMemory(c Config, cookies session.Cookies, sealer *session.Sealer) *session.Memory {
 	o := session.MemoryOptions{Cookies: cookies, Sealer: sealer, AppID: c.Alipay.AppID, Now: c.Now}
 	if c.Landing.Confirm {
@@ -80,7 +81,7 @@ func newMemory(c Config, cookies session.Cookies, sealer *session.Sealer) *sessi
 	return session.NewMemory(o)
 }
 
-// newGateway returns the gateway's client, and logs what it warns of.
+// newGateway returns the gateway's client, and logs its warnings.
 func newGateway(c Config, m *metrics.Metrics) (*alipay.Client, error) {
 	o := c.Alipay
 	o.MaxConns = exchanges
@@ -103,7 +104,7 @@ func newGateway(c Config, m *metrics.Metrics) (*alipay.Client, error) {
 	return gateway, nil
 }
 
-// newIssuer returns what signs assertions, nil without keys.
+// newIssuer returns the issuer of assertions, or nil without keys.
 func newIssuer(c Config) (*assertion.Issuer, error) {
 	if len(c.Assertions.Keys) == 0 {
 		return nil, nil
@@ -113,7 +114,7 @@ func newIssuer(c Config) (*assertion.Issuer, error) {
 	})
 }
 
-// watchCertificates exports when each certificate ends; of several of one name, as roots are, the first to end.
+// watchCertificates exports when each certificate expires. If several have one name, as roots do, it exports the first.
 func watchCertificates(m *metrics.Metrics, certs *alipay.Certificates) {
 	if certs == nil {
 		return
@@ -127,7 +128,7 @@ func watchCertificates(m *metrics.Metrics, certs *alipay.Certificates) {
 	}
 }
 
-// serverFor returns a server that bounds how long a client may take to send its headers.
+// serverFor returns a server that limits how long a client may take to send its headers.
 func serverFor(h http.Handler, log *slog.Logger) *http.Server {
 	return &http.Server{
 		Handler:           h,
@@ -139,11 +140,11 @@ func serverFor(h http.Handler, log *slog.Logger) *http.Server {
 }
 
 // sendBuffer is the size of a public connection's send buffer: several pages. By default the system lets it grow to
-// megabytes, and a client that pipelines requests and reads nothing makes the service work until the buffer is full.
+// megabytes. A client that pipelines requests and reads nothing would then keep the service busy until the buffer is full.
 const sendBuffer = 64 << 10
 
-// publicServerFor also bounds how long a client may take to fetch a response, and how many responses wait for it. The
-// internal listener has no such bounds: a profile takes its time. Package handler bounds the bodies.
+// publicServerFor also limits how long a client may take to fetch a response, and how many responses may wait for it. The
+// internal listener has no such limits, because a profile takes its time. Package handler limits the bodies.
 func publicServerFor(h http.Handler, log *slog.Logger) *http.Server {
 	s := serverFor(h, log)
 	s.WriteTimeout = handler.FetchTimeout

@@ -10,7 +10,7 @@ import (
 	"koubei-landing/internal/store"
 )
 
-// backend is what reads and writes sessions: all that listing and revoking them needs.
+// backend is the part of the service that reads and writes sessions. Listing and revoking sessions needs nothing else.
 type backend struct {
 	redis    redis.UniversalClient
 	store    *store.Store
@@ -40,7 +40,7 @@ func openBackend(c Config) (*backend, error) {
 	return b, nil
 }
 
-// Sessions lists the live sessions of an operator. It fails with store.ErrUnavailable.
+// Sessions returns the live sessions of an operator. It fails with store.ErrUnavailable.
 func Sessions(ctx context.Context, c Config, operatorID string) ([]session.Session, error) {
 	b, err := openBackend(c)
 	if err != nil {
@@ -50,7 +50,7 @@ func Sessions(ctx context.Context, c Config, operatorID string) ([]session.Sessi
 	return found, errors.Join(err, b.redis.Close())
 }
 
-// Revoke ends all sessions of an operator and returns how many there were. It fails with store.ErrUnavailable.
+// Revoke ends all sessions of an operator and returns how many it has ended. It fails with store.ErrUnavailable.
 func Revoke(ctx context.Context, c Config, operatorID string) (int, error) {
 	b, err := openBackend(c)
 	if err != nil {

@@ -11,11 +11,11 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-// tracerName is the instrumentation scope of our own spans.
+// tracerName is the instrumentation scope of the service's own spans.
 const tracerName = "koubei-landing"
 
-// traced makes a span of every request; without a provider it costs nothing. A proxy's trace is continued, one that a
-// stranger has begun is only linked. The span has a path and no query, which may hold a code.
+// traced creates a span for every request. Without a provider it costs nothing. It continues the trace of a proxy. The
+// trace of a stranger is only linked. The span has a path and no query, because a query may contain a code.
 func traced(next http.Handler, provider trace.TracerProvider, strangers bool) http.Handler {
 	if provider == nil {
 		return next
@@ -24,13 +24,13 @@ func traced(next http.Handler, provider trace.TracerProvider, strangers bool) ht
 		otelhttp.WithPropagators(propagation.TraceContext{}), otelhttp.WithPublicEndpointFn(func(*http.Request) bool { return strangers }))
 }
 
-// untraced returns a context whose Redis commands have no spans. Background work belongs to no request, and would fill the
-// collector with traces of one command each.
+// untraced returns a context whose Redis commands have no spans. Background work belongs to no request, and each command
+// would be a trace of its own.
 func untraced(ctx context.Context) context.Context {
 	return trace.ContextWithSpanContext(ctx, trace.NewSpanContext(trace.SpanContextConfig{TraceID: trace.TraceID{1}, SpanID: trace.SpanID{1}}))
 }
 
-// traceRedis makes a span of every command, by its name: keys and values stay out.
+// traceRedis creates a span for every command with the command's name, but without keys and values.
 func traceRedis(rdb redis.UniversalClient, provider trace.TracerProvider) error {
 	if provider == nil {
 		return nil

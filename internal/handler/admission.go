@@ -30,7 +30,7 @@ func (h *Handler) admit(f handlerFunc) handlerFunc {
 	}
 }
 
-// gate counts the requests in work.
+// gate counts the requests in progress.
 type gate struct {
 	mu       sync.Mutex
 	most     int
@@ -75,7 +75,7 @@ func (g *gate) drain() {
 	}
 }
 
-// Drain refuses new requests on the public listener from now on. The channel is closed when the requests in work are
+// Drain refuses new requests on the public listener from now on. The channel is closed when the requests in progress are
 // done.
 func (h *Handler) Drain() <-chan struct{} {
 	h.gate.drain()

@@ -19,9 +19,9 @@ const (
 	lingerTimeout = 500 * time.Millisecond
 )
 
-// ignoreBody answers requests without waiting for their bodies. By itself net/http reads up to 256 KiB of an unread body
-// before it sends the response, so a client that announces a body and sends none would get no response. It does not do
-// so on a connection that it is about to close. withForm keeps the connection of a request whose body it has read.
+// ignoreBody answers requests without waiting for their bodies. By default net/http reads up to 256 KiB of an unread body
+// before it sends the response, so a client that announces a body and sends none would get no response. net/http does not
+// do so on a connection that it is about to close. withForm keeps the connection of a request whose body it has read.
 func ignoreBody(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.ContentLength == 0 {

@@ -11,15 +11,15 @@ import (
 	"koubei-landing/web"
 )
 
-// arriving is what the address of a landing says.
+// arriving is the content of a landing's address.
 type arriving struct {
 	code     string
 	codeHash string
 	returnTo string // empty for the home address
 }
 
-// callback handles Koubei's redirect. It judges the request itself first: a code is sent to the gateway only when nothing
-// else can be wrong. The contract's table gives the order.
+// callback handles Koubei's redirect. It checks the request first, so that the service sends only codes of valid requests
+// to the gateway. The contract's table gives the order.
 func (h *Handler) callback(w http.ResponseWriter, r *http.Request) error {
 	if isSpeculative(r) {
 		// Not 204: a browser would reuse that for the real click.
@@ -49,8 +49,8 @@ func (h *Handler) callback(w http.ResponseWriter, r *http.Request) error {
 	return h.enter(w, r, out, in.returnTo)
 }
 
-// enter gives the browser the session of a landing and sends it on. It fails when the result is not a landing's: then
-// nobody is signed in.
+// enter gives the browser the session of a landing and redirects it. It fails if the result is not a landing's: then nobody
+// is signed in.
 func (h *Handler) enter(w http.ResponseWriter, r *http.Request, out landing.Outcome, returnTo string) error {
 	if out.Result != landing.Landed && out.Result != landing.Replayed {
 		return fmt.Errorf("handler: result %q does not sign anyone in", out.Result)
@@ -116,8 +116,8 @@ func (h *Handler) returnTo(values []string) (string, error) {
 	return address, nil
 }
 
-// arrival is the request as package landing sees it. A browser that showed no arrival cookie may need a fresh one: what
-// waits for the browser's next request is bound to it.
+// arrival returns the request as package landing needs it. A browser without an arrival cookie may need a new one, to which
+// the service binds what waits for the browser's next request.
 func (h *Handler) arrival(r *http.Request, in arriving, marks []session.Mark) (a landing.Arrival, fresh *session.Mark) {
 	a = landing.Arrival{
 		Code:    in.code,
@@ -136,8 +136,8 @@ func (h *Handler) arrival(r *http.Request, in arriving, marks []session.Mark) (a
 	return a, fresh
 }
 
-// setPending gives the browser the grant that Redis could not keep, or takes it away once it is of no more use. A browser
-// without an arrival gets the fresh one, if the grant waits for it: in its cookie, or for an answer to a question.
+// setPending sets the cookie with the grant that could not be saved in Redis, or deletes it if it is no longer needed. A
+// browser without an arrival gets the fresh one if the grant waits for it: in its cookie, or for an answer to a question.
 func (h *Handler) setPending(w http.ResponseWriter, r *http.Request, in arriving, out landing.Outcome, fresh *session.Mark) {
 	if fresh != nil && (out.Pending != "" || out.Result == landing.Asked) {
 		http.SetCookie(w, h.Cookies.Keep(*fresh))
@@ -157,7 +157,7 @@ func (h *Handler) setSession(w http.ResponseWriter, out landing.Outcome) {
 	http.SetCookie(w, h.Cookies.Session(out.Token, out.Session.Ends().Sub(h.Now())))
 }
 
-// destination is where a browser goes after landing: never with the code.
+// destination returns the address to which a browser goes after landing. It never contains the code.
 func (h *Handler) destination(out landing.Outcome, returnTo string) string {
 	if returnTo != "" {
 		return returnTo
@@ -165,8 +165,8 @@ func (h *Handler) destination(out landing.Outcome, returnTo string) string {
 	return h.Targets.HomeOf(out.Session, out.Entry)
 }
 
-// ask shows the question whether the arriving operator shall be signed in: in place of the live session or, where none is
-// live, in a browser that remembers other operators only.
+// ask shows the question whether to sign the arriving operator in: instead of the live session or, if none is live, in a
+// browser that remembers only other operators.
 func (h *Handler) ask(w http.ResponseWriter, r *http.Request, out landing.Outcome, returnTo string) error {
 	if prefersJSON(r) {
 		return errOperatorDiffers

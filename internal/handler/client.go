@@ -11,8 +11,8 @@ import (
 // proxyWarnings are the warnings about X-Forwarded-For, each logged once.
 type proxyWarnings struct{ foreign, unreadable, unused sync.Once }
 
-// client names the client for the rate limit: the rightmost address that is not in TRUSTED_PROXIES. Of an IPv6 address the
-// first 64 bits count, because a household has all of the rest.
+// client returns the client for the rate limit: the rightmost address that is not in TRUSTED_PROXIES. For an IPv6 address
+// only the first 64 bits count, because one household has all the rest.
 func (h *Handler) client(r *http.Request) string {
 	peer, _ := netip.ParseAddrPort(r.RemoteAddr) // invalid on a Unix socket
 	client := peer.Addr().Unmap()
@@ -27,7 +27,7 @@ func (h *Handler) client(r *http.Request) string {
 		addr, ok := parseHop(hop)
 		if !ok {
 			h.warnings.unreadable.Do(func() {
-				h.Log.Warn("an entry of X-Forwarded-For is no address: the clients behind that proxy share one rate limit", "peer", client.String())
+				h.Log.Warn("invalid entry in X-Forwarded-For: all clients of this proxy share one rate limit", "peer", client.String())
 			})
 			break
 		}
@@ -41,16 +41,16 @@ func (h *Handler) client(r *http.Request) string {
 	return client.String()
 }
 
-// warnOfProxy logs once that what a proxy says of its clients is not used.
+// warnOfProxy logs once that the service does not use a proxy's X-Forwarded-For.
 func (h *Handler) warnOfProxy(r *http.Request, peer netip.Addr) {
 	switch {
 	case r.Header.Get("X-Forwarded-For") != "" && !h.trusts(peer):
 		h.warnings.foreign.Do(func() {
-			h.Log.Warn("a request carries X-Forwarded-For, but its peer is not in TRUSTED_PROXIES: all clients behind that proxy share one rate limit", "peer", peer.String())
+			h.Log.Warn("X-Forwarded-For ignored, peer not in TRUSTED_PROXIES: all clients of this proxy share one rate limit", "peer", peer.String())
 		})
 	case r.Header.Get("X-Forwarded-For") == "" && r.Header.Get("Forwarded") != "":
 		h.warnings.unused.Do(func() {
-			h.Log.Warn("a request carries Forwarded, which is not used, and no X-Forwarded-For: all clients behind that proxy share one rate limit", "peer", peer.String())
+			h.Log.Warn("Forwarded ignored, X-Forwarded-For missing: all clients of this proxy share one rate limit", "peer", peer.String())
 		})
 	}
 }

@@ -4,21 +4,21 @@ import (
 	"net/netip"
 )
 
-// Config is the settings of the two listeners' HTTP. The composition root hands it to New as it was parsed.
+// Config holds the settings of both listeners' HTTP.
 type Config struct {
 	Targets
 
-	// EntryURL is the page at Koubei that leads here. It is shown on every page that says "enter again from Koubei".
+	// EntryURL is the page at Koubei that leads to the service. Every page that says "enter again from Koubei" links to it.
 	EntryURL string
 
 	FrameAncestors []string // origins that may show the pages in an iframe
 	CORSOrigins    []string // origins whose pages may read /session and sign out
 
 	ArrivalCheck bool
-	ForwardCode  bool   // /auth/verify tells the code
+	ForwardCode  bool   // /auth/verify returns the code
 	AdminToken   string // without it there are no /admin and /debug/pprof routes
 
-	MaxRequests    int // requests in work at a time on the public listener
+	MaxRequests    int // concurrent requests on the public listener
 	TrustedProxies []netip.Prefix
 	AccessLog      AccessLog
 }

@@ -40,8 +40,8 @@ func (h *Handler) decide(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// keptHome is where a "no" leads: to the home of the operator whose session is kept, or to the way to Koubei where nobody is
-// signed in.
+// keptHome returns the address after a "no": the home of the operator whose session is kept, or the sign-in page if nobody
+// is signed in.
 func (h *Handler) keptHome(out landing.Outcome) string {
 	if out.Session.OperatorID == "" {
 		return h.base + "/signin"

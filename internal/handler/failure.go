@@ -18,7 +18,7 @@ func (h *Handler) note(w http.ResponseWriter, err error) problem {
 	p := problemFor(err)
 	level := p.level
 	if errors.Is(err, context.Canceled) {
-		level = slog.LevelInfo // the browser left; nobody reads the answer
+		level = slog.LevelInfo // the browser has left; nobody reads the response
 	}
 	attrs := append([]slog.Attr{slog.String("code", p.code), slog.String("error", err.Error())}, advice(err)...)
 	annotate(w, level, attrs...)
@@ -63,7 +63,7 @@ func (h *Handler) fail(w http.ResponseWriter, r *http.Request, err error) {
 	}
 }
 
-// questionPage returns the address where a browser can answer the question that err stands for; empty for other errors.
+// questionPage returns the address of the page with the question that err stands for; empty for other errors.
 func (h *Handler) questionPage(r *http.Request, p problem) string {
 	if !errors.Is(p.kind, errOperatorDiffers) {
 		return ""
@@ -71,8 +71,8 @@ func (h *Handler) questionPage(r *http.Request, p problem) string {
 	return h.callbackURL(withoutArrived(r.URL.RawQuery))
 }
 
-// ownAddress returns the address of a request for a link to it, relative to the host. An address that a browser may read
-// as another host's is replaced by the identity page's.
+// ownAddress returns the address of a request for a link to it, relative to the host. If a browser may read the address as
+// another host's, ownAddress returns the identity page's.
 func (h *Handler) ownAddress(r *http.Request) string {
 	if !strings.HasPrefix(r.URL.Path, "/") || !plainPath(r.URL) {
 		return h.base + "/"

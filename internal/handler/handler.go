@@ -1,14 +1,13 @@
-// Package handler is the HTTP of the service and nothing else: a handler reads the request, calls one thing and writes the
-// response.
+// Package handler is the HTTP part of the service: a handler reads the request, makes one call and writes the response.
 //
 // There are two listeners. The public one is for browsers. The internal one is for proxies and operators: it trusts every
 // caller, so browsers must never reach it. This separation is the security boundary.
 //
-// Handlers return their errors. An adapter looks up each error in the one table in problem.go, and writes a page or
+// Handlers return their errors. An adapter looks up each error in the table in problem.go. It writes a page or
 // problem+json, attributes of the request's log line and, for a landing, one metric.
 //
 // Admission counts work, not waiting clients. A request takes a place when it is complete and gives it back when its
-// response is ready to be sent. The body of a request is read only where a form is needed, and waited for nowhere else.
+// response is ready to be sent. Handlers read a request's body only if they need a form, and never wait for other bodies.
 package handler
 
 import (

@@ -106,8 +106,8 @@ func (h *Handler) signedOut(w http.ResponseWriter, r *http.Request) error {
 	return h.writePage(w, r, http.StatusOK, web.PageSignedOut, web.SignedOutPage{Common: h.common(w)})
 }
 
-// logout ends every session whose cookie came along, and removes the cookies after that. While Redis is out of reach it
-// removes none: the browser would look signed out while its session goes on. The browser's memory stays.
+// logout ends every session whose cookie is in the request, and then deletes the cookies. If Redis is unavailable, it
+// deletes none: the browser would look signed out while its session is still valid. The browser's memory stays.
 func (h *Handler) logout(w http.ResponseWriter, r *http.Request) error {
 	ended, err := h.Sessions.EndAll(r.Context(), h.Cookies.Tokens(r))
 	h.Metrics.SessionsEnded(metrics.SignedOut, ended)

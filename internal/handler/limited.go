@@ -9,20 +9,20 @@ import (
 )
 
 const (
-	// limitedInterval is how often a client that lands too often has a line of its own.
+	// limitedInterval is the minimum time between two log lines about one client.
 	limitedInterval = time.Minute
 
-	// maxLimited bounds the clients to remember. Further ones have no line, until older ones are forgotten.
+	// maxLimited bounds the clients to remember. Further clients get no line until older ones are removed.
 	maxLimited = 4096
 )
 
 // limitedLog names the clients over CALLBACK_RATE in the log. The line of each request has no address.
 type limitedLog struct {
 	mu   sync.Mutex
-	last map[string]time.Time // when each client had its line
+	last map[string]time.Time // when each client was last logged
 }
 
-// due reports whether a client has a line now.
+// due reports whether to log a client now.
 func (l *limitedLog) due(client string, now time.Time) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()

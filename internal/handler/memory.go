@@ -8,8 +8,8 @@ import (
 	"koubei-landing/internal/session"
 )
 
-// remember adds the operator that landed to the browser's memory, and the operators that it replaced: those may have landed
-// in another tab whose response is not here yet.
+// remember adds the operator that landed to the browser's memory, and the operators that it replaced. Those may have landed
+// in another tab whose response has not arrived yet.
 func (h *Handler) remember(w http.ResponseWriter, r *http.Request, out landing.Outcome) {
 	visits := []session.Visit{{OperatorID: out.Session.OperatorID, At: h.Now()}}
 	for _, s := range out.Replaced {
@@ -20,7 +20,7 @@ func (h *Handler) remember(w http.ResponseWriter, r *http.Request, out landing.O
 	}
 }
 
-// forget clears the memory of the browser. Who is signed in stays signed in.
+// forget clears the memory of the browser. It ends no session.
 func (h *Handler) forget(w http.ResponseWriter, r *http.Request) error {
 	for _, c := range h.Memory.Forget() {
 		http.SetCookie(w, c)
@@ -33,7 +33,8 @@ func (h *Handler) forget(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// shownDigits is how much of a remembered operator id a page shows: whoever opens a link in this browser sees the page.
+// shownDigits is how many characters of a remembered operator id a page shows. Everyone who opens a link in this browser
+// can see the page.
 const shownDigits = 4
 
 // masked returns an operator id with all but its last four characters hidden.

@@ -58,8 +58,8 @@ func weight(params string) float64 {
 	return 1
 }
 
-// isNavigation reports whether a browser is going to a page for a person: by Fetch Metadata or, in older web views that do
-// not send it, by Accept and User-Agent.
+// isNavigation reports whether the request is a browser's navigation to a page. It uses Fetch Metadata or, for older web
+// views that do not send it, Accept and User-Agent.
 func isNavigation(r *http.Request) bool {
 	if mode := r.Header.Get("Sec-Fetch-Mode"); mode != "" {
 		return mode == "navigate"
@@ -68,8 +68,8 @@ func isNavigation(r *http.Request) bool {
 		strings.HasPrefix(r.UserAgent(), "Mozilla/")
 }
 
-// isSpeculative reports whether a browser loads a page that nobody has asked for yet. The headers hold lists with
-// parameters, such as prefetch;prerender.
+// isSpeculative reports whether a browser loads a page in advance, before the user has asked for it. The headers contain
+// lists with parameters, such as prefetch;prerender.
 func isSpeculative(r *http.Request) bool {
 	for _, name := range []string{"Sec-Purpose", "Purpose", "X-Purpose", "X-Moz"} {
 		for _, value := range r.Header.Values(name) {

@@ -15,8 +15,8 @@ import (
 	"koubei-landing/internal/metrics"
 )
 
-// answer is the response to one request while it is written. It knows its request id, its status, and what the request's
-// log line will say. Every handler writes to one.
+// answer is the response to one request while it is written. It holds the request id, the status, and the attributes of the
+// request's log line. Every handler writes to one.
 type answer struct {
 	http.ResponseWriter
 	id     string

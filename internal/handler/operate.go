@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// health says that the process lives.
+// health responds 200 while the process runs.
 func (h *Handler) health(w http.ResponseWriter, _ *http.Request) {
 	writeJSON(w, http.StatusOK, map[string]string{"status": "ok"})
 }
@@ -14,7 +14,7 @@ func (h *Handler) health(w http.ResponseWriter, _ *http.Request) {
 // firstReport is how long a probe waits for the first checks after the start.
 const firstReport = time.Second
 
-// ready says whether requests should be sent to this replica, and why not.
+// ready reports whether requests should be sent to this replica, and the reason if not.
 func (h *Handler) ready(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), firstReport)
 	defer cancel()

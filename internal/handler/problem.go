@@ -38,12 +38,12 @@ var (
 	errInvalidCode       = errors.New("code missing or malformed")
 	errWrongApp          = errors.New("app_id or auth_type of another application")
 	errInvalidReturnTo   = errors.New("return_to is not allowed")
-	errCookiesBlocked    = errors.New("the browser keeps no cookies here")
+	errCookiesBlocked    = errors.New("the browser did not keep the arrival cookie")
 	errUnknownPartner    = errors.New("no entry for this partner")
 	errForbiddenType     = errors.New("operator type not allowed")
 	errForbiddenAudience = errors.New("audience not allowed")
 	errNotFound          = errors.New("no such page")
-	errCrossOrigin       = errors.New("form from a foreign page")
+	errCrossOrigin       = errors.New("form from another origin")
 	errRequestTimeout    = errors.New("the form did not arrive in time")
 	errTooLarge          = errors.New("request body too large")
 	errURITooLong        = errors.New("address too long")
@@ -54,7 +54,7 @@ var (
 	errOperatorDiffers   = errors.New("another operator is signed in")
 )
 
-// problems is the one table of errors. The first row decides whose kind the error is.
+// problems is the table of errors. The first row whose kind matches is used.
 var problems = []problem{
 	{errMethod, "method_not_allowed", http.StatusMethodNotAllowed, 0, slog.LevelInfo, enterAgain},
 	{errNotNavigation, "not_a_navigation", http.StatusBadRequest, 0, slog.LevelInfo, enterAgain},
@@ -110,7 +110,7 @@ func problemFor(err error) problem {
 	return internal
 }
 
-// advice returns log attributes that explain the gateway's answer to whoever runs the service; none for other errors.
+// advice returns log attributes that explain the gateway's response to the operator of the service; none for other errors.
 func advice(err error) []slog.Attr {
 	var e *alipay.Error
 	if !errors.As(err, &e) {

@@ -24,7 +24,7 @@ func TestUnusedProxyHeadersAreWarnedOfOnce(t *testing.T) {
 		{"listed, behind one that is not", []string{"127.0.0.0/8"}, forwarded("192.0.2.1, 198.51.100.1"), nil},
 		{"no proxy", nil, none, nil},
 		{"ports and brackets", []string{"127.0.0.0/8"}, forwarded(`192.0.2.1:51234, "[2001:db8::1]:443", [2001:db8::2]`), nil},
-		{"an entry that is no address", []string{"127.0.0.0/8"}, forwarded("192.0.2.1, unknown"), []string{"entry"}},
+		{"an invalid entry", []string{"127.0.0.0/8"}, forwarded("192.0.2.1, unknown"), []string{"entry"}},
 		{"one that is not reached", []string{"127.0.0.0/8"}, forwarded("unknown, 192.0.2.1"), nil},
 		{"Forwarded alone", []string{"127.0.0.0/8"}, http.Header{"Forwarded": {"for=192.0.2.1"}}, []string{"Forwarded"}},
 		{"Forwarded alone, not listed", nil, http.Header{"Forwarded": {"for=192.0.2.1"}}, []string{"Forwarded"}},

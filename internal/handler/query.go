@@ -12,8 +12,8 @@ var landingParams = []string{"code", "auth_code", "app_id", "auth_type", "return
 // unreadable is the value of a parameter that cannot be unescaped. No rule accepts it.
 const unreadable = "\x00"
 
-// landingQuery returns the values of landingParams in a query. It does not judge other parameters, unlike url.ParseQuery:
-// a semicolon, a stray percent sign or invalid UTF-8 in them must not cost anybody a landing.
+// landingQuery returns the values of landingParams in a query. Unlike url.ParseQuery it ignores other parameters: a
+// semicolon, a stray percent sign or invalid UTF-8 in them must not make a landing fail.
 func landingQuery(rawQuery string) url.Values {
 	values := url.Values{}
 	for pair := range strings.SplitSeq(rawQuery, "&") {

@@ -23,7 +23,7 @@ func (h *Handler) writePage(w http.ResponseWriter, r *http.Request, status int, 
 	header.Set("Content-Language", lang.Tag())
 	header.Add("Vary", "Accept, Accept-Language")
 	if hasForm(data) {
-		// With no-referrer a browser sends "Origin: null" with the form, and we would refuse it.
+		// With no-referrer a browser sends "Origin: null" with the form, and the service would refuse it.
 		header.Set("Referrer-Policy", "strict-origin")
 	}
 	w.WriteHeader(status)

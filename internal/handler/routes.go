@@ -8,7 +8,7 @@ import (
 	"github.com/go-chi/chi/v5"
 )
 
-// Public answers browsers.
+// Public serves browsers.
 func (h *Handler) Public() http.Handler {
 	r := chi.NewRouter()
 	r.Use(ignoreBody, h.observe(listener{chiRoute, h.fail, h.AccessLog != AccessOff}), h.policy.headers, h.share, limits(h.fail))
@@ -54,7 +54,7 @@ func get(r chi.Router, pattern string, handler http.HandlerFunc) {
 	r.Head(pattern, handler)
 }
 
-// Internal answers proxies and operators. It uses http.ServeMux, because /auth/verify takes every method and chi refuses
+// Internal serves proxies and operators. It uses http.ServeMux, because /auth/verify accepts every method and chi refuses
 // methods that it does not know.
 func (h *Handler) Internal() http.Handler {
 	m := http.NewServeMux()

@@ -19,7 +19,7 @@ type Targets struct {
 	CallbackPath    string   // no target: a browser that goes back there would spend another code
 	ReturnToOrigins []string // origins, besides PublicURL's, that are allowed
 	Home            Home
-	Homes           TypedHomes // wins over Home
+	Homes           TypedHomes // takes precedence over Home
 }
 
 // TypedHomes are home addresses by operator type.
@@ -28,7 +28,7 @@ type TypedHomes map[operator.Type]Home
 // maxTarget is the longest address that Parse accepts.
 const maxTarget = 2048
 
-var errTarget = errors.New("not an address that may be gone to")
+var errTarget = errors.New("address not allowed")
 
 // Parse returns an address as it may be written to Location. It fails when the address leads to an origin that is neither
 // the service's own nor allowed, leads back to the callback, or can be read in more than one way.

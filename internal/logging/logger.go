@@ -16,8 +16,8 @@ const (
 	Text Format = "text"
 )
 
-// maxValue bounds each value of a line in bytes. Visitors and the gateway choose what some values hold, and a log is no
-// place for 50 kB of it. A stack has room.
+// maxValue bounds each value of a line in bytes. Visitors and the gateway choose some values, which would otherwise make
+// lines of 50 kB. A stack trace fits.
 const maxValue = 4 << 10
 
 // Logger returns a logger whose lines go through the Writer, as do the Writer's own reports. Call it once.

@@ -41,7 +41,7 @@ const (
 	Replaced  = "replaced"
 )
 
-// otherValue is the label for what is on no list.
+// otherValue is the label for values that are not on the list.
 const otherValue = "other"
 
 var (
@@ -146,7 +146,7 @@ var (
 	}
 )
 
-// definitions are all of them, in the order of docs/metrics.md.
+// definitions are all metrics, in the order of docs/metrics.md.
 var definitions = []definition{
 	landings, exchanges, retries, started, ended, verified, certificateExpiry, requests, ready, buildInfo, logDropped,
 	poolConnections, poolIdle, poolTimeouts, poolMisses,

@@ -58,7 +58,7 @@ func (m *Metrics) Handler() http.Handler {
 	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{})
 }
 
-// Landing counts a request of the callback. The result is one of the contract's words.
+// Landing counts a request of the callback. The result is one of the values in the contract.
 func (m *Metrics) Landing(result string) { m.landings.WithLabelValues(result).Inc() }
 
 // Attempt records one attempt at the gateway. A retry repeats an attempt that failed.

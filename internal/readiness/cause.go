@@ -16,14 +16,14 @@ import (
 // maxCause bounds a cause in bytes.
 const maxCause = 200
 
-// causeOf says in one line why a check failed: in Redis's own words where Redis replied. It reports whether Redis did. The
-// same cause has the same text each time.
+// causeOf returns the reason why a check failed, in one line. If Redis replied, it uses Redis's own word and definite is
+// true. The same cause always has the same text.
 func causeOf(err error) (cause string, definite bool) {
 	if reply, ok := errors.AsType[redis.Error](err); ok && !errors.Is(reply, redis.Nil) {
 		return shorten(replyText(reply.Error())), true
 	}
 	if op, ok := errors.AsType[*net.OpError](err); ok && !op.Timeout() {
-		// Without the port of this side, which is another each time.
+		// Without the local port, which differs each time.
 		return shorten(fmt.Sprintf("unreachable: %s %v: %v", op.Op, op.Addr, op.Err)), false
 	}
 	if timeout, ok := errors.AsType[net.Error](err); ok && timeout.Timeout() || errors.Is(err, context.DeadlineExceeded) {
@@ -40,14 +40,14 @@ var (
 	scriptPlace = regexp.MustCompile(` *(script: [0-9a-f]{40}, on @user_script:\d+\.|, Lua.*)$`)
 )
 
-// replyText returns Redis's error with its own word first.
+// replyText returns Redis's error with its code first.
 func replyText(text string) string {
 	if m := inScript.FindStringSubmatch(text); m != nil {
 		text = m[1]
 	}
 	text = scriptPlace.ReplaceAllString(text, "")
 	if strings.HasPrefix(text, "ERR The user executing the script ") {
-		// Redis 7.0 has no word of its own for what it calls NOPERM outside of scripts.
+		// Outside of scripts, Redis 7.0 calls this error NOPERM. Inside of scripts it has no code.
 		text = "NOPERM " + strings.TrimPrefix(text, "ERR ")
 	}
 	return text

@@ -1,8 +1,8 @@
 // Package readiness checks in the background whether this replica can do its work. It reports the result to /readyz, to the
 // log and to a metric.
 //
-// The checks run once a second, whoever asks: many probes cost Redis no more than one, and a wrong password is in the log
-// although nobody has signed in yet.
+// The checks run once a second, independent of requests to /readyz. So many probes cost Redis no more than one, and a wrong
+// password is logged even before anybody signs in.
 package readiness
 
 import (
@@ -44,7 +44,7 @@ type Options struct {
 	Now func() time.Time
 }
 
-// Checker knows the state of every check.
+// Checker holds the state of every check.
 type Checker struct {
 	Options
 	checked chan struct{} // closed after the first round
@@ -54,7 +54,7 @@ type Checker struct {
 	draining bool
 }
 
-// state is what is known about a check.
+// state is the state of one check.
 type state struct {
 	known    bool
 	failures int       // in a row
@@ -62,7 +62,7 @@ type state struct {
 	since    time.Time // of the failure
 }
 
-// New returns a Checker. Run has to run.
+// New returns a Checker. It has no results until Run runs.
 func New(o Options) *Checker {
 	return &Checker{Options: o, checked: make(chan struct{}), states: make([]state, len(o.Checks))}
 }
@@ -91,7 +91,7 @@ func (c *Checker) round(ctx context.Context) {
 			ctx, cancel := context.WithTimeout(ctx, attemptTimeout)
 			defer cancel()
 			err := check.Try(ctx)
-			if !errors.Is(context.Cause(ctx), context.Canceled) { // the checker ends: what was cut off says nothing
+			if !errors.Is(context.Cause(ctx), context.Canceled) { // the checker is stopping: a canceled check has no result
 				c.note(i, err)
 			}
 		})
@@ -99,8 +99,8 @@ func (c *Checker) round(ctx context.Context) {
 	all.Wait()
 }
 
-// note records the result of a check. What Redis itself replies is believed at once; a lost packet or a slow moment must
-// come twice in a row.
+// note records the result of a check. An error that Redis itself returns counts at once. A timeout or a lost connection
+// must occur twice in a row.
 func (c *Checker) note(i int, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -138,7 +138,7 @@ func (c *Checker) Drain() {
 	}
 }
 
-// Report is what /readyz says.
+// Report is the content of /readyz.
 type Report struct {
 	Ready  bool
 	Checks map[string]string // "ok", or why the check fails
