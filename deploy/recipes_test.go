@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -49,7 +50,7 @@ func recipes() []recipe {
 		{name: "nginx", start: startNginx},
 		{name: "Caddy", start: startCaddy},
 		{name: "HAProxy", start: startHAProxy},
-		{name: "README.md", start: startReadmeNginx, lacks: []string{rowTypes, rowPartners, rowOthersPartner}},
+		{name: "README.md", start: startReadmeNginx},
 		{name: "compose", start: startComposeNginx, lacks: []string{rowTypes, rowPartners, rowOthersPartner}},
 	}
 	if *traefik != "" {
@@ -83,21 +84,61 @@ func upstream(prefix, address string) string {
 }
 
 func startNginx(t *testing.T, at addresses) *proxy {
-	return runNginx(t, at, slurp(t, "nginx/koubei.conf"), map[string]string{"listen 80;": "listen " + at.front + ";"})
+	return runNginx(t, at, slurp(t, "nginx/koubei.conf"), map[string]string{"listen 80;": "listen " + at.front + ";", "127.0.0.1:3000": upstream("unix:", at.app)})
 }
 
-// startReadmeNginx runs the block of README.md.
+// startReadmeNginx runs the commands of README.md, and the configuration that they write. nginx -t tests that configuration
+// with its certificate. The matrix speaks HTTP, so TLS is removed afterwards.
 func startReadmeNginx(t *testing.T, at addresses) *proxy {
 	t.Helper()
-	_, rest, _ := strings.Cut(slurp(t, "../README.md"), "```nginx\n")
-	block, _, ok := strings.Cut(rest, "```\n")
-	if !ok {
-		t.Fatal("README.md has no nginx block")
+	const host, app = "shop.isv.example", "127.0.0.1:5000"
+	dir := t.TempDir()
+	etc := filepath.Join(dir, "etc")
+	nginxCommand(t, dir, etc)
+	writeCertificate(t, filepath.Join(etc, host))
+	writeBelow(t, dir, "deploy/nginx/koubei.conf", fill(t, slurp(t, "nginx/koubei.conf"), map[string]string{
+		"/etc/nginx/isv.example.crt": etc + "/isv.example.crt", "/etc/nginx/isv.example.key": etc + "/isv.example.key",
+		"access_log /var/log/nginx": "access_log " + dir,
+	}))
+	i := slices.IndexFunc(blocks(t), func(b block) bool { return b.page == "README.md" && b.info == "sh by TestProxyMatrix" })
+	if i < 0 {
+		t.Fatal("README.md has no commands by TestProxyMatrix")
 	}
-	return runNginx(t, at, block, map[string]string{
-		"listen 443 ssl;": "listen " + at.front + ";",
-		"    ssl_certificate     /etc/nginx/isv.example.crt;\n": "", "    ssl_certificate_key /etc/nginx/isv.example.key;\n": "",
+	commands := fill(t, blocks(t)[i].text, map[string]string{
+		app: upstream("unix:", at.app), "listen 443 ssl": "listen " + at.front + " ssl", "/etc/nginx/conf.d/": etc + "/conf.d/",
 	})
+	cmd := exec.Command("bash", "-euo", "pipefail", "-c", commands)
+	cmd.Dir, cmd.Env = dir, append(os.Environ(), "PATH="+dir+"/bin:"+os.Getenv("PATH"))
+	if out, err := cmd.CombinedOutput(); err != nil || !strings.Contains(string(out), "test is successful") {
+		t.Fatalf("README.md: %v\n%s\n%s", err, commands, out)
+	}
+	return runNginx(t, at, fill(t, slurp(t, filepath.Join(etc, "conf.d/koubei.conf")), map[string]string{
+		"listen " + at.front + " ssl;": "listen " + at.front + ";", "server_name " + host + ";": "server_name " + host + ";",
+		"    ssl_certificate     " + etc + "/" + host + ".crt;\n": "", "    ssl_certificate_key " + etc + "/" + host + ".key;\n": "",
+		"access_log " + dir: "access_log /var/log/nginx",
+	}), nil)
+}
+
+// nginxCommand writes the program nginx to dir/bin: the installed one, with its configuration below etc.
+func nginxCommand(t *testing.T, dir, etc string) {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Join(etc, "conf.d"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	write(t, filepath.Join(etc, "nginx.conf"), nginxConf(dir, "error_log stderr info;", "include "+etc+"/conf.d/*.conf;"))
+	writeBelow(t, dir, "bin/nginx", fmt.Sprintf("#!/bin/sh\nexec %s -e stderr -p %s -c %s/nginx.conf \"$@\"\n", find(t, "nginx"), dir, etc))
+	if err := os.Chmod(filepath.Join(dir, "bin/nginx"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// writeCertificate writes a certificate of its own authority to name.crt, and its key to name.key.
+func writeCertificate(t *testing.T, name string) {
+	t.Helper()
+	made := exec.Command("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=isv.example", "-days", "2", "-out", name+".crt", "-keyout", name+".key")
+	if out, err := made.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
 }
 
 // startComposeNginx runs the composition's file with one service in the place of both replicas.
@@ -108,7 +149,7 @@ func startComposeNginx(t *testing.T, at addresses) *proxy {
 		"server server-1:9090 max_fails=0": "server 127.0.0.1:9090 max_fails=0", "server server-2:9090 max_fails=0": "server " + upstream("unix:", at.internal) + " max_fails=0",
 		"listen 127.0.0.1:3000": fmt.Sprintf("listen 127.0.0.1:%d", testworld.StablePort(t)),
 		"/dev/stdout":           "/var/log/nginx/koubei.access.log",
-	}), map[string]string{"listen 8080;": "listen " + at.front + ";"})
+	}), map[string]string{"listen 8080;": "listen " + at.front + ";", "127.0.0.1:3000": upstream("unix:", at.app)})
 }
 
 // runNginx runs a configuration with these values and those that every one of them has.
@@ -119,7 +160,7 @@ func runNginx(t *testing.T, at addresses, text string, with map[string]string) *
 	limits := at.limits("client_body_timeout 15s;", "client_body_timeout 500ms;", "proxy_read_timeout 5s;", "proxy_read_timeout 500ms;")
 	write(t, filepath.Join(dir, "koubei.conf"), fill(t, text, with, limits, map[string]string{
 		"127.0.0.1:8080": upstream("unix:", at.public), "127.0.0.1:9090": upstream("unix:", at.internal),
-		"127.0.0.1:3000": upstream("unix:", at.app), "/var/log/nginx/koubei.access.log": access,
+		"/var/log/nginx/koubei.access.log": access,
 	}))
 	p := startNginxIn(t, at.front, dir, "error_log "+errors+" info;", "access_log "+rest+";\ninclude koubei.conf;")
 	p.files = []string{access, errors, rest}
@@ -129,12 +170,16 @@ func runNginx(t *testing.T, at addresses, text string, with map[string]string) *
 // startNginxIn starts nginx in a directory with what Debian's nginx.conf would give it, and this in its http block.
 func startNginxIn(t *testing.T, front, dir, main, inside string) *proxy {
 	t.Helper()
+	write(t, filepath.Join(dir, "nginx.conf"), nginxConf(dir, main, inside))
+	return start(t, front, dir, "nginx", "-e", "stderr", "-p", dir, "-c", filepath.Join(dir, "nginx.conf"))
+}
+
+func nginxConf(dir, main, inside string) string {
 	text := fmt.Sprintf("daemon off;\nmaster_process off;\npid %s/pid;\n%s\nevents {}\nhttp {\n", dir, main)
 	for _, of := range []string{"client_body", "proxy", "fastcgi", "uwsgi", "scgi"} {
 		text += fmt.Sprintf("%s_temp_path %s/%s;\n", of, dir, of)
 	}
-	write(t, filepath.Join(dir, "nginx.conf"), text+inside+"\n}\n")
-	return start(t, front, dir, "nginx", "-e", "stderr", "-p", dir, "-c", filepath.Join(dir, "nginx.conf"))
+	return text + inside + "\n}\n"
 }
 
 func startCaddy(t *testing.T, at addresses) *proxy {
