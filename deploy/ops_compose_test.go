@@ -10,9 +10,9 @@ import (
 	"koubei-landing/internal/testworld"
 )
 
-// TestComposeTakesTheFile has compose itself read the file: the engine's plugin if there is one, else Debian's
+// TestComposeAcceptsTheFile has compose itself read the file: the engine's plugin if there is one, else Debian's
 // docker-compose.
-func TestComposeTakesTheFile(t *testing.T) {
+func TestComposeAcceptsTheFile(t *testing.T) {
 	t.Parallel()
 	command := []string{"docker", "compose"}
 	if exec.Command("docker", "compose", "version").Run() != nil {

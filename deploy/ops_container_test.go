@@ -110,9 +110,9 @@ func TestDockerfileStepByStep(t *testing.T) {
 	t.Run("it runs", func(t *testing.T) { runImage(t, image) })
 }
 
-// TestMakeImageSaysWhatItIsMadeOf checks the arguments that make image passes to the engine, which is a program here that
+// TestMakeImageLabels checks the arguments that make image passes to the engine, which is a program here that
 // prints them.
-func TestMakeImageSaysWhatItIsMadeOf(t *testing.T) {
+func TestMakeImageLabels(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	if err := os.WriteFile(filepath.Join(dir, "docker"), []byte("#!/bin/sh\nprintf '%s\\n' \"$@\"\n"), 0o700); err != nil {

@@ -411,8 +411,8 @@ func TestIngress(t *testing.T) {
 	}
 }
 
-// TestKustomizeTakesTheManifests has kubectl's own kustomize build the manifests.
-func TestKustomizeTakesTheManifests(t *testing.T) {
+// TestKustomizeAcceptsTheManifests has kubectl's own kustomize build the manifests.
+func TestKustomizeAcceptsTheManifests(t *testing.T) {
 	t.Parallel()
 	kubectl, err := exec.LookPath("kubectl")
 	if err != nil {

@@ -126,9 +126,9 @@ func wantSeries(t *testing.T, where, expr string) {
 // isWord reports whether a word with an underscore belongs to the language of the expressions, or is a label.
 func isWord(word string) bool { return word == "histogram_quantile" || word == "operator_type" }
 
-// TestRulesKnowNoJob: what somebody calls the job is not for the rules to know. A generic metric is the service's where
+// TestRulesDoNotNameJobs: what somebody calls the job is not for the rules to know. A generic metric is the service's where
 // koubei_build_info is.
-func TestRulesKnowNoJob(t *testing.T) {
+func TestRulesDoNotNameJobs(t *testing.T) {
 	for _, file := range []string{"prometheus/koubei-landing.rules.yml", "grafana/koubei-landing.json"} {
 		if m := regexp.MustCompile(`job[=!~]+\\?"[a-z-]+`).FindString(slurp(t, file)); m != "" {
 			t.Errorf("%s names a job: %s", file, m)

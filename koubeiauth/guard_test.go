@@ -183,7 +183,7 @@ func TestAskersQuery(t *testing.T) {
 	}
 }
 
-func TestWhatTheServiceAnswers(t *testing.T) {
+func TestAskerResponses(t *testing.T) {
 	s := start(t)
 	cookie := http.Header{"Cookie": {"koubei_session=t"}}
 	for _, tt := range []struct {

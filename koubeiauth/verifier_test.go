@@ -42,7 +42,7 @@ func TestVerify(t *testing.T) {
 	}
 }
 
-func TestWhatIsNoAssertion(t *testing.T) {
+func TestInvalidAssertions(t *testing.T) {
 	key, other := es256().(*ecdsa.PrivateKey), es256()
 	p384, err := ecdsa.GenerateKey(elliptic.P384(), rand.Reader)
 	if err != nil {
@@ -130,7 +130,7 @@ func must(b []byte, err error) []byte {
 	return b
 }
 
-func TestClocksMayBeALittleApart(t *testing.T) {
+func TestLeeway(t *testing.T) {
 	s := start(t, es256())
 	v, now := s.verifier(t), s.clock().Unix()
 	for name, claims := range map[string]map[string]any{
@@ -179,7 +179,7 @@ func TestRotation(t *testing.T) {
 	check("the new key", s.assertion(nil), nil, 3)
 }
 
-func TestARotationWithoutNotice(t *testing.T) {
+func TestUnannouncedRotation(t *testing.T) {
 	s := start(t, es256())
 	v := s.verifier(t)
 	if _, err := v.Verify(t.Context(), s.assertion(nil)); err != nil {
@@ -262,7 +262,7 @@ func TestAnOutageIsNotAnUnknownKey(t *testing.T) {
 	}
 }
 
-func TestWhatIsNoKeySet(t *testing.T) {
+func TestInvalidKeySets(t *testing.T) {
 	s := start(t, es256())
 	big, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {
@@ -305,7 +305,7 @@ func TestWhatIsNoKeySet(t *testing.T) {
 	}
 }
 
-func TestHowLongKeysAreKept(t *testing.T) {
+func TestKeyLifetime(t *testing.T) {
 	for _, tt := range []struct {
 		name    string
 		header  http.Header
@@ -345,7 +345,7 @@ func TestHowLongKeysAreKept(t *testing.T) {
 }
 
 // A request that gives up leaves the look at the keys to those who still wait.
-func TestOneLookForAll(t *testing.T) {
+func TestOneFetchForAll(t *testing.T) {
 	s := start(t, es256())
 	set := must(json.Marshal(jose.JSONWebKeySet{Keys: []jose.JSONWebKey{public(s.keys[0])}}))
 	asked, release := make(chan struct{}), make(chan struct{})

@@ -104,7 +104,7 @@ func TestLandsOnTheISVsPage(t *testing.T) {
 	}
 }
 
-func TestSendsStrangersToTheWayIn(t *testing.T) {
+func TestRedirectsToSignIn(t *testing.T) {
 	d := open(t, nothing, "--port=0")
 	a, body := visitor(t)(d.isv)
 	if a.Request.URL.String() != d.service+"signin" || !strings.Contains(body, d.portal) {
@@ -120,7 +120,7 @@ func TestRefusesAnUnknownType(t *testing.T) {
 	}
 }
 
-func TestBusyPortIsNoReasonToFail(t *testing.T) {
+func TestBusyPort(t *testing.T) {
 	busy, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -133,7 +133,7 @@ func TestBusyPortIsNoReasonToFail(t *testing.T) {
 	}
 }
 
-func TestSaysWhatIsInTheWay(t *testing.T) {
+func TestReportsStartProblems(t *testing.T) {
 	for _, row := range []struct {
 		name string
 		args []string

@@ -158,7 +158,7 @@ func (p *piped) terminate() {
 
 // While nobody reads the log, requests take as long as ever, and SIGTERM ends the program in time. When somebody reads
 // again, lines come again, with one report of those that are missing.
-func TestALogThatNobodyReads(t *testing.T) {
+func TestUnreadLog(t *testing.T) {
 	t.Parallel()
 	const enough = 6000 // lines to fill the pipe and the buffer
 	for _, resumed := range []bool{false, true} {
@@ -212,7 +212,7 @@ func TestALogThatNobodyReads(t *testing.T) {
 }
 
 // The log's reader exits while a code is exchanged. The exchange goes on, and so does the program.
-func TestALogWhoseReaderExits(t *testing.T) {
+func TestLogReaderExits(t *testing.T) {
 	t.Parallel()
 	p := startPiped(t)
 	p.koubei.Next(koubeisim.SpendThenHold)

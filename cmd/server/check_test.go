@@ -238,7 +238,7 @@ func TestCheckListsEverythingAtOnce(t *testing.T) {
 	}
 }
 
-func TestCheckWarnsOfCertificatesThatEndSoon(t *testing.T) {
+func TestCheckWarnsAboutExpiringCertificates(t *testing.T) {
 	redis := testworld.StartRedis(t)
 	// Made a year ago, less ten days: a year is what they are good for.
 	c := settingsFor(t, koubeisim.Options{Certificates: true, Now: ahead(-355 * 24 * time.Hour)})

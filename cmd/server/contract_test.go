@@ -39,7 +39,7 @@ func TestSettingsAreTheContracts(t *testing.T) {
 }
 
 // The help of each command lists all settings: the flags with their defaults, and the secrets.
-func TestHelpTellsAllSettings(t *testing.T) {
+func TestHelpListsAllSettings(t *testing.T) {
 	for _, command := range [][]string{{"serve"}, {"check"}, {"sessions", "list"}, {"sessions", "revoke"}} {
 		got := runWith(t.Context(), nil, append(command, "--help")...)
 		text := regexp.MustCompile(`\s+`).ReplaceAllString(got.stdout, " ")

@@ -17,9 +17,9 @@ import (
 	"koubei-landing/koubeisim"
 )
 
-// TestCheckForPeople prints on a terminal and elsewhere: problems first, each with its fix below it, then what is right,
+// TestCheckOutput prints on a terminal and elsewhere: problems first, each with its fix below it, then what is right,
 // aligned, and every setting with its source.
-func TestCheckForPeople(t *testing.T) {
+func TestCheckOutput(t *testing.T) {
 	redis := testworld.StartRedis(t, "--maxmemory-policy", "allkeys-lru")
 	for _, row := range []struct {
 		name     string

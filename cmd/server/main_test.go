@@ -204,7 +204,7 @@ func TestProblemsNameTheirSettings(t *testing.T) {
 	}
 }
 
-func TestAFlagWinsOverItsVariable(t *testing.T) {
+func TestFlagsTakePrecedence(t *testing.T) {
 	t.Parallel()
 	env, _ := good(t)
 	env["MAX_REQUESTS"], env["CALLBACK_RATE"] = "wrong", ""

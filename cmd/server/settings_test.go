@@ -261,7 +261,7 @@ func TestMisspelledVariables(t *testing.T) {
 }
 
 // The service warns about a shutdown timeout that may cut off a landing with a claimed code.
-func TestShortShutdownIsWarnedOf(t *testing.T) {
+func TestShortShutdownWarning(t *testing.T) {
 	t.Parallel()
 	env, _ := good(t)
 	for _, row := range []struct {
@@ -355,7 +355,7 @@ func TestCallbackCollidesWithNoRoute(t *testing.T) {
 }
 
 // The service uses charsets that the gateway may refuse, and warns about them at the start and in the check.
-func TestDoubtfulCharsetsAreWarnedOf(t *testing.T) {
+func TestDoubtfulCharsetWarning(t *testing.T) {
 	env, _ := good(t)
 	for charset, warned := range map[string]bool{"utf-8": false, "GBK": false, "gb2312": true, "GB18030": true} {
 		env["ALIPAY_CHARSET"] = charset

@@ -17,8 +17,8 @@ import (
 	"koubei-landing/internal/testworld"
 )
 
-// wire stands between a replica and Redis. It can go silent on the connections that have subscribed, as a network does
-// that drops packets: nobody is told.
+// wire is a proxy between a replica and Redis. It can stop forwarding data on connections that have subscribed without
+// closing them, like a network that drops packets.
 type wire struct {
 	addr   string
 	redis  string
@@ -70,7 +70,7 @@ func (w *wire) serve(client net.Conn) {
 	both.Wait()
 }
 
-// pipe copies what pass lets through.
+// pipe copies the data that pass accepts.
 func pipe(to io.Writer, from io.Reader, pass func([]byte) bool) {
 	buf := make([]byte, 32<<10)
 	for {
@@ -93,7 +93,7 @@ func cached(t *testing.T, ttl time.Duration) (*testworld.World, *testworld.Servi
 	return w, w.Replica(func(c *app.Config) { c.Redis.URL = "redis://" + line.addr + "/0" }), line
 }
 
-// gets counts the reads that Redis has answered.
+// gets returns the number of reads that Redis has executed.
 func gets(t *testing.T, w *testworld.World) int {
 	t.Helper()
 	var n int
@@ -107,7 +107,7 @@ func gets(t *testing.T, w *testworld.World) int {
 	return n
 }
 
-// warm reads a session at a replica until it is answered from memory.
+// warm reads a session at a replica until the cache serves it.
 func warm(t *testing.T, w *testworld.World, b *testworld.Browser, s *testworld.Service) {
 	t.Helper()
 	testworld.Eventually(t, 5*time.Second, "the session is answered from memory", func() error {
@@ -129,14 +129,14 @@ func status(b *testworld.Browser, s *testworld.Service) int {
 	return a.StatusCode
 }
 
-func TestChangesAreHeardByOtherReplicas(t *testing.T) {
+func TestChangesReachOtherReplicas(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
 		change func(t *testing.T, w *testworld.World, b *testworld.Browser)
 		seen   func(b *testworld.Browser, s *testworld.Service) bool
 	}{
 		{"sign-out", func(t *testing.T, w *testworld.World, b *testworld.Browser) {
-			// The cookie stays, as with a thief who has copied it.
+			// Keep the cookie, like a thief who has copied it.
 			value := b.Cookie(w.Public, "koubei_session")
 			b.Post(w.Public+"/logout", nil)
 			b.SetCookie(w.Public, &http.Cookie{Name: "koubei_session", Value: value, Path: "/"})
@@ -171,7 +171,7 @@ func TestChangesAreHeardByOtherReplicas(t *testing.T) {
 	}
 }
 
-func TestAChannelCutInSilence(t *testing.T) {
+func TestSilentChannel(t *testing.T) {
 	w, other, line := cached(t, time.Hour)
 	b := w.Browser()
 	b.Land(w.Landing(w.Koubei.Issue(testworld.Provider)))
@@ -192,7 +192,7 @@ func TestAChannelCutInSilence(t *testing.T) {
 	warm(t, w, again, other)
 }
 
-func TestAChannelCutAloud(t *testing.T) {
+func TestClosedChannel(t *testing.T) {
 	w, other, _ := cached(t, time.Hour)
 	b := w.Browser()
 	b.Land(w.Landing(w.Koubei.Issue(testworld.Provider)))
@@ -220,12 +220,12 @@ func TestACachedSessionEndsByTheClock(t *testing.T) {
 	}
 }
 
-func TestTheCacheKeepsNoLongerThanItsTTL(t *testing.T) {
+func TestCacheTTL(t *testing.T) {
 	w, other, _ := cached(t, 50*time.Millisecond)
 	b := w.Browser()
 	b.Land(w.Landing(w.Koubei.Issue(testworld.Provider)))
 	warm(t, w, b, other)
-	// Gone without an announcement, as by an eviction.
+	// Delete the session without an announcement, like an eviction.
 	w.Redis.Client.Del(t.Context(), w.Redis.Client.Keys(t.Context(), "*:session:*").Val()...)
 	testworld.Eventually(t, 300*time.Millisecond, "the session is read again", func() error {
 		if got := status(b, other); got != http.StatusUnauthorized {

@@ -16,7 +16,7 @@ import (
 	"koubei-landing/internal/testworld"
 )
 
-// signedInAs returns settings of a user with these rules on a Redis of its own.
+// signedInAs returns settings with a user that has these rules, on its own Redis.
 func signedInAs(t *testing.T, rules ...any) (app.Config, *testworld.Redis) {
 	t.Helper()
 	r := testworld.StartRedis(t)
@@ -29,7 +29,7 @@ func setUser(t *testing.T, r *testworld.Redis, rules ...any) {
 	must(t, r.Client.Do(t.Context(), append([]any{"ACL", "SETUSER", "app"}, rules...)...).Err())
 }
 
-// rulesIn returns the rules in a fix that says which to grant.
+// rulesIn returns the rules in a fix.
 func rulesIn(fix string) []any {
 	_, after, _ := strings.Cut(fix, "ACL SETUSER <user> ")
 	after, _, _ = strings.Cut(after, ";")
@@ -41,7 +41,7 @@ func rulesIn(fix string) []any {
 }
 
 // TestCheckNamesTheRuleThatIsMissing takes one right after another from the user. The check names the rule that grants it,
-// and nothing is wrong any more once exactly that rule is granted.
+// and finds no problem after that rule is granted.
 func TestCheckNamesTheRuleThatIsMissing(t *testing.T) {
 	everything := []any{"~koubei:1:*", "&koubei:1:*", "+@all"}
 	for _, row := range []struct {
@@ -92,7 +92,7 @@ func TestCheckNamesTheRuleThatIsMissing(t *testing.T) {
 	}
 }
 
-// TestChannelsMatterToTheCacheAlone warns of them without a cache.
+// TestChannelsMatterToTheCacheAlone: without a cache the check only warns about them.
 func TestChannelsMatterToTheCacheAlone(t *testing.T) {
 	c, _ := signedInAs(t, "~koubei:1:*", "+@all") // the default of Redis 7: no channel
 	if f := find(app.Check(t.Context(), c), "redis channel"); f.Level != app.Warning {
@@ -104,7 +104,7 @@ func TestChannelsMatterToTheCacheAlone(t *testing.T) {
 	}
 }
 
-// TestCheckLeavesNothingBehind looks at the keys after a check.
+// TestCheckLeavesNothingBehind checks that no keys are left after a check.
 func TestCheckLeavesNothingBehind(t *testing.T) {
 	c, r := signedInAs(t, "allkeys", "allchannels", "+@all")
 	app.Check(t.Context(), c)
@@ -113,7 +113,8 @@ func TestCheckLeavesNothingBehind(t *testing.T) {
 	}
 }
 
-// TestCheckOfABrokenRedis names, for each way in which a Redis is broken, the setting concerned and Redis's own word.
+// TestCheckOfABrokenRedis checks, for each way in which Redis can be broken, that the finding names the setting and Redis's
+// own error.
 func TestCheckOfABrokenRedis(t *testing.T) {
 	config := func(r *testworld.Redis, args ...any) {
 		must(t, r.Client.Do(t.Context(), append([]any{"CONFIG", "SET"}, args...)...).Err())
@@ -128,7 +129,7 @@ func TestCheckOfABrokenRedis(t *testing.T) {
 		{"it could not save", func(t *testing.T) app.Redis {
 			dir := t.TempDir()
 			r := testworld.StartRedis(t, "--save", "3600 1000", "--dir", dir, "--dbfilename", "dump")
-			must(t, os.Mkdir(filepath.Join(dir, "dump"), 0o700)) // where the file should be
+			must(t, os.Mkdir(filepath.Join(dir, "dump"), 0o700)) // a directory with the name of the dump
 			must(t, r.Client.Set(t.Context(), "key", "", 0).Err())
 			must(t, r.Client.BgSave(t.Context()).Err())
 			testworld.Eventually(t, 10*time.Second, "saving fails", func() error {
@@ -239,7 +240,7 @@ func TestCheckOfABrokenRedis(t *testing.T) {
 	}
 }
 
-// startSecret starts a Redis that asks everybody for a password, and whose user app has the password hush.
+// startSecret starts a Redis that requires a password. Its user app has the password hush.
 func startSecret(t *testing.T) *testworld.Redis {
 	t.Helper()
 	r := startPrivate(t)
@@ -256,7 +257,7 @@ func startSlots(t *testing.T, from, to int) (r *testworld.Redis, bus int) {
 	return r, bus
 }
 
-// halfACluster is a node with half of the slots, where nobody has the others.
+// halfACluster returns a node with half of the slots. No node has the others.
 func halfACluster(t *testing.T) *testworld.Redis {
 	t.Helper()
 	r, _ := startSlots(t, 0, 8191)
@@ -264,7 +265,7 @@ func halfACluster(t *testing.T) *testworld.Redis {
 	return r
 }
 
-// aCluster is a node with a few of the slots, where another node has the others.
+// aCluster returns a node with a few of the slots. Another node has the others.
 func aCluster(t *testing.T) *testworld.Redis {
 	t.Helper()
 	r, _ := startSlots(t, 0, 99)

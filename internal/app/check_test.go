@@ -19,7 +19,7 @@ import (
 	"koubei-landing/koubeisim"
 )
 
-// claimant is a Redis that says of itself what it is told to.
+// claimant starts a fake Redis that reports this version.
 func claimant(t *testing.T, version string) string {
 	t.Helper()
 	s, err := server.NewServer("127.0.0.1:0")
@@ -71,7 +71,7 @@ func find(findings []app.Finding, check string) app.Finding {
 	return app.Finding{}
 }
 
-// What gateway and keys have to say is in the findings, and the settings' own words are said once.
+// The findings contain the warnings of the gateway and the keys. Warnings of the settings appear once.
 func TestCheckWarns(t *testing.T) {
 	m := newMeeting(t, freshKey(t), false, alipay.RSA, nil)
 	m.config.Charset = alipay.GB18030
@@ -142,7 +142,7 @@ func TestCheckWithoutADate(t *testing.T) {
 	}
 }
 
-// keyMode is what a client of k is told.
+// keyMode returns the configuration of a client of k.
 func keyMode(t *testing.T, k *koubeisim.Koubei) alipay.Config {
 	t.Helper()
 	gateway := httptest.NewServer(k.Gateway())
@@ -156,7 +156,7 @@ func keyMode(t *testing.T, k *koubeisim.Koubei) alipay.Config {
 	return alipay.Config{AppID: k.AppID(), GatewayURL: u, PrivateKey: private, PublicKey: public}
 }
 
-// In certificate mode the metrics say when each certificate ends, so that an alarm can ring before.
+// In certificate mode the metrics contain the expiry of each certificate, for alerts.
 func TestCertificatesEndInMetrics(t *testing.T) {
 	m := newMeeting(t, freshKey(t), true, alipay.RSA2, nil)
 	w := testworld.New(t, func(c *app.Config) { c.Alipay = m.config })

@@ -10,8 +10,8 @@ import (
 	"koubei-landing/internal/testworld"
 )
 
-// TestEvictionIsWarnedOf: the log warns once of a Redis that evicts keys, and never of one that doesn't.
-func TestEvictionIsWarnedOf(t *testing.T) {
+// TestEvictionWarning: the log warns once about a Redis that evicts keys, and not about others.
+func TestEvictionWarning(t *testing.T) {
 	t.Parallel()
 	const attribute = `"maxmemory_policy":`
 	w := testworld.New(t)

@@ -14,7 +14,7 @@ import (
 
 const module = "koubei-landing/"
 
-// deps are the packages that a package of ours is built of, without itself.
+// deps returns the packages that a package of this module depends on.
 func deps(t *testing.T, pkg string) []string {
 	t.Helper()
 	out, err := exec.Command("go", "list", "-deps", module+pkg).Output()
@@ -80,14 +80,14 @@ func TestOperatorKnowsTheStandardLibraryOnly(t *testing.T) {
 	}
 }
 
-// source is one Go file of ours, parsed.
+// source is a parsed Go file of this module.
 type source struct {
 	path string // from the module's root, with slashes
 	pkg  string
 	file *ast.File
 }
 
-// sources are all Go files but tests.
+// sources returns all Go files except tests.
 func sources(t *testing.T) []source {
 	t.Helper()
 	const root = "../.."
@@ -124,8 +124,8 @@ func sources(t *testing.T) []source {
 	return all
 }
 
-// handler speaks HTTP for the whole service: who else imports it would go round the composition root. The programs
-// need its types to say where a landing may lead.
+// handler is the HTTP of the whole service. Another importer would bypass the composition root. The programs import it for
+// its types of addresses.
 func TestHandlerIsPutTogetherInOnePlace(t *testing.T) {
 	allowed := []string{"internal/app", "internal/testworld", "cmd/server", "cmd/demo"}
 	for _, s := range sources(t) {

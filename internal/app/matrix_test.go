@@ -21,29 +21,29 @@ import (
 	"koubei-landing/koubeisim"
 )
 
-// The stand-in and the client share no code, and must agree on every mode that the gateway can be spoken to in, and on
-// what every misbehaviour of it is worth.
+// koubeisim and the client share no code. They must work together in every mode, and the client must classify every fault
+// of koubeisim correctly.
 
-// person has text that each charset spells in its own way; the codes of those who hold it are for one exchange each.
+// person has text that each charset encodes differently.
 var person = koubeisim.Person{
 	OperatorID: "2088102150477660", OperatorType: "PROVIDER_STAFF", PartnerID: "2088102150477653", ShopIDs: "2015060900077000000000152345,口碑《測試》店",
 }
 
-// fault is a row of the matrix: what the gateway does, and what the client makes of it.
+// fault is a row of the matrix: the gateway's behavior, and the client's result.
 type fault struct {
-	name koubeisim.Fault // empty: it behaves
+	name koubeisim.Fault // empty for none
 
 	want   error // nil: landed
-	signed bool  // the error came with a right signature
+	signed bool  // the error came with a valid signature
 	calls  int   // about the code; 1 when zero
 
-	onlyCertificates, onlyAES bool // elsewhere the fault is none
+	onlyCertificates, onlyAES bool // there is no such fault in other modes
 }
 
-// faults are the telling ones: each family of koubeisim's, and every step of the client's reading.
+// faults are the important ones: each group of koubeisim's, and every step of reading a response.
 var faults = []fault{
 	{},
-	// Nothing arrives, or busy: tried again. What was spent meanwhile is gone.
+	// No response, or busy: retried. The code may be spent in the meantime.
 	{name: koubeisim.Drop, calls: 2},
 	{name: koubeisim.Busy, calls: 2},
 	{name: koubeisim.SpendThenDrop, want: alipay.ErrCodeNotExist, signed: true, calls: 2},
@@ -74,10 +74,10 @@ var faults = []fault{
 	{name: koubeisim.NullSign, want: alipay.ErrUntrusted},
 	{name: koubeisim.NumberErrorCode, want: alipay.ErrUntrusted},
 	{name: koubeisim.OtherNodeError, want: alipay.ErrUntrusted},
-	// Signed, but no identity.
+	// Signed, but without a valid identity.
 	{name: koubeisim.Malformed, want: alipay.ErrUntrusted, signed: true},
 	{name: koubeisim.RepeatedField, want: alipay.ErrUntrusted, signed: true},
-	// True, but hard to read.
+	// Correct, but unusual.
 	{name: koubeisim.CaseField},
 	{name: koubeisim.NullFields},
 	{name: koubeisim.ShopArray},
@@ -88,7 +88,7 @@ var faults = []fault{
 	{name: koubeisim.Spaced},
 }
 
-// meeting is a Koubei and a client in one mode, the charset still open.
+// meeting is a koubeisim and a client in one mode, with any charset.
 type meeting struct {
 	koubei       *koubeisim.Koubei
 	config       alipay.Config
@@ -96,9 +96,9 @@ type meeting struct {
 	encrypted    bool
 }
 
-func TestKoubeisimAndClientMeet(t *testing.T) {
-	key := freshKey(t)     // one application's key for all: keys take time to make
-	var all sync.WaitGroup // not t.Parallel: they wait more than they work
+func TestKoubeisimAndClientAgree(t *testing.T) {
+	key := freshKey(t)     // one key for all applications, because making keys takes time
+	var all sync.WaitGroup // not t.Parallel: they mostly wait
 	defer all.Wait()
 	for _, certificates := range []bool{false, true} {
 		for _, signType := range []alipay.SignType{alipay.RSA2, alipay.RSA} {
@@ -163,7 +163,7 @@ func newMeeting(t *testing.T, key *rsa.PrivateKey, certificates bool, signType a
 	return m
 }
 
-// in goes through all faults in one charset.
+// in tests all faults in one charset.
 func (m *meeting) in(t *testing.T, charset alipay.Charset) {
 	config := m.config
 	config.Charset = charset
@@ -186,7 +186,7 @@ func (f fault) title() string {
 	return string(f.name)
 }
 
-// exchange lets the fault happen to one exchange, and says what is not as it should be.
+// exchange applies the fault to one exchange, and returns what differs from the expectation.
 func (m *meeting) exchange(ctx context.Context, client *alipay.Client, f fault) string {
 	if f.name != "" {
 		m.koubei.Next(f.name)

@@ -17,8 +17,8 @@ import (
 	"koubei-landing/internal/testworld"
 )
 
-// told is how long a change may take to be told.
-const told = 5 * time.Second
+// reportTime is the maximum time until a change is reported.
+const reportTime = 5 * time.Second
 
 // readyz returns the status and the checks of /readyz.
 func readyz(t *testing.T, w *testworld.World) (int, map[string]string) {
@@ -31,10 +31,10 @@ func readyz(t *testing.T, w *testworld.World) (int, map[string]string) {
 	return a.StatusCode, body.Checks
 }
 
-// awaitCheck waits until a check's cause begins so, and wants the status that goes with it.
+// awaitCheck waits until the cause of a check has this prefix, and compares the status.
 func awaitCheck(t *testing.T, w *testworld.World, check, cause string, status int) {
 	t.Helper()
-	testworld.Eventually(t, told, check+" says "+cause, func() error {
+	testworld.Eventually(t, reportTime, check+" says "+cause, func() error {
 		got, checks := readyz(t, w)
 		if !strings.HasPrefix(checks[check], cause) {
 			return fmt.Errorf("%d %v", got, checks)
@@ -46,7 +46,7 @@ func awaitCheck(t *testing.T, w *testworld.World, check, cause string, status in
 	})
 }
 
-// readinessLines are the lines of the log about a check.
+// readinessLines returns the log lines about a check.
 func readinessLines(t *testing.T, w *testworld.World, message, check string) []string {
 	t.Helper()
 	var causes []string
@@ -89,7 +89,7 @@ func command(args ...any) func(*testing.T, *testworld.World) {
 	}
 }
 
-// unsaved makes Redis refuse writes because it could not save: its dump's name is a directory's.
+// unsaved makes Redis refuse writes because it cannot save: the name of its dump is a directory.
 func unsaved(t *testing.T, w *testworld.World) {
 	t.Helper()
 	dir := w.Redis.Client.ConfigGet(t.Context(), "dir").Val()["dir"]
@@ -105,8 +105,8 @@ func saved(t *testing.T, w *testworld.World) {
 	set("save", "")(t, w)
 }
 
-// TestReadiness: what Redis refuses is told at /readyz, in the log and as a metric, in Redis's own word. Only a Redis that
-// can't be read takes the replica away.
+// TestReadiness: /readyz, the log and a metric report what Redis refuses, with Redis's own word. The replica is not ready
+// only if Redis cannot be read.
 func TestReadiness(t *testing.T) {
 	t.Parallel()
 	for _, row := range []struct {
@@ -166,7 +166,7 @@ func TestReadiness(t *testing.T) {
 			if got := readinessLines(t, w, "readiness check recovered", row.check); len(got) != 1 {
 				t.Errorf("got %d lines of the recovery, want one", len(got))
 			}
-			// A state is told when it changes, not once a second.
+			// A state is logged when it changes, not once a second.
 			if got := readinessLines(t, w, "readiness check failed", row.check); len(got) > 3 {
 				t.Errorf("got %d lines of the failure: %q", len(got), got)
 			}
@@ -174,7 +174,7 @@ func TestReadiness(t *testing.T) {
 	}
 }
 
-// TestReadinessFromTheStart: what is wrong when the service starts is told although nobody signs in.
+// TestReadinessFromTheStart: problems at the start are reported even if nobody signs in.
 func TestReadinessFromTheStart(t *testing.T) {
 	t.Parallel()
 	for _, row := range []struct {
@@ -222,7 +222,7 @@ func TestReadinessFromTheStart(t *testing.T) {
 	}
 }
 
-// TestProbesCostRedisNothing: however many ask /readyz, Redis is asked once a second.
+// TestProbesCostRedisNothing: the service checks Redis once a second, independent of requests to /readyz.
 func TestProbesCostRedisNothing(t *testing.T) {
 	t.Parallel()
 	w := testworld.New(t)

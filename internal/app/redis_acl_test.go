@@ -16,8 +16,8 @@ import (
 	"koubei-landing/internal/testworld"
 )
 
-// TestRedisUserOfTheDocs signs in as the user that docs/redis.md creates, made by the very commands there, and does
-// everything: on a single Redis, through Sentinels and on a Cluster. Redis refuses nothing, not even what is optional.
+// TestRedisUserOfTheDocs creates the user with the commands in docs/redis.md, and runs all operations as this user: on a
+// single Redis, through Sentinels and on a Cluster. Redis must refuse nothing, not even optional commands.
 func TestRedisUserOfTheDocs(t *testing.T) {
 	page, err := os.ReadFile("../../docs/redis.md")
 	must(t, err)

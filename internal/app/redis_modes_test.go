@@ -26,7 +26,7 @@ type deployment struct {
 	url    string
 	nodes  []*testworld.Redis
 	master func() *testworld.Redis // one that takes writes
-	whole  func(time.Duration)     // waits until all nodes work together again
+	whole  func(time.Duration)     // waits until all nodes are connected again
 }
 
 func startSingle(t *testing.T) deployment {
@@ -34,7 +34,7 @@ func startSingle(t *testing.T) deployment {
 	return deployment{app.Single, r.URL(), []*testworld.Redis{r}, func() *testworld.Redis { return r }, func(time.Duration) {}}
 }
 
-// startSingleWithPassword makes a new connection wait for a Redis that is frozen.
+// startSingleWithPassword is a single Redis with a password: a new connection has to wait if Redis is frozen.
 func startSingleWithPassword(t *testing.T) deployment {
 	r := startSecret(t)
 	return deployment{app.Single, "redis://app:hush@" + r.Addr() + "/0", []*testworld.Redis{r}, func() *testworld.Redis { return r }, func(time.Duration) {}}
@@ -50,13 +50,13 @@ func startCluster(t *testing.T) deployment {
 	return deployment{app.Cluster, c.URL(), c.Nodes, func() *testworld.Redis { return c.Masters()[0] }, c.AwaitWhole}
 }
 
-// world is the service on this Redis.
+// world starts the service on this Redis.
 func (d deployment) world(t *testing.T, changes ...func(*app.Config)) *testworld.World {
 	t.Helper()
 	return testworld.New(t, append([]func(*app.Config){func(c *app.Config) { c.Redis.URL, c.Redis.Mode = d.url, d.mode }}, changes...)...)
 }
 
-// TestRedisModes holds the service to the same in every mode: what it does, and what a frozen Redis does to it.
+// TestRedisModes checks the same behavior in every mode: all operations, and responses while Redis is frozen.
 func TestRedisModes(t *testing.T) {
 	for name, start := range map[string]func(*testing.T) deployment{
 		"single": startSingle, "single with a password": startSingleWithPassword, "sentinel": startSentinel, "cluster": startCluster,
@@ -117,7 +117,7 @@ func testOperations(t *testing.T, d deployment, replicas int, changes ...func(*a
 		{"readiness", func(t *testing.T) error {
 			awaitCheck(t, w, "redis", "ok", http.StatusOK)
 			awaitCheck(t, w, "redis_writes", "ok", http.StatusOK)
-			// One full node of several is enough: the next session may belong to it.
+			// One full node is enough: the next session may belong to it.
 			master := d.master().Client
 			err := master.ConfigSet(t.Context(), "maxmemory", "1").Err()
 			awaitCheck(t, w, "redis_writes", "OOM ", http.StatusOK)
@@ -138,7 +138,7 @@ func testOperations(t *testing.T, d deployment, replicas int, changes ...func(*a
 			return errors.Join(want(a, http.StatusSeeOther), want(after, http.StatusUnauthorized))
 		}},
 		{"revoke", func(t *testing.T) error {
-			b := w.Browser() // the first one remembers other operators and would be asked
+			b := w.Browser() // the first browser remembers other operators and would be asked
 			a := b.Land(w.Landing(w.Koubei.Issue(testworld.Sales)))
 			err := landedFor(b, w, a, testworld.Sales)
 			n, revokeErr := app.Revoke(t.Context(), w.Config, testworld.Sales.OperatorID)
@@ -164,7 +164,7 @@ func want(a testworld.Answer, status int) error {
 	return nil
 }
 
-// landedFor checks that the answer sent the browser on, and that the session speaks of the person.
+// landedFor checks the redirect, and the operator in the session.
 func landedFor(b *testworld.Browser, w *testworld.World, a testworld.Answer, p koubeisim.Person) error {
 	answer, id := b.Session(w.Service, "?partner_id="+p.PartnerID)
 	if err := errors.Join(want(a, http.StatusSeeOther), want(answer, http.StatusOK)); err != nil {
@@ -176,7 +176,7 @@ func landedFor(b *testworld.Browser, w *testworld.World, a testworld.Answer, p k
 	return nil
 }
 
-// little is what an answer may take beyond REDIS_TIMEOUT, on a machine that is busy with other tests.
+// little is how much longer than REDIS_TIMEOUT a response may take on a machine that is busy with other tests.
 const little = 500 * time.Millisecond
 
 func testFrozen(t *testing.T, d deployment) {
@@ -185,7 +185,7 @@ func testFrozen(t *testing.T, d deployment) {
 	if err := landedFor(b, w, b.Land(w.Landing(w.Koubei.Issue(testworld.Provider))), testworld.Provider); err != nil {
 		t.Fatal(err)
 	}
-	leaving := w.Browser() // a sign-out that was answered 503 may be carried out after the thaw
+	leaving := w.Browser() // a sign-out that got 503 may take effect when Redis continues
 	if err := landedFor(leaving, w, leaving.Land(w.Landing(w.Koubei.Issue(testworld.Sales))), testworld.Sales); err != nil {
 		t.Fatal(err)
 	}
@@ -217,13 +217,13 @@ func testFrozen(t *testing.T, d deployment) {
 	})
 }
 
-// errand is a request and who sends it.
+// errand is a request and its browser.
 type errand struct {
 	*http.Request
 	by *testworld.Browser
 }
 
-// frozenRequests are some of each kind that needs Redis, for browsers that are signed in; made before the freeze.
+// frozenRequests returns requests of each kind that needs Redis, for signed-in browsers. Call it before the freeze.
 func frozenRequests(t *testing.T, w *testworld.World, b, leaving *testworld.Browser) []errand {
 	t.Helper()
 	var requests []errand
@@ -245,8 +245,8 @@ func frozenRequests(t *testing.T, w *testworld.World, b, leaving *testworld.Brow
 	return requests
 }
 
-// askAll sends all requests at once and returns how long the slowest took. Each must be answered 503 and, to a browser,
-// Retry-After.
+// askAll sends all requests concurrently and returns how long the slowest took. Each response must be 503 and, for a
+// browser, have Retry-After.
 func askAll(t *testing.T, requests []errand) time.Duration {
 	var slowest atomic.Int64
 	var all sync.WaitGroup
@@ -273,7 +273,7 @@ func askAll(t *testing.T, requests []errand) time.Duration {
 	return time.Duration(slowest.Load())
 }
 
-// TestNoReplica: a write that must reach a replica, where there is none, counts as not done, so no code is sent.
+// TestNoReplica: a write that needs a replica fails if there is none, so no code is sent.
 func TestNoReplica(t *testing.T) {
 	w := startSingle(t).world(t, func(c *app.Config) { c.Redis.Replicas = 1 })
 	code := w.Koubei.Issue(testworld.Provider)
@@ -288,7 +288,8 @@ func TestNoReplica(t *testing.T) {
 	}
 }
 
-// TestFailover kills a master while people land, and measures: in both modes with and without waiting for a replica.
+// TestFailover kills a master while users land, and measures the effects: in both modes, with and without waiting for a
+// replica.
 func TestFailover(t *testing.T) {
 	for name, start := range map[string]func(*testing.T) deployment{"sentinel": startSentinel, "cluster": startCluster} {
 		t.Run(name, func(t *testing.T) {
@@ -300,40 +301,40 @@ func TestFailover(t *testing.T) {
 	}
 }
 
-// recovery is the longest that a failover may take until people land again: detection, election, and our finding out.
+// recovery is the maximum time until users can land again after a failover: detection, election, and the client's update.
 const recovery = 20 * time.Second
 
 func testFailover(t *testing.T, d deployment, replicas int) {
 	w := d.world(t, func(c *app.Config) { c.Redis.Replicas = replicas })
-	crowd := startCrowd(t, w)
-	crowd.await("landings before", func() bool { return crowd.landed() >= 40 })
+	landers := startUsers(t, w)
+	landers.await("landings before", func() bool { return landers.landed() >= 40 })
 	master := d.master()
-	crowd.kill(master)
+	landers.kill(master)
 	if replicas > 0 && d.mode == app.Cluster {
-		// The shard has no second replica: one must come back before a write can be acknowledged again.
-		crowd.await("a failover", func() bool { return len(d.nodes) == 6 && promoted(d, master) })
+		// The shard has no second replica: the dead node must be restarted before a write can be acknowledged again.
+		landers.await("a failover", func() bool { return len(d.nodes) == 6 && promoted(d, master) })
 		master.Start()
 	}
-	crowd.await("calm after the failover", crowd.calm)
-	crowd.stop()
-	if crowd.last > recovery {
-		t.Errorf("browsers were refused for %s, want %s at most", crowd.last, recovery)
+	landers.await("calm after the failover", landers.calm)
+	landers.stop()
+	if landers.last > recovery {
+		t.Errorf("browsers were refused for %s, want %s at most", landers.last, recovery)
 	}
 	if !master.Running() {
 		master.Start()
 	}
 	d.whole(time.Minute)
-	lost := crowd.lost()
-	t.Logf("%s, waiting for %d replicas: %s; %d of %d sessions lost", d.mode, replicas, crowd, lost, crowd.landed())
-	if crowd.early > 0 {
-		t.Errorf("refused %d times before the kill, want 0", crowd.early)
+	lost := landers.lost()
+	t.Logf("%s, waiting for %d replicas: %s; %d of %d sessions lost", d.mode, replicas, landers, lost, landers.landed())
+	if landers.early > 0 {
+		t.Errorf("refused %d times before the kill, want 0", landers.early)
 	}
 	if replicas > 0 && lost > 0 {
 		t.Errorf("%d sessions lost although a replica had each, want 0", lost)
 	}
 }
 
-// promoted reports whether the cluster has three masters besides the one that was killed.
+// promoted reports whether the cluster has three masters without the one that was killed.
 func promoted(d deployment, killed *testworld.Redis) bool {
 	masters := 0
 	for _, n := range d.nodes {
@@ -350,8 +351,8 @@ func promoted(d deployment, killed *testworld.Redis) bool {
 	return masters == 3
 }
 
-// crowd is people who land, one after another, in four rows.
-type crowd struct {
+// users land in four concurrent loops.
+type users struct {
 	t    *testing.T
 	w    *testworld.World
 	end  context.CancelFunc
@@ -360,18 +361,18 @@ type crowd struct {
 	mu       sync.Mutex
 	browsers []*testworld.Browser
 	killed   time.Time
-	early    int           // answers 503 before the kill
-	first    time.Duration // from the kill to the first landing that began after it
+	early    int           // 503 responses before the kill
+	first    time.Duration // from the kill to the first landing that started after it
 	during   int           // landings between the kill and the last refusal
 	since    int           // landings since the last refusal
-	refused  int           // answers 503 since the kill
+	refused  int           // 503 responses after the kill
 	last     time.Duration // from the kill to the last of them
-	spent    int           // codes that were spent and led to no session
+	spent    int           // codes that were exchanged and led to no session
 }
 
-func startCrowd(t *testing.T, w *testworld.World) *crowd {
+func startUsers(t *testing.T, w *testworld.World) *users {
 	ctx, end := context.WithCancel(t.Context())
-	c := &crowd{t: t, w: w, end: end}
+	c := &users{t: t, w: w, end: end}
 	for range 4 {
 		c.rows.Go(func() {
 			for pace := time.NewTicker(50 * time.Millisecond); ctx.Err() == nil; <-pace.C {
@@ -383,13 +384,13 @@ func startCrowd(t *testing.T, w *testworld.World) *crowd {
 	return c
 }
 
-func (c *crowd) stop() {
+func (c *users) stop() {
 	c.end()
 	c.rows.Wait()
 }
 
-// person lands, and tries again for as long as told to.
-func (c *crowd) person(ctx context.Context) {
+// person lands and retries until the context ends.
+func (c *users) person(ctx context.Context) {
 	b := c.w.Browser()
 	link := c.w.Landing(c.w.Koubei.Issue(testworld.Provider))
 	again := time.NewTicker(200 * time.Millisecond)
@@ -410,7 +411,7 @@ func (c *crowd) person(ctx context.Context) {
 		case a.StatusCode == http.StatusServiceUnavailable:
 			c.refuse()
 		case a.StatusCode == http.StatusSeeOther && strings.Contains(a.Header.Get("Location"), "arrived="):
-			link += "&arrived=1" // the hop's own mark would age while we try
+			link += "&arrived=1" // the time in the hop's own parameter would become too old during the retries
 		case a.StatusCode == http.StatusSeeOther:
 			c.land(b, began)
 			return
@@ -423,7 +424,7 @@ func (c *crowd) person(ctx context.Context) {
 	}
 }
 
-func (c *crowd) refuse() {
+func (c *users) refuse() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.killed.IsZero() {
@@ -434,7 +435,7 @@ func (c *crowd) refuse() {
 	c.during, c.since = c.during+c.since, 0
 }
 
-func (c *crowd) land(b *testworld.Browser, began time.Time) {
+func (c *users) land(b *testworld.Browser, began time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.browsers = append(c.browsers, b)
@@ -447,27 +448,27 @@ func (c *crowd) land(b *testworld.Browser, began time.Time) {
 	}
 }
 
-func (c *crowd) kill(master *testworld.Redis) {
+func (c *users) kill(master *testworld.Redis) {
 	c.mu.Lock()
 	c.killed = time.Now()
 	c.mu.Unlock()
 	master.Kill()
 }
 
-func (c *crowd) landed() int {
+func (c *users) landed() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return len(c.browsers)
 }
 
-// calm reports whether landings have gone well for so long that the failover is over.
-func (c *crowd) calm() bool {
+// calm reports whether landings have succeeded for long enough that the failover is over.
+func (c *users) calm() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.since >= 40 && time.Since(c.killed) > c.last+3*time.Second
 }
 
-func (c *crowd) await(what string, reached func() bool) {
+func (c *users) await(what string, reached func() bool) {
 	c.t.Helper()
 	testworld.Eventually(c.t, 2*recovery, what, func() error {
 		if !reached() {
@@ -477,8 +478,8 @@ func (c *crowd) await(what string, reached func() bool) {
 	})
 }
 
-// lost counts the browsers whose session is gone.
-func (c *crowd) lost() int {
+// lost counts the browsers whose session no longer exists.
+func (c *users) lost() int {
 	lost := 0
 	for _, b := range c.browsers {
 		var id testworld.Identity
@@ -496,15 +497,15 @@ func (c *crowd) lost() int {
 	return lost
 }
 
-func (c *crowd) String() string {
+func (c *users) String() string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return fmt.Sprintf("first landing %.1f s after the kill; %d landings while some were refused, %d refusals, the last after %.1f s; %d codes spent for nothing",
 		c.first.Seconds(), c.during, c.refused, c.last.Seconds(), c.spent)
 }
 
-// TestLaggingReplica shows what asynchronous replication can lose, and that waiting for a replica bounds it: the replica
-// stops hearing from its master, people land, and the master dies.
+// TestLaggingReplica shows what asynchronous replication can lose, and that waiting for a replica prevents it: the replica
+// is cut off from its master, users land, and the master is killed.
 func TestLaggingReplica(t *testing.T) {
 	for _, row := range []struct{ replicas, landed int }{{0, 10}, {1, 0}} {
 		t.Run(fmt.Sprintf("wait for %d", row.replicas), func(t *testing.T) {
@@ -563,7 +564,7 @@ func awaitReplicated(t *testing.T, master *testworld.Redis) {
 	})
 }
 
-// relay is a wire between replica and master that can fall silent.
+// relay is a proxy between replica and master that can stop forwarding.
 type relay struct {
 	addr string
 
@@ -605,7 +606,7 @@ func relayTo(t *testing.T, target string) *relay {
 	return r
 }
 
-// forward passes on what the master says, until told to hold.
+// forward forwards the master's data, until it is told to hold them.
 func (r *relay) forward(replica, master net.Conn) {
 	buf := make([]byte, 32<<10)
 	for {
@@ -630,7 +631,7 @@ func (r *relay) hold() {
 	r.held = true
 }
 
-// cut ends the connections; what was held is lost.
+// cut closes the connections. Data that were held are lost.
 func (r *relay) cut() {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -14,8 +14,8 @@ import (
 	"koubei-landing/internal/testworld"
 )
 
-// TestAnUnknownMasterIsAnOutage: Sentinels that do not know the master answer nil, which must not be taken for an absent
-// session.
+// TestAnUnknownMasterIsAnOutage: Sentinels that do not know the master reply nil, which does not mean that a session is
+// absent.
 func TestAnUnknownMasterIsAnOutage(t *testing.T) {
 	t.Parallel()
 	sentinel := testworld.StartSentinel(t, time.Second)
@@ -72,7 +72,7 @@ func admin(t *testing.T, w *testworld.World, method string) testworld.Answer {
 	return a
 }
 
-// TestOptionalCommandsAreRefused: what only helps does not decide.
+// TestOptionalCommandsAreRefused: they do not affect the result.
 func TestOptionalCommandsAreRefused(t *testing.T) {
 	t.Parallel()
 	for _, row := range []struct {
@@ -120,7 +120,7 @@ func TestOptionalCommandsAreRefused(t *testing.T) {
 	}
 }
 
-// withUser makes a user with these rules and returns the address to sign in as that.
+// withUser creates a user with these rules and returns the address with this user.
 func withUser(t *testing.T, c app.Redis, rules string) string {
 	t.Helper()
 	o, err := redis.ParseURL(c.URL)
@@ -144,7 +144,7 @@ func withUser(t *testing.T, c app.Redis, rules string) string {
 	return u.String()
 }
 
-// TestRevocationOnAFullRedis: deletions work where writes are refused.
+// TestRevocationOnAFullRedis: Redis allows deletions while it refuses writes.
 func TestRevocationOnAFullRedis(t *testing.T) {
 	t.Parallel()
 	w := testworld.New(t)

@@ -20,7 +20,7 @@ import (
 	"koubei-landing/internal/testworld"
 )
 
-// link is TCP proxies in front of servers. What they pass on arrives half a round trip later.
+// link holds TCP proxies in front of servers. They forward data half a round trip later.
 type link struct{ roundTrip atomic.Int64 }
 
 // to starts a proxy in front of a server and returns its address.
@@ -79,8 +79,8 @@ func (l *link) pass(to, from net.Conn) {
 	from.Close()
 }
 
-// Redis behind a link, in each mode. Its user app has the password hush, so that a new connection has to sign in. A node of
-// a Cluster announces the link's address as its own, and the Sentinel calls its master by it.
+// These start Redis behind a link, in each mode. Its user app has the password hush, so a new connection has to sign in. A
+// node of a Cluster announces the link's address as its own, and the Sentinel knows its master by it.
 
 func (l *link) single(t *testing.T) app.Redis {
 	return app.Redis{Mode: app.Single, URL: "redis://app:hush@" + l.to(t, startPrivate(t).Addr(), "127.0.0.1:0")}
@@ -109,7 +109,8 @@ func startPrivate(t *testing.T, args ...string) *testworld.Redis {
 	return r
 }
 
-// startSentinelProcess starts one Sentinel that watches a master, and returns its address. The options are added to its own.
+// startSentinelProcess starts one Sentinel that watches a master, and returns its address. options are added to its
+// configuration.
 func startSentinelProcess(t *testing.T, master string, options ...string) string {
 	t.Helper()
 	host, port, err := net.SplitHostPort(master)
@@ -136,9 +137,9 @@ func startSentinelProcess(t *testing.T, master string, options ...string) string
 	return address
 }
 
-// TestSlowLink holds a burst of checks to its answers where a round trip takes 0.8 of REDIS_TIMEOUT, so that a command
-// succeeds on a connection that is signed in and on no other. Both are five times as long as a round trip of 400 ms and the
-// default timeout, so that a busy machine has five times as long to answer.
+// TestSlowLink sends a burst of checks over a link whose round trip takes 0.8 of REDIS_TIMEOUT. A command then succeeds
+// only on a connection that is already signed in. Both times are five times as long as a round trip of 400 ms and the
+// default timeout, to leave time for a busy machine.
 func TestSlowLink(t *testing.T) {
 	const checks, wanted = 40, 38
 	const timeout, roundTrip = 2500 * time.Millisecond, 2 * time.Second
@@ -164,7 +165,7 @@ func TestSlowLink(t *testing.T) {
 				}
 				return nil
 			})
-			// Only a machine that is too busy to answer within half a second needs more than one try.
+			// A retry is only needed if the machine is too busy to respond within half a second.
 			got := 0
 			for range 3 {
 				if got = burst(t, w, far, b, checks); got >= wanted {
@@ -177,7 +178,7 @@ func TestSlowLink(t *testing.T) {
 }
 
 // TestNewConnectionOverASlowLink: the first command on a new connection takes one round trip, because nothing else is sent
-// with it or before it. With a password, the connection is ready for the next command.
+// before it or with it. With a password, the connection is ready for the next command.
 func TestNewConnectionOverASlowLink(t *testing.T) {
 	t.Parallel()
 	const timeout, roundTrip = 2500 * time.Millisecond, 1500 * time.Millisecond
@@ -227,7 +228,7 @@ func TestNewConnectionOverASlowLink(t *testing.T) {
 	}
 }
 
-// idleConnections is how many connections to Redis a service has that are not in use.
+// idleConnections returns the number of a service's idle connections to Redis.
 func idleConnections(t *testing.T, b *testworld.Browser, s *testworld.Service) int {
 	t.Helper()
 	_, after, _ := strings.Cut(b.Get(s.Internal+"/metrics").Body, "\nredis_pool_idle_connections ")
@@ -237,7 +238,7 @@ func idleConnections(t *testing.T, b *testworld.Browser, s *testworld.Service) i
 	return n
 }
 
-// burst sends so many checks at once and returns how many were answered 200. The others must be 503 in time.
+// burst sends concurrent checks and returns how many responses were 200. The others must be 503 in time.
 func burst(t *testing.T, w *testworld.World, s *testworld.Service, b *testworld.Browser, checks int) int {
 	var allowed atomic.Int64
 	var all sync.WaitGroup

@@ -87,8 +87,8 @@ func (a *authority) options(t *testing.T, port int, hosts ...string) []string {
 		"--tls-cert-file", write("cert.pem", "CERTIFICATE", cert.Certificate[0]), "--tls-key-file", write("key.pem", "PRIVATE KEY", key)}
 }
 
-// Redis over TLS in each mode. Its certificate is for localhost alone, and so is REDIS_URL; the node of the Cluster and the
-// Sentinel's master call themselves 127.0.0.1.
+// These start Redis with TLS in each mode. Its certificate is for localhost only, as in REDIS_URL. The node of the Cluster
+// and the Sentinel's master announce 127.0.0.1.
 
 func tlsSingle(t *testing.T, a *authority) (address string, mode app.RedisMode) {
 	port := testworld.StablePort(t)
@@ -114,7 +114,7 @@ func tlsSentinel(t *testing.T, a *authority) (string, app.RedisMode) {
 	return address, app.Sentinel
 }
 
-// TestRedisOverTLS lands and signs out over TLS with an own authority and a client certificate. Redis demands the latter.
+// TestRedisOverTLS lands and signs out over TLS with its own authority and a client certificate, which Redis requires.
 func TestRedisOverTLS(t *testing.T) {
 	for name, start := range map[string]func(*testing.T, *authority) (string, app.RedisMode){
 		"single": tlsSingle, "sentinel": tlsSentinel, "cluster": tlsCluster,
@@ -145,7 +145,7 @@ func TestRedisOverTLS(t *testing.T) {
 	}
 }
 
-// TestRedisTLSProblems names the settings that a broken TLS concerns.
+// TestRedisTLSProblems checks that the findings name the settings to fix.
 func TestRedisTLSProblems(t *testing.T) {
 	a, stranger := newAuthority(t), newAuthority(t)
 	client, strange := a.issue(t), stranger.issue(t)

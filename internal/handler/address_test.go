@@ -16,15 +16,15 @@ import (
 
 var linkOnPage = regexp.MustCompile(`(?:href|src|action)="([^"]*)"`)
 
-// TestNoPageLinksAbroad: whatever address is asked for, the page leads nowhere else. A browser reads //evil.example and
-// /\evil.example as another host's.
-func TestNoPageLinksAbroad(t *testing.T) {
+// TestPagesLinkToOwnHostOnly: no requested address makes a page link to another host. Browsers read //evil.example and
+// /\evil.example as another host.
+func TestPagesLinkToOwnHostOnly(t *testing.T) {
 	t.Parallel()
 	w := testworld.New(t, func(c *app.Config) { c.Web.MaxRequests = 1 })
 	b := w.Browser()
 	link := arrive(t, b, w.Landing(w.Koubei.Issue(testworld.Provider)))
 	w.Koubei.Next(koubeisim.SpendThenHold)
-	landing := background(t, b, link) // takes the only place
+	landing := background(t, b, link) // takes the only slot
 	awaitHeld(t, w, 1)
 	host := strings.TrimPrefix(w.Public, "http://")
 	look := func(state string) {
@@ -72,7 +72,7 @@ func TestNoPageLinksAbroad(t *testing.T) {
 	}
 }
 
-// TestProblemsAreInEnglish when a program requests no language.
+// TestProblemsAreInEnglish checks programs that request no language.
 func TestProblemsAreInEnglish(t *testing.T) {
 	t.Parallel()
 	w := testworld.New(t)

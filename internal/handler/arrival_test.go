@@ -14,7 +14,7 @@ import (
 
 const arrivalPrefix = "koubei_session_arrival_"
 
-func TestANavigationIsSentRoundOnce(t *testing.T) {
+func TestNavigationIsRedirectedOnce(t *testing.T) {
 	w := testworld.New(t)
 	b := w.Browser()
 	code := w.Koubei.Issue(testworld.Merchant)
@@ -118,7 +118,7 @@ func TestTwoTabsAtOnceEachGetAnArrivalAndBothBind(t *testing.T) {
 	plain.Jar = nil
 	r, _ := http.NewRequest(http.MethodGet, link, nil)
 	r.Header = b.Header.Clone()
-	other, err := plain.Do(r) // the second tab's hop, sent before the first one's cookie was there
+	other, err := plain.Do(r) // the second tab's hop, sent before the first tab's cookie arrived
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -132,7 +132,7 @@ func TestTwoTabsAtOnceEachGetAnArrivalAndBothBind(t *testing.T) {
 			t.Fatalf("got %d, want 303", a.StatusCode)
 		}
 	}
-	// Either arrival alone is the same browser.
+	// Each arrival alone identifies the same browser.
 	for _, c := range other.Cookies() {
 		alone := w.Browser()
 		alone.SetCookie(w.Public, c)
@@ -142,7 +142,7 @@ func TestTwoTabsAtOnceEachGetAnArrivalAndBothBind(t *testing.T) {
 	}
 }
 
-func TestAStolenArrivalNameIsWorthNothing(t *testing.T) {
+func TestStolenArrivalNameIsUseless(t *testing.T) {
 	w := testworld.New(t)
 	b := w.Browser()
 	link := w.Landing(w.Koubei.Issue(testworld.Merchant))

@@ -15,10 +15,10 @@ import (
 	"koubei-landing/internal/testworld"
 )
 
-// Each test here is an attack. The cross-site ones on the switch and the sign-out, forged and stolen pending cookies, and
-// stolen arrivals are with what they attack.
+// Each test here is an attack. The tests of cross-site forms, of forged and stolen pending cookies and of stolen arrivals
+// are beside the tests of those features.
 
-// TestASlowClientIsCut begins its attacks, lets the other tests run, and looks afterwards what became of them.
+// TestASlowClientIsCut starts its attacks, lets the other tests run, and then checks the result.
 func TestASlowClientIsCut(t *testing.T) {
 	w := testworld.New(t)
 	type cut struct {
@@ -35,7 +35,7 @@ func TestASlowClientIsCut(t *testing.T) {
 		}
 		t.Cleanup(func() { conn.Close() })
 		begun := time.Now()
-		go func() { // a byte now and then, so that the connection never idles
+		go func() { // a byte now and then, so that the connection is never idle
 			tick := time.NewTicker(200 * time.Millisecond)
 			defer tick.Stop()
 			_, err := io.WriteString(conn, begin)
@@ -86,7 +86,7 @@ func TestFixation(t *testing.T) {
 		thief.SetCookie(w.Public, &http.Cookie{Name: "koubei_session", Value: planted, Path: "/"})
 		wantSignedIn(t, w, thief, "")
 	}
-	// The attacker's own live session, planted: the victim is asked, and either way shares no session.
+	// The attacker plants a live session of their own. The victim is asked, and never shares a session with the attacker.
 	victim := w.Browser()
 	victim.SetCookie(w.Public, &http.Cookie{Name: "koubei_session", Value: known, Path: "/"})
 	_, page := asked(t, w, victim, testworld.Merchant)
@@ -100,7 +100,7 @@ func TestFixation(t *testing.T) {
 	wantSignedIn(t, w, attacker, "")
 }
 
-// listedHash is the name of a live session in Redis.
+// listedHash returns the name of a live session in Redis.
 func listedHash(t *testing.T, w *testworld.World) string {
 	t.Helper()
 	land(t, w, testworld.Sales)
@@ -156,7 +156,7 @@ func TestReplayOfASignedOutToken(t *testing.T) {
 		t.Errorf("got %d %q", a.StatusCode, a.Problem())
 	}
 	wantSignedIn(t, w, b, "")
-	// Nor is any other cookie of ours a session.
+	// No other cookie of the service is a session either.
 	for _, c := range b.Client.Jar.Cookies(mustURL(t, w.Public)) {
 		thief := w.Browser()
 		thief.SetCookie(w.Public, &http.Cookie{Name: "koubei_session", Value: c.Value, Path: "/"})
@@ -192,7 +192,7 @@ func TestOpenRedirects(t *testing.T) {
 				continue
 			}
 			location := a.Header.Get("Location")
-			// As a browser reads it: backslashes are slashes, and some characters are dropped.
+			// Browsers treat backslashes as slashes and drop some characters.
 			browser := strings.NewReplacer(`\`, "/", "\t", "", "\n", "", "\r", "").Replace(location)
 			u, err := here.Parse(browser)
 			if a.StatusCode != http.StatusSeeOther || err != nil || u.Host != here.Host || u.Scheme != here.Scheme || u.User != nil {
@@ -200,7 +200,7 @@ func TestOpenRedirects(t *testing.T) {
 			}
 		}
 	}
-	// The host that a request names is not where the answers lead.
+	// The Host of a request does not change where responses lead.
 	for _, path := range []string{strings.TrimPrefix(w.Landing(w.Koubei.Issue(testworld.Provider)), w.Public), "/logout"} {
 		r, _ := http.NewRequest(http.MethodGet, w.Public+path, nil)
 		if path == "/logout" {
@@ -239,8 +239,8 @@ func TestHeaderInjection(t *testing.T) {
 			t.Errorf("%s: got %v", address, a.Header)
 		}
 	}
-	// From the gateway, in ids that end up in headers, addresses and pages: control characters are no identity, and what
-	// can be printed is escaped.
+	// Ids from the gateway end up in headers, addresses and pages. Ids with control characters are refused, and printable
+	// characters are escaped.
 	for id, status := range map[string]int{
 		"2088" + evil: http.StatusBadGateway,
 		`"><script>alert(1)</script>/../..%0d%0aX-Evil:1?a#b`: http.StatusSeeOther,
@@ -263,7 +263,7 @@ func TestHeaderInjection(t *testing.T) {
 			}
 		}
 	}
-	// A request id of one's own is not taken over.
+	// The service does not use a request id that the client sends.
 	r, _ := http.NewRequest(http.MethodGet, w.Public+"/signin", nil)
 	r.Header.Set("X-Request-Id", "mine")
 	if a := b.Do(r); a.Header.Get("X-Request-Id") == "mine" {
@@ -271,7 +271,7 @@ func TestHeaderInjection(t *testing.T) {
 	}
 }
 
-func TestMethodOverrideIsNotHeard(t *testing.T) {
+func TestMethodOverrideIsIgnored(t *testing.T) {
 	w := testworld.New(t, administered)
 	b := land(t, w, testworld.Provider)
 	for _, name := range []string{"X-HTTP-Method-Override", "X-HTTP-Method", "X-Method-Override"} {
@@ -360,7 +360,7 @@ func TestOversizeEverything(t *testing.T) {
 			t.Errorf("%s: got %d %q, want %d %q", tt.name, a.StatusCode, a.Problem(), tt.status, tt.code)
 		}
 	}
-	// Beyond what a page is worth: net/http's own answer, or none.
+	// For these, net/http itself responds or closes the connection, without a page.
 	r, _ := http.NewRequest(http.MethodGet, w.Public+"/session", nil)
 	r.Header.Set("X-Huge", x(200_000))
 	if a, err := b.Try(r); err == nil && a.StatusCode != http.StatusRequestHeaderFieldsTooLarge {
@@ -372,7 +372,7 @@ func TestOversizeEverything(t *testing.T) {
 		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 		r.Header.Set("Origin", w.Public)
 		r.Header.Set("Accept", "application/json")
-		// Sent in full or cut in the middle, but never held in memory: 16 KiB is all that is read of a form.
+		// The body may be sent in full or cut in the middle, but is never held in memory: a form has at most 16 KiB.
 		if a, err := fresh.Try(r); err == nil && a.StatusCode != http.StatusRequestEntityTooLarge && address == switchURL(w) {
 			t.Errorf("%s: got %d", address, a.StatusCode)
 		}

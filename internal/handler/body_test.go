@@ -21,14 +21,14 @@ import (
 	"koubei-landing/internal/testworld"
 )
 
-// socket is a connection on which a test writes its own bytes.
+// socket is a raw connection.
 type socket struct {
 	net.Conn
 	r *bufio.Reader
 }
 
-// connect opens a socket to a listener. Its buffers are as small as the system allows, and so are those of its peer, so that
-// a server soon notices a client that reads nothing.
+// connect opens a socket to a listener. Its buffers and those of its peer are as small as the system allows, so that a
+// server soon notices a client that reads nothing.
 func connect(t *testing.T, listener string) *socket {
 	t.Helper()
 	return connectWith(t, listener, func(fd int) error {
@@ -60,7 +60,7 @@ func (s *socket) send(t *testing.T, text string) {
 	}
 }
 
-// response reads one response within a time.
+// response reads one response within a timeout.
 func (s *socket) response(t *testing.T, method string, within time.Duration) *http.Response {
 	t.Helper()
 	_ = s.SetReadDeadline(time.Now().Add(within))
@@ -75,7 +75,7 @@ func (s *socket) response(t *testing.T, method string, within time.Duration) *ht
 	return res
 }
 
-// ended reports whether the server closes the connection within a time and sends nothing more.
+// ended returns nil if the server closes the connection in time and sends nothing more.
 func (s *socket) ended(within time.Duration) error {
 	_ = s.SetReadDeadline(time.Now().Add(within))
 	rest, err := io.ReadAll(s.r)
@@ -96,7 +96,8 @@ var announcements = []struct{ name, protocol, header string }{
 	{"HTTP/1.0 with keep-alive", "HTTP/1.0", "Content-Length: 77\r\nConnection: keep-alive\r\n"},
 }
 
-// TestABodyIsNotWaitedFor: every route but the switch answers at once, whether the body comes, comes in part, or never.
+// TestABodyIsNotWaitedFor: every route except the switch responds at once, whether the body comes in full, in part, or
+// never.
 func TestABodyIsNotWaitedFor(t *testing.T) {
 	for name, traced := range map[string]bool{"plain": false, "traced": true} {
 		t.Run(name, func(t *testing.T) {
@@ -170,7 +171,7 @@ func TestABodyIsNotWaitedFor(t *testing.T) {
 	}
 }
 
-// TestAnUnreadBodyEndsTheConnection: what is left of a body must not be taken for the next request.
+// TestAnUnreadBodyEndsTheConnection: the rest of a body must not be read as the next request.
 func TestAnUnreadBodyEndsTheConnection(t *testing.T) {
 	t.Parallel()
 	w := testworld.New(t)
@@ -192,7 +193,7 @@ func TestAnUnreadBodyEndsTheConnection(t *testing.T) {
 	}
 }
 
-// TestAConnectionIsKept: what proxies and browsers usually send leaves the connection open for the next request.
+// TestAConnectionIsKept: after usual requests of proxies and browsers, the connection stays open for the next request.
 func TestAConnectionIsKept(t *testing.T) {
 	t.Parallel()
 	w := testworld.New(t)
@@ -221,7 +222,7 @@ func TestAConnectionIsKept(t *testing.T) {
 	}
 }
 
-func TestAFormArrivesInTimeOrNotAtAll(t *testing.T) {
+func TestFormTimeout(t *testing.T) {
 	t.Parallel()
 	w := testworld.New(t, func(c *app.Config) { c.Web.MaxRequests = 1 })
 	for _, announced := range announcements {
@@ -254,7 +255,7 @@ func TestAFormArrivesInTimeOrNotAtAll(t *testing.T) {
 			})
 		}
 	}
-	// All of them wait now, and there is one place.
+	// All of them are waiting now, and there is one place.
 	t.Run("the place is free", func(t *testing.T) {
 		t.Parallel()
 		for range 5 {
@@ -265,14 +266,14 @@ func TestAFormArrivesInTimeOrNotAtAll(t *testing.T) {
 	})
 }
 
-// TestHostileSocketsTakeNoPlace opens as many sockets as there are places, of each kind that costs a client next to
-// nothing, and does meanwhile what everybody else does.
+// TestHostileSocketsTakeNoPlace opens as many sockets as there are places, for each attack that costs a client almost
+// nothing. Other clients must not notice.
 func TestHostileSocketsTakeNoPlace(t *testing.T) {
 	const sockets = 1000
 	w := testworld.New(t)
 	cookie := "Cookie: koubei_session=" + land(t, w, testworld.Merchant).Cookie(w.Public, "koubei_session") + "\r\n"
 	static := regexp.MustCompile(`/static/style[^"]+`).FindString(w.Browser().Get(w.Public + "/").Body) // larger than net/http's buffer
-	prompt := max(time.Second, 20*slowestOfOthers(t, w, cookie))                                        // on a machine that is busy with other work
+	prompt := max(time.Second, 20*slowestOfOthers(t, w, cookie))                                        // longer on a machine that is busy with other work
 	pipelined := func(request string) string { return strings.Repeat(request, 30) }
 	for _, tt := range []struct{ name, request string }{
 		{"half a header", "GET / HTTP/1.1\r\nHost: x\r\nX-Slow: "},
@@ -305,8 +306,7 @@ func TestHostileSocketsTakeNoPlace(t *testing.T) {
 	}
 }
 
-// slowestOfOthers does what everybody else does: it reads a page, is checked, and lands. It returns how long the slowest of
-// these took.
+// slowestOfOthers reads a page, checks a session and lands. It returns how long the slowest of these took.
 func slowestOfOthers(t *testing.T, w *testworld.World, cookie string) time.Duration {
 	t.Helper()
 	b, code := w.Browser(), w.Koubei.Issue(testworld.Merchant)
@@ -332,7 +332,7 @@ func slowestOfOthers(t *testing.T, w *testworld.World, cookie string) time.Durat
 	return slowest
 }
 
-// TestAResponseIsFetchedOrGivenUp: a client that asks on and on and reads nothing is cut off.
+// TestAResponseIsFetchedOrGivenUp: the service closes the connection of a client that sends requests but reads no response.
 func TestAResponseIsFetchedOrGivenUp(t *testing.T) {
 	t.Parallel()
 	w := testworld.New(t)

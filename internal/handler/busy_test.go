@@ -10,8 +10,8 @@ import (
 	"koubei-landing/koubeisim"
 )
 
-// TestMoreThanMaxRequestsAreRefused fills the service twice: a place that is not given back, or given back twice, shows
-// in the second round.
+// TestMoreThanMaxRequestsAreRefused fills the service twice. If a place is not given back, or is given back twice, the
+// second round fails.
 func TestMoreThanMaxRequestsAreRefused(t *testing.T) {
 	w := testworld.New(t, func(c *app.Config) { c.Web.MaxRequests = 2 })
 	proxy := land(t, w, testworld.Merchant)
@@ -29,7 +29,7 @@ func TestMoreThanMaxRequestsAreRefused(t *testing.T) {
 		if n := w.Koubei.CallsFor(code); n != 0 {
 			t.Errorf("got %d calls for a landing that was refused", n)
 		}
-		// The other listener has no such limit: whoever is signed in goes on working.
+		// The internal listener has no such limit: users who are signed in can continue.
 		if a := verify(t, w, proxy, http.MethodGet, "", nil); a.StatusCode != http.StatusOK {
 			t.Errorf("/auth/verify: got %d, want 200", a.StatusCode)
 		}
@@ -46,7 +46,7 @@ func TestMoreThanMaxRequestsAreRefused(t *testing.T) {
 	}
 }
 
-// wantOverloaded asks as a person and as a program.
+// wantOverloaded sends a request as a browser and as a program.
 func wantOverloaded(t *testing.T, w *testworld.World, b *testworld.Browser, address, code string) {
 	t.Helper()
 	page := b.Get(address)

@@ -44,10 +44,10 @@ func TestBothSpellingsOfTheRedirectLand(t *testing.T) {
 	}
 }
 
-// refusal is a request that is refused before any code is sent.
+// refusal is a request that is refused before its code is sent.
 type refusal struct {
 	name   string
-	query  string // CODE stands for a fresh code
+	query  string // CODE stands for a new code
 	method string
 	header map[string]string
 	status int
@@ -85,7 +85,7 @@ func TestRefusedBeforeAnythingIsSpent(t *testing.T) {
 		{name: "an empty return_to", query: "code=CODE&return_to=", status: 400, code: "invalid_return_to"},
 		{name: "return_to twice", query: "code=CODE&return_to=/a&return_to=/a", status: 400, code: "invalid_return_to"},
 		{name: "in a frame", query: "code=CODE", header: map[string]string{"Sec-Fetch-Dest": "iframe"}, status: 403, code: "cookies_blocked"},
-		// The order of the contract's table decides where several are wrong.
+		// If several parts are invalid, the order of the contract's table applies.
 		{name: "no code, and another application", query: "app_id=1", status: 400, code: "invalid_code"},
 		{name: "another application, by a script", query: "code=CODE&app_id=1", header: map[string]string{"Sec-Fetch-Mode": "cors"}, status: 400, code: "not_a_navigation"},
 		{name: "abroad, in a frame", query: "code=CODE&return_to=//evil.example", header: map[string]string{"Sec-Fetch-Dest": "iframe"}, status: 400, code: "invalid_return_to"},
@@ -112,7 +112,7 @@ func TestRefusedBeforeAnythingIsSpent(t *testing.T) {
 	}
 }
 
-// try sends the bad request with a fresh code.
+// try sends the invalid request with a new code.
 func (tt refusal) try(t *testing.T, w *testworld.World, accept string) testworld.Answer {
 	t.Helper()
 	query := strings.ReplaceAll(tt.query, "CODE", w.Koubei.Issue(testworld.Merchant))
@@ -159,8 +159,8 @@ func TestAPrefetchSpendsNothing(t *testing.T) {
 	}
 }
 
-// TestForeignParametersAreNotJudged: whatever else the registered address carries, the code lands, and the hop hands it on
-// as it came.
+// TestForeignParametersAreNotJudged: other parameters of the registered address do not prevent a landing, and the hop keeps
+// them unchanged.
 func TestForeignParametersAreNotJudged(t *testing.T) {
 	t.Parallel()
 	w := testworld.New(t)
@@ -184,7 +184,7 @@ func TestForeignParametersAreNotJudged(t *testing.T) {
 	}
 }
 
-// asASCII is an address as a header carries it: bytes that are not ASCII are escaped.
+// asASCII returns an address as a header contains it, with escaped non-ASCII bytes.
 func asASCII(address string) string {
 	var b strings.Builder
 	for i := range len(address) {
@@ -197,7 +197,7 @@ func asASCII(address string) string {
 	return b.String()
 }
 
-// verdict is what the gateway, or the way there, makes of a code.
+// verdict is the gateway's response to a code, or a failure of the network.
 type verdict struct {
 	name   string
 	faults []koubeisim.Fault
@@ -205,7 +205,7 @@ type verdict struct {
 	code   string
 	calls  int  // for the first landing
 	again  bool // the same link later lands
-	kept   bool // the verdict is remembered: a second landing makes no call
+	kept   bool // the verdict is stored: a second landing makes no call
 }
 
 func TestWhatTheGatewaySays(t *testing.T) {
@@ -277,7 +277,7 @@ func (tt verdict) check(t *testing.T, w *testworld.World) {
 	}
 }
 
-// checkErrorPage holds a page to what every error page must be.
+// checkErrorPage checks the requirements of every error page.
 func checkErrorPage(t *testing.T, a testworld.Answer, code, problem string) {
 	t.Helper()
 	if !strings.HasPrefix(a.Header.Get("Content-Type"), "text/html") {
@@ -318,7 +318,7 @@ func TestTheSameBrowserGetsTheSameSession(t *testing.T) {
 	if got := b.Cookie(w.Public, "koubei_session"); got != token {
 		t.Error("the token changed")
 	}
-	// A lost answer: the arrival cookie came through, the session's did not.
+	// A lost response: the browser has the arrival cookie, but not the session cookie.
 	b.SetCookie(w.Public, &http.Cookie{Name: "koubei_session", MaxAge: -1, Path: "/"})
 	if a := b.Get(link); a.StatusCode != http.StatusSeeOther || b.Cookie(w.Public, "koubei_session") != token {
 		t.Errorf("after a lost answer: got %d, want 303 with the same token", a.StatusCode)
@@ -377,7 +377,7 @@ func TestASessionThatEndedIsNotGivenAgain(t *testing.T) {
 	}
 }
 
-func TestASessionThatHoldsTheCodeIsAReplayWhateverTheLedgerSays(t *testing.T) {
+func TestSessionWithTheCodeIsReplayed(t *testing.T) {
 	w := testworld.New(t)
 	b := w.Browser()
 	code := w.Koubei.Issue(testworld.Provider)
@@ -393,7 +393,7 @@ func TestASessionThatHoldsTheCodeIsAReplayWhateverTheLedgerSays(t *testing.T) {
 	}
 }
 
-func TestRedisAwayBeforeTheExchangeSpendsNothing(t *testing.T) {
+func TestNoExchangeWithoutRedis(t *testing.T) {
 	w := testworld.New(t)
 	b := w.Browser()
 	code := w.Koubei.Issue(testworld.Provider)
@@ -435,7 +435,7 @@ func TestAFrozenRedisIsAnsweredWithinItsTimeout(t *testing.T) {
 	}
 }
 
-func TestABrowserThatLeavesDoesNotBurnTheCode(t *testing.T) {
+func TestCanceledLandingDoesNotLoseTheCode(t *testing.T) {
 	w := testworld.New(t)
 	b := w.Browser()
 	code := w.Koubei.Issue(testworld.Provider)
@@ -461,10 +461,10 @@ func TestABrowserThatLeavesDoesNotBurnTheCode(t *testing.T) {
 	}
 }
 
-func TestLandingsAtOnceShareOneExchangeAndLoseNoPartner(t *testing.T) {
+func TestConcurrentLandingsShareOneExchange(t *testing.T) {
 	w := testworld.New(t)
 	b := w.Browser()
-	// The first landing makes the session, so that the others belong to one browser and one session.
+	// The first landing starts the session, so that the others belong to one browser and one session.
 	b.Land(w.Landing(w.Koubei.Issue(testworld.Provider)))
 	const tabs = 8
 	done := make(chan int, 2*tabs)

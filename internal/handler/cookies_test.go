@@ -12,7 +12,7 @@ import (
 	"koubei-landing/internal/testworld"
 )
 
-// junkSessions are session cookies that open nothing, as a neighbor on the domain may set them.
+// junkSessions returns session cookies without a session, as another host of the domain may set them.
 func junkSessions(n int) []string {
 	var cookies []string
 	for i := range n {
@@ -21,12 +21,12 @@ func junkSessions(n int) []string {
 	return cookies
 }
 
-// sessionCookie is the session cookie of a browser, as it is sent.
+// sessionCookie returns the session cookie that a browser sends.
 func sessionCookie(w *testworld.World, b *testworld.Browser) string {
 	return "koubei_session=" + b.Cookie(w.Public, "koubei_session")
 }
 
-// send sends a request with exactly these cookies.
+// send sends a request with these cookies only.
 func send(t *testing.T, w *testworld.World, method, address string, cookies []string) testworld.Answer {
 	t.Helper()
 	r, err := http.NewRequest(method, address, nil)
@@ -39,7 +39,7 @@ func send(t *testing.T, w *testworld.World, method, address string, cookies []st
 	return p.Do(r)
 }
 
-// TestCookiesHideNoSession: wherever the real cookie stands among hundreds, it is found, in one round trip.
+// TestCookiesHideNoSession: the real cookie is found anywhere among hundreds of others, in one round trip.
 func TestCookiesHideNoSession(t *testing.T) {
 	t.Parallel()
 	w := testworld.New(t)
@@ -70,7 +70,7 @@ func TestCookiesHideNoSession(t *testing.T) {
 	}
 }
 
-// TestASignOutEndsEverySession that came along, however many, or says that it did not.
+// TestASignOutEndsEverySession: a sign-out ends the sessions of all cookies in the request, or reports a failure.
 func TestASignOutEndsEverySession(t *testing.T) {
 	t.Parallel()
 	w := testworld.New(t)
@@ -106,7 +106,7 @@ func TestASignOutEndsEverySession(t *testing.T) {
 	wantSignedIn(t, w, b, testworld.Merchant.OperatorID)
 }
 
-// TestManyCookiesOnACluster: their sessions belong to all nodes.
+// TestManyCookiesOnACluster: the sessions belong to all nodes.
 func TestManyCookiesOnACluster(t *testing.T) {
 	t.Parallel()
 	cluster := testworld.StartCluster(t, 2*time.Second)
@@ -129,7 +129,7 @@ func TestManyCookiesOnACluster(t *testing.T) {
 	}
 }
 
-// TestJunkCookiesCostLittle: what a request brings along makes no large response.
+// TestJunkCookiesCostLittle: many cookies in a request do not lead to a large response.
 func TestJunkCookiesCostLittle(t *testing.T) {
 	t.Parallel()
 	w := testworld.New(t)

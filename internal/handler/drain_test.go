@@ -23,7 +23,7 @@ func wantReady(t *testing.T, w *testworld.World, s *testworld.Service, status in
 	})
 }
 
-func TestDrainingFinishesWhatWasBegun(t *testing.T) {
+func TestDrainingFinishesRequestsInProgress(t *testing.T) {
 	w := testworld.New(t)
 	wantReady(t, w, w.Service, http.StatusOK)
 	b := w.Browser()
@@ -72,8 +72,8 @@ func TestDrainingFinishesWhatWasBegun(t *testing.T) {
 	}
 }
 
-// TestAShutdownLosesNoCode is a rolling update under load: more users than the gateway has slots, and a gateway whose first
-// attempts hang.
+// TestAShutdownLosesNoCode is a rolling update under load. There are more users than gateway slots, and the first attempts
+// at the gateway hang.
 func TestAShutdownLosesNoCode(t *testing.T) {
 	t.Parallel()
 	const users, slots = 110, 64
@@ -85,7 +85,7 @@ func TestAShutdownLosesNoCode(t *testing.T) {
 		browsers[i].Header.Set("X-Forwarded-For", fmt.Sprintf("192.0.2.%d", i))
 		links[i] = arrive(t, browsers[i], w.Landing(codes[i]))
 	}
-	for i := range users { // all at once: a hanging attempt ends after six seconds
+	for i := range users { // all concurrently: a hanging attempt ends after six seconds
 		landings[i] = background(t, browsers[i], links[i])
 	}
 	awaitHeld(t, w, slots)
@@ -130,7 +130,7 @@ func TestAShutdownLosesNoCode(t *testing.T) {
 	}
 }
 
-// TestNoClaimOutlastsTheShutdown: a replica that has less time left than a landing may take serves everything else.
+// TestNoClaimOutlastsTheShutdown: a replica that has less time left than a landing may take serves all other requests.
 func TestNoClaimOutlastsTheShutdown(t *testing.T) {
 	t.Parallel()
 	w := testworld.New(t, func(c *app.Config) {
@@ -157,7 +157,7 @@ func TestNoClaimOutlastsTheShutdown(t *testing.T) {
 	}
 }
 
-// TestAnUnfetchedResponseIsNoFailure: hostile clients cannot make a shutdown fail.
+// TestAnUnfetchedResponseIsNoFailure: clients that fetch no response cannot make a shutdown fail.
 func TestAnUnfetchedResponseIsNoFailure(t *testing.T) {
 	t.Parallel()
 	w := testworld.New(t, func(c *app.Config) { c.Operations.ShutdownTimeout = time.Second })
@@ -187,7 +187,7 @@ func TestUnreadyBeforeRefusing(t *testing.T) {
 	}
 }
 
-func TestWhatTakesTooLongIsCutOff(t *testing.T) {
+func TestShutdownTimeoutEndsSlowRequests(t *testing.T) {
 	w := testworld.New(t, func(c *app.Config) { c.Operations.ShutdownTimeout = 200 * time.Millisecond })
 	b := w.Browser()
 	link := arrive(t, b, w.Landing(w.Koubei.Issue(testworld.Provider)))

@@ -14,8 +14,8 @@ import (
 	"koubei-landing/koubeisim"
 )
 
-// In certificate mode a signed error counts without alipay_cert_sn, a success does not. Whatever decides nothing is still
-// named in the log, with what to do.
+// In certificate mode a signed error may lack alipay_cert_sn, but a success may not. The log contains each untrusted
+// response and what to do.
 func TestResponsesInCertificateMode(t *testing.T) {
 	t.Parallel()
 	koubei, err := koubeisim.New(koubeisim.Options{Certificates: true})
@@ -34,7 +34,7 @@ func TestResponsesInCertificateMode(t *testing.T) {
 		status int
 		code   string
 		calls  int
-		log    []string // in the line of the request
+		log    []string // in the log line of the request
 	}{
 		{"success", "", 303, "", 1, nil},
 		{"expired without SN", koubeisim.ExpiredNoCertSN, 410, "code_expired", 1, nil},

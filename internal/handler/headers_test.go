@@ -13,7 +13,7 @@ import (
 	"koubei-landing/internal/testworld"
 )
 
-// The Content-Security-Policy, up to who may frame a page.
+// The Content-Security-Policy before frame-ancestors.
 const policyBeforeAncestors = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors "
 
 const (
@@ -21,11 +21,11 @@ const (
 	framedAnywhere = policyBeforeAncestors + "*"
 )
 
-// wanted is what an answer's headers must say.
+// wanted are the headers that a response must have.
 type wanted struct {
 	policy   string
 	referrer string
-	hsts     []string // every value: a second one would be a second opinion
+	hsts     []string // all values: there must not be a second one
 	ids      map[string]bool
 }
 
@@ -48,7 +48,7 @@ func (want wanted) check(t *testing.T, name string, a testworld.Answer) {
 	want.ids[id] = true
 }
 
-// visit is one request, and what is to be said of its answer beside what all must say.
+// visit is one request, and the headers that its response must have in addition.
 type visit struct {
 	method string
 	path   string // with its query
@@ -56,10 +56,10 @@ type visit struct {
 	header http.Header
 	status int
 	form   bool   // the answer is a page with a form
-	policy string // where it isn't notFramed
+	policy string // if it is not notFramed
 }
 
-// route is the visit's, as publicRoutes tells it.
+// route returns the visit's route in the form of publicRoutes.
 func (v visit) route() string {
 	path, _, _ := strings.Cut(v.path, "?")
 	if strings.HasPrefix(path, "/static/") {
@@ -68,8 +68,8 @@ func (v visit) route() string {
 	return "public " + v.method + " " + path
 }
 
-// Routes × kinds of answers: what refuses a request before its handler is reached must send the headers too.
-func TestEveryAnswerSaysHowItMayBeUsed(t *testing.T) {
+// All routes and kinds of responses. A middleware that refuses a request must send the headers too.
+func TestEveryResponseHasItsHeaders(t *testing.T) {
 	for scheme, hsts := range map[string][]string{"http": nil, "https": {"max-age=31536000"}} {
 		t.Run(scheme, func(t *testing.T) {
 			w := testworld.New(t, func(c *app.Config) {
@@ -155,7 +155,7 @@ func whileAllIsWell(t *testing.T, w *testworld.World) []visit {
 		{method: "GET", path: "/session", b: nobody, status: 401},
 		{method: "GET", path: "/", b: signedIn, status: 200, form: true},
 		{method: "HEAD", path: "/", b: signedIn, status: 200, form: true},
-		{method: "GET", path: "/metrics", b: program, status: 404}, // the other listener's
+		{method: "GET", path: "/metrics", b: program, status: 404}, // a route of the other listener
 		{method: "GET", path: "/admin/operators/1/sessions", b: program, status: 404},
 	}
 	for _, path := range []string{"/signin", "/signed-out", "/.well-known/jwks.json", asset(t, w)} {
@@ -195,7 +195,7 @@ func withoutRedis(w *testworld.World) []visit {
 	return visits
 }
 
-// asset is the path of a static file, as the pages name it.
+// asset returns the path of a static file as used in pages.
 func asset(t *testing.T, w *testworld.World) string {
 	t.Helper()
 	path := regexp.MustCompile(`/static/[^"]+`).FindString(w.Browser().Get(w.Public + "/").Body)
@@ -205,7 +205,7 @@ func asset(t *testing.T, w *testworld.World) string {
 	return path
 }
 
-func TestThePolicyNamesWhatTheSettingsAllow(t *testing.T) {
+func TestPolicyFollowsTheSettings(t *testing.T) {
 	const koubei, shop = "https://e.koubei.example", "https://shop.example"
 	w := testworld.New(t, func(c *app.Config) {
 		c.Web.FrameAncestors = []string{koubei, shop}
@@ -220,8 +220,8 @@ func TestThePolicyNamesWhatTheSettingsAllow(t *testing.T) {
 	want.check(t, "blocked", w.Browser().Get(w.Public+w.Config.Web.CallbackPath+"?code=x&arrived="+strconv.FormatInt(w.Clock.Now().Unix(), 10)))
 }
 
-// A sign-out takes the pages out of the browser's cache: the back button must not show them to the next person. Without
-// Redis it took nothing away, and says nothing of the kind.
+// A sign-out clears the browser's cache, so that the back button does not show the pages to the next person. If the
+// sign-out fails because Redis is unavailable, the cache stays.
 func TestASignOutClearsTheCache(t *testing.T) {
 	w := testworld.New(t)
 	logout := w.Public + "/logout"

@@ -12,7 +12,7 @@ import (
 	"koubei-landing/koubeisim"
 )
 
-// land opens a browser that has landed as somebody.
+// land returns a browser that has landed as these people.
 func land(t *testing.T, w *testworld.World, people ...koubeisim.Person) *testworld.Browser {
 	t.Helper()
 	b := w.Browser()
@@ -24,14 +24,14 @@ func land(t *testing.T, w *testworld.World, people ...koubeisim.Person) *testwor
 	return b
 }
 
-// with returns a provider working for one partner.
+// with returns a provider who acts for the partner.
 func with(partner string) koubeisim.Person {
 	p := testworld.Provider
 	p.PartnerID = partner
 	return p
 }
 
-func TestSessionSpeaksOfTheChosenPartner(t *testing.T) {
+func TestSessionReturnsTheSelectedPartner(t *testing.T) {
 	w := testworld.New(t)
 	staff := with("2088000000000002")
 	staff.OperatorType, staff.ShopIDs = "PROVIDER_STAFF", "2015000000000001,2015000000000002"
@@ -72,7 +72,7 @@ func TestSessionSpeaksOfTheChosenPartner(t *testing.T) {
 	}
 }
 
-func TestSessionHasTheContractsShape(t *testing.T) {
+func TestSessionFields(t *testing.T) {
 	w := testworld.New(t)
 	b := land(t, w, testworld.Provider)
 	a, id := b.Session(w.Service, "")
@@ -112,7 +112,7 @@ func TestNoSession(t *testing.T) {
 	}
 }
 
-// twoCookies sends the session cookies of two browsers in one request.
+// twoCookies sends the session cookies of several browsers in one request.
 func twoCookies(t *testing.T, w *testworld.World, method, path string, browsers ...*testworld.Browser) testworld.Answer {
 	t.Helper()
 	r, err := http.NewRequest(method, w.Public+path, nil)
@@ -171,7 +171,7 @@ func TestSignOut(t *testing.T) {
 	}
 }
 
-func TestCrossSiteFormsToLeaveAreRefused(t *testing.T) {
+func TestCrossSiteSignOutIsRefused(t *testing.T) {
 	w := testworld.New(t, func(c *app.Config) { c.Web.CORSOrigins = []string{"https://shop.example"} })
 	b := land(t, w, testworld.Provider)
 	for _, tt := range []struct {
@@ -287,7 +287,7 @@ func TestHeadAnswersLikeGet(t *testing.T) {
 	}
 }
 
-func TestTooMuch(t *testing.T) {
+func TestRequestSizeLimits(t *testing.T) {
 	w := testworld.New(t)
 	b := w.Program()
 	long := strings.Repeat("x", 9000)

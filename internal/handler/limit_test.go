@@ -24,7 +24,7 @@ func limited(rate int, proxies ...string) func(*app.Config) {
 	}
 }
 
-// from is a fresh program that claims to be at an address.
+// from returns a new program that claims to have an address.
 func from(w *testworld.World, forwarded ...string) *testworld.Browser {
 	p := w.Program()
 	p.Header["X-Forwarded-For"] = forwarded
@@ -40,7 +40,7 @@ func TestOnlyClaimsCountTowardTheLimit(t *testing.T) {
 			t.Fatalf("got %d", a.StatusCode)
 		}
 	}
-	for range 5 { // hops, replays, refusals, prefetches: none of these claims a code
+	for range 5 { // hops, replays, refusals and prefetches claim no code
 		w.Browser().Get(w.Landing(w.Koubei.Issue(testworld.Provider)))
 		b.Get(landed[0])
 		w.Program().Get(landed[1])
@@ -73,7 +73,7 @@ func TestOnlyClaimsCountTowardTheLimit(t *testing.T) {
 	}
 }
 
-func TestLandingsAtOnceDoNotSlipThroughTheLimit(t *testing.T) {
+func TestConcurrentLandingsRespectTheLimit(t *testing.T) {
 	w := testworld.New(t, limited(3))
 	var holds []koubeisim.Fault
 	for range 12 {
@@ -106,7 +106,7 @@ func TestLandingsAtOnceDoNotSlipThroughTheLimit(t *testing.T) {
 	}
 }
 
-func TestALimitOfZeroIsNone(t *testing.T) {
+func TestLimitOfZeroIsOff(t *testing.T) {
 	w := testworld.New(t, limited(0))
 	for range 20 {
 		if a := w.Program().Get(w.Landing(w.Koubei.Issue(testworld.Provider))); a.StatusCode != http.StatusSeeOther {
@@ -115,7 +115,7 @@ func TestALimitOfZeroIsNone(t *testing.T) {
 	}
 }
 
-// TestWhoIsLimited: what is the same client shares a limit of one landing. No two rows speak of one address.
+// TestWhoIsLimited: requests of the same client share a limit of one landing. Each row uses its own addresses.
 func TestWhoIsLimited(t *testing.T) {
 	w := testworld.New(t)
 	ours := []string{"127.0.0.0/8", "10.0.0.0/8"}
@@ -150,7 +150,7 @@ func TestWhoIsLimited(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			replica := replicas[len(tt.proxies)]
 			if replica == nil {
-				replica = w.Replica(limited(1, tt.proxies...)) // each counts for itself
+				replica = w.Replica(limited(1, tt.proxies...)) // each has its own count
 				replicas[len(tt.proxies)] = replica
 				wantReady(t, w, replica, http.StatusOK)
 			}
@@ -169,7 +169,7 @@ func TestWhoIsLimited(t *testing.T) {
 	}
 }
 
-// TestWaitingForAnotherLandingIsNotCounted: reloads of one link, while its landing is under way, claim nothing.
+// TestWaitingForAnotherLandingIsNotCounted: reloads of a link during its landing claim nothing.
 func TestWaitingForAnotherLandingIsNotCounted(t *testing.T) {
 	t.Parallel()
 	w := testworld.New(t, limited(2))
@@ -182,7 +182,7 @@ func TestWaitingForAnotherLandingIsNotCounted(t *testing.T) {
 		landings = append(landings, background(t, b, link))
 	}
 	testworld.Eventually(t, 5*time.Second, "the second claim of two", func() error {
-		// Refused while the reloads are about to claim, until they have found out that they need not.
+		// This landing may be refused while the reloads are about to claim, until they have read the ledger.
 		if a := w.Program().Get(w.Landing(w.Koubei.Issue(testworld.Merchant))); a.StatusCode != http.StatusSeeOther {
 			return fmt.Errorf("got %d", a.StatusCode)
 		}
@@ -199,10 +199,10 @@ func TestWaitingForAnotherLandingIsNotCounted(t *testing.T) {
 	}
 }
 
-// TestOverTheLimitIsToldAtOnce: while the gateway is slow, landings over the limit do not wait.
-func TestOverTheLimitIsToldAtOnce(t *testing.T) {
+// TestOverTheLimitIsRefusedAtOnce: while the gateway is slow, landings over the limit do not wait.
+func TestOverTheLimitIsRefusedAtOnce(t *testing.T) {
 	t.Parallel()
-	const slots, limit = 64, 48 // one client's most of the slots
+	const slots, limit = 64, 48 // the maximum of one client
 	w := testworld.New(t, limited(limit, "127.0.0.0/8"))
 	w.Koubei.Next(slices.Repeat([]koubeisim.Fault{koubeisim.Hold}, slots)...)
 	var landings []<-chan testworld.Answer

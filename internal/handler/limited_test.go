@@ -9,7 +9,7 @@ import (
 	"koubei-landing/internal/testworld"
 )
 
-// TestLimitedClientsAreNamed: the log names each client over CALLBACK_RATE, once a minute.
+// TestLimitedClientsAreNamed: the log contains each client over CALLBACK_RATE, once a minute.
 func TestLimitedClientsAreNamed(t *testing.T) {
 	t.Parallel()
 	w := testworld.New(t, limited(1, "127.0.0.0/8"))

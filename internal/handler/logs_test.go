@@ -24,7 +24,7 @@ func (l logLine) mentions(word string) bool {
 	return strings.Contains(message, word)
 }
 
-// logged are the lines so far that are wanted.
+// logged returns the matching log lines so far.
 func logged(t *testing.T, w *testworld.World, want func(logLine) bool) []logLine {
 	t.Helper()
 	var lines []logLine
@@ -40,8 +40,8 @@ func logged(t *testing.T, w *testworld.World, want func(logLine) bool) []logLine
 	return lines
 }
 
-// linesOf are the lines of one kind about an answer's request. The request's own is written when all else is done, which
-// may be after the answer has arrived.
+// linesOf returns the log lines of one kind for a response's request. The request's own line is written last, which may be
+// after the response has arrived.
 func linesOf(t *testing.T, w *testworld.World, message string, a testworld.Answer) []logLine {
 	t.Helper()
 	id := a.Header.Get("X-Request-Id")
@@ -57,7 +57,7 @@ func linesOf(t *testing.T, w *testworld.World, message string, a testworld.Answe
 	return of(message)
 }
 
-func TestOneLineARequest(t *testing.T) {
+func TestOneLinePerRequest(t *testing.T) {
 	const needle = "a-word-of-the-query"
 	w := testworld.New(t, administered, func(c *app.Config) { c.Web.AccessLog = handler.AccessAll })
 	signedIn := land(t, w, testworld.Provider)
@@ -66,7 +66,7 @@ func TestOneLineARequest(t *testing.T) {
 	callback := w.Config.Web.CallbackPath
 	landing := func() string { return w.Landing(w.Koubei.Issue(testworld.Provider)) + "&" }
 	rows := []struct {
-		method, address string // with the beginning of its query
+		method, address string // with the start of its query
 		b               *testworld.Browser
 		route, level    string
 		status          int
@@ -83,7 +83,7 @@ func TestOneLineARequest(t *testing.T) {
 		{"GET", landing() + "return_to=/shop%3Fid%3D", signedIn, callback, "INFO", 303},
 		{"HEAD", landing(), signedIn, callback, "INFO", 204},
 		{"GET", w.Public + callback + "?code=%zz", signedIn, callback, "INFO", 400},
-		{"GET", w.Public + callback + "?code=", signedIn, callback, "INFO", 410}, // the word is a code that nobody knows
+		{"GET", w.Public + callback + "?code=", signedIn, callback, "INFO", 410}, // the value is a code that does not exist
 		{"POST", w.Public + callback + "/switch?", signedIn, callback + "/switch", "INFO", 400},
 		{"GET", w.Internal + "/auth/verify?", signedIn, "/auth/verify", "INFO", 200},
 		{"PROPFIND", w.Internal + "/auth/verify?", signedIn, "/auth/verify", "INFO", 200},
@@ -109,7 +109,7 @@ func TestOneLineARequest(t *testing.T) {
 			t.Errorf("%s: got a duration of %v ms", name, got["duration_ms"])
 		}
 		want := logLine{"level": tt.level, "msg": "request", "method": tt.method, "route": tt.route, "status": float64(tt.status), "request_id": a.Header.Get("X-Request-Id")}
-		if tt.status >= 400 { // and what went wrong
+		if tt.status >= 400 { // and the error
 			want["code"], want["error"] = got["code"], got["error"]
 			if got["code"] == nil || got["error"] == nil {
 				t.Errorf("%s: got %v, want its code and error", name, got)
@@ -130,7 +130,7 @@ func TestOneLineARequest(t *testing.T) {
 	}
 }
 
-func TestOneLineALanding(t *testing.T) {
+func TestOneLinePerLanding(t *testing.T) {
 	w := testworld.New(t)
 	nobody, program := w.Browser(), w.Program()
 	b := land(t, w, testworld.Merchant)
@@ -197,7 +197,7 @@ func TestOneLineALanding(t *testing.T) {
 	check("without Redis", program.Get(w.Public+w.Config.Web.CallbackPath+"?code=x"), "store_unavailable", nil)
 	w.Redis.Thaw()
 
-	// The lines and the metric are two accounts of the same.
+	// The log lines and the metric must agree.
 	lines := map[string]float64{}
 	for _, l := range logged(t, w, func(l logLine) bool { return l["msg"] == "landing" && l["result"] != "kept" }) {
 		lines[l["result"].(string)]++
@@ -212,7 +212,7 @@ func TestOneLineALanding(t *testing.T) {
 	}
 }
 
-// ACCESS_LOG says which requests have a line. A failed request always has one, and so has a landing.
+// ACCESS_LOG selects the requests that have a log line. Failed requests and landings always have one.
 func TestAccessLog(t *testing.T) {
 	for _, access := range []handler.AccessLog{"", handler.AccessPublic, handler.AccessAll, handler.AccessOff} {
 		t.Run(string(access), func(t *testing.T) {
@@ -230,7 +230,7 @@ func TestAccessLog(t *testing.T) {
 				if a.StatusCode != status {
 					t.Errorf("%s %s: got %d, want %d", method, r.URL.Path, a.StatusCode, status)
 				}
-				// The line is written behind the response, and before the next request on the same connection.
+				// The line is written after the response, and before the next request on the same connection is read.
 				barrier := b.Get(r.URL.Scheme + "://" + r.URL.Host + "/nothing")
 				linesOf(t, w, "request", barrier)
 				lines := logged(t, w, func(l logLine) bool { return l["request_id"] == a.Header.Get("X-Request-Id") && l["msg"] == "request" })
@@ -264,7 +264,7 @@ func TestAccessLog(t *testing.T) {
 	}
 }
 
-// A method may be as long as a client likes, its log line may not.
+// A client may send a method of any length, but the log line is limited.
 func TestALongMethodIsCut(t *testing.T) {
 	w := testworld.New(t)
 	for _, address := range []string{w.Public + "/", w.Internal + "/auth/verify"} {

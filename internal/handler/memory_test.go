@@ -17,14 +17,14 @@ import (
 
 const knownCookie = "koubei_session_known"
 
-// clerk is one of several people who share a browser.
+// clerk returns one of several people who share a browser.
 func clerk(n int) koubeisim.Person {
 	p := testworld.MerchantStaff
 	p.OperatorID = fmt.Sprintf("20881021504780%02d", n)
 	return p
 }
 
-// use lands as each of these people, who answer yes if they are asked, and sign out again.
+// use lands as each of these people, answers yes if asked, and signs out.
 func use(t *testing.T, w *testworld.World, s *testworld.Service, b *testworld.Browser, people ...koubeisim.Person) {
 	t.Helper()
 	for _, p := range people {
@@ -46,7 +46,7 @@ func signOut(t *testing.T, s *testworld.Service, b *testworld.Browser) {
 	}
 }
 
-// formOf is the form of a page that asks, filled in.
+// formOf returns the filled-in form of a page that asks.
 func formOf(page testworld.Answer, decision string) url.Values {
 	form := url.Values{"decision": {decision}}
 	for _, m := range hiddenField.FindAllStringSubmatch(page.Body, -1) {
@@ -55,7 +55,7 @@ func formOf(page testworld.Answer, decision string) url.Values {
 	return form
 }
 
-// secureJar is the jar of a browser behind a proxy that speaks TLS: what the service sees as http is https to it.
+// secureJar is the cookie jar of a browser behind a proxy with TLS: the browser uses https where the service sees http.
 type secureJar struct{ *cookiejar.Jar }
 
 func (j secureJar) over(u *url.URL) *url.URL {
@@ -69,7 +69,7 @@ func (j secureJar) SetCookies(u *url.URL, cookies []*http.Cookie) {
 }
 func (j secureJar) Cookies(u *url.URL) []*http.Cookie { return j.Jar.Cookies(j.over(u)) }
 
-// framed makes the service one that Koubei shows in a frame, over https.
+// framed configures a service that Koubei shows in a frame over https.
 func framed(c *app.Config) {
 	public := *c.Web.PublicURL
 	public.Scheme = "https"
@@ -78,7 +78,7 @@ func framed(c *app.Config) {
 	c.Web.FrameAncestors = []string{"https://koubei.example"}
 }
 
-// TestTheMemory lands as a member of sales staff in a browser that others may have used before. Nobody is signed in.
+// TestTheMemory lands as sales staff in a browser that others may have used before. Nobody is signed in.
 func TestTheMemory(t *testing.T) {
 	stranger := testworld.Sales
 	others := func(n int) (people []koubeisim.Person) {
@@ -100,7 +100,7 @@ func TestTheMemory(t *testing.T) {
 		name   string
 		change func(*app.Config)
 		before func(*testing.T, *testworld.World, *testworld.Browser)
-		known  string // the operator that the page shows, when it asks
+		known  string // the operator that the page shows, if it asks
 		off    bool   // nothing is remembered after the landing either
 	}{
 		{name: "empty"},
@@ -193,7 +193,7 @@ func TestTheMemory(t *testing.T) {
 			if tt.off == slices.ContainsFunc(a.Cookies(), func(c *http.Cookie) bool { return strings.HasSuffix(c.Name, "_known") }) {
 				t.Errorf("got a memory: %v, want %v", tt.off, !tt.off)
 			}
-			// The same person again is not asked about; somebody else is, where the browser remembers.
+			// The same person is not asked again. Another person is asked if the browser has a memory.
 			signOut(t, w.Service, b)
 			if a := b.Land(w.Landing(w.Koubei.Issue(stranger))); a.StatusCode != http.StatusSeeOther {
 				t.Errorf("again: got %d, want 303", a.StatusCode)
@@ -215,7 +215,7 @@ func codeIn(t *testing.T, link string) string {
 	return u.Query().Get("auth_code")
 }
 
-// wantStrangersQuestion holds an answer to the page that asks about a stranger, and the world to nothing having begun.
+// wantStrangersQuestion checks the page that asks about a stranger, and that nothing has changed yet.
 func wantStrangersQuestion(t *testing.T, w *testworld.World, b *testworld.Browser, a testworld.Answer, stranger koubeisim.Person, known string) {
 	t.Helper()
 	if a.StatusCode != http.StatusOK || !strings.Contains(a.Body, stranger.OperatorID) || !strings.Contains(a.Body, ">"+known+"<") {
@@ -238,7 +238,7 @@ func wantStrangersQuestion(t *testing.T, w *testworld.World, b *testworld.Browse
 	}
 }
 
-func TestTheStrangersQuestionIsAnsweredNo(t *testing.T) {
+func TestStrangersQuestionAnsweredNo(t *testing.T) {
 	w := testworld.New(t, func(c *app.Config) {
 		public := *c.Web.PublicURL
 		public.Path = "/koubei"
@@ -270,7 +270,7 @@ func TestTheStrangersQuestionIsAnsweredNo(t *testing.T) {
 	}
 }
 
-func TestTheStrangersQuestionHasTheGuaranteesOfTheSwitch(t *testing.T) {
+func TestStrangersQuestionIsAsSafeAsTheSwitch(t *testing.T) {
 	w := testworld.New(t)
 	b := w.Browser()
 	use(t, w, w.Service, b, clerk(1))
@@ -292,7 +292,7 @@ func TestTheStrangersQuestionHasTheGuaranteesOfTheSwitch(t *testing.T) {
 	if got := problem(b, nil); got != "operator_differs" {
 		t.Errorf("JSON: got %q, want operator_differs", got)
 	}
-	thief := w.Browser() // who knows the link and the form
+	thief := w.Browser() // an attacker with the link and the form
 	if got := problem(thief, formOf(page, "yes")); got != "switch_expired" {
 		t.Errorf("another browser's yes: got %q", got)
 	}
@@ -310,7 +310,7 @@ func TestTheStrangersQuestionHasTheGuaranteesOfTheSwitch(t *testing.T) {
 	if again := b.Get(link); again.StatusCode != http.StatusOK {
 		t.Errorf("after 14 minutes: got %d, want the question", again.StatusCode)
 	}
-	// Somebody known lands in another tab: the question was about a browser where nobody is signed in.
+	// A known operator lands in another tab: the question was about a browser without a session.
 	if a := b.Land(w.Landing(w.Koubei.Issue(clerk(1)))); a.StatusCode != http.StatusSeeOther {
 		t.Fatalf("got %d", a.StatusCode)
 	}
@@ -354,7 +354,7 @@ func TestAProgramIsAskedAboutAStranger(t *testing.T) {
 	wantSignedIn(t, w, p, testworld.Sales.OperatorID)
 }
 
-// TestThreeClerksShareAComputer: each is asked about once, but the first, and then never again.
+// TestThreeClerksShareAComputer: each of them except the first is asked once.
 func TestThreeClerksShareAComputer(t *testing.T) {
 	w := testworld.New(t)
 	b := w.Browser()
@@ -379,7 +379,7 @@ func TestThreeClerksShareAComputer(t *testing.T) {
 	}
 }
 
-// tabs are two tabs of one browser whose requests are under way at once: each was sent with the cookies of the start.
+// tabs are two tabs of one browser with concurrent requests. Both send the cookies that the browser had at the start.
 type tabs struct {
 	t      *testing.T
 	w      *testworld.World
@@ -387,7 +387,7 @@ type tabs struct {
 	cookie string
 }
 
-// openTabs takes down the cookies that both tabs go on with.
+// openTabs saves the cookies that both tabs send.
 func openTabs(t *testing.T, w *testworld.World, b *testworld.Browser) *tabs {
 	t.Helper()
 	u, err := url.Parse(w.Public)
@@ -401,7 +401,7 @@ func openTabs(t *testing.T, w *testworld.World, b *testworld.Browser) *tabs {
 	return &tabs{t, w, b, strings.Join(pairs, "; ")}
 }
 
-// send sends a request with the cookies of the start, and keeps none of the answer's.
+// send sends a request with the saved cookies, and does not store the cookies of the response.
 func (s *tabs) send(send func(*testworld.Browser) testworld.Answer) testworld.Answer {
 	s.t.Helper()
 	tab := s.w.Browser()
@@ -420,14 +420,14 @@ func (s *tabs) post(form url.Values) testworld.Answer {
 	return s.send(func(b *testworld.Browser) testworld.Answer { return b.Post(switchURL(s.w), form) })
 }
 
-// arrive is an answer that reaches the browser.
+// arrive stores the cookies of a response in the browser.
 func (s *tabs) arrive(answers ...testworld.Answer) {
 	for _, a := range answers {
 		s.b.Client.Jar.SetCookies(a.Request.URL, a.Cookies())
 	}
 }
 
-// wantRemembered holds the browser to landing each of these people without a question.
+// wantRemembered checks that each of these people lands without a question.
 func (s *tabs) wantRemembered(people ...koubeisim.Person) {
 	s.t.Helper()
 	for _, p := range people {
@@ -438,7 +438,7 @@ func (s *tabs) wantRemembered(people ...koubeisim.Person) {
 	}
 }
 
-// TestTwoTabsLandAtOnce: neither tab's operator is lost, in whatever order the browser gets the responses.
+// TestTwoTabsLandAtOnce: the memory gets both operators, in whatever order the responses arrive.
 func TestTwoTabsLandAtOnce(t *testing.T) {
 	one, two := clerk(1), clerk(2)
 	for name, arrive := range map[string]func(s *tabs, first, second testworld.Answer){
@@ -495,7 +495,7 @@ func TestTwoTabsLandAtOnce(t *testing.T) {
 	})
 }
 
-// TestTheOperatorWhoIsReplacedIsRemembered: also one who landed before the service kept a memory.
+// TestTheOperatorWhoIsReplacedIsRemembered also covers an operator who landed before the memory was turned on.
 func TestTheOperatorWhoIsReplacedIsRemembered(t *testing.T) {
 	w := testworld.New(t)
 	b := land(t, w, clerk(1))
@@ -507,7 +507,7 @@ func TestTheOperatorWhoIsReplacedIsRemembered(t *testing.T) {
 	(&tabs{t: t, w: w, b: b}).wantRemembered(clerk(1), clerk(2))
 }
 
-// TestAReplayRenewsTheMemory: a refresh is a sign of life, too.
+// TestAReplayRenewsTheMemory: a reload renews the memory too.
 func TestAReplayRenewsTheMemory(t *testing.T) {
 	w := testworld.New(t, func(c *app.Config) { c.Session.Lifetime, c.Session.Idle = 24*time.Hour, 0 })
 	b := w.Browser()

@@ -9,7 +9,7 @@ import (
 	"koubei-landing/internal/testworld"
 )
 
-// labels are the values that a label has in all series of one name.
+// labels returns the values of a label in all series of one name.
 func labels(t *testing.T, w *testworld.World, series, label string) map[string]bool {
 	t.Helper()
 	values := map[string]bool{}
@@ -22,7 +22,7 @@ func labels(t *testing.T, w *testworld.World, series, label string) map[string]b
 	return values
 }
 
-// wantLabels fails for a label's value that is not on its list, and for one of the list that is missing.
+// wantLabels fails if a value of a label is not on the list, and if one of the list is missing.
 func wantLabels(t *testing.T, w *testworld.World, series, label string, want ...string) {
 	t.Helper()
 	got := labels(t, w, series, label)
@@ -37,9 +37,8 @@ func wantLabels(t *testing.T, w *testworld.World, series, label string, want ...
 	}
 }
 
-// Whatever strangers ask for, the series stay as many as they are: an address becomes no label, nor does a method, nor a
-// type that the gateway made up.
-func TestStrangersMakeNoSeries(t *testing.T) {
+// Requests of strangers create no series: neither addresses nor methods nor invented operator types become labels.
+func TestRequestsAddNoSeries(t *testing.T) {
 	w := testworld.New(t)
 	for _, method := range []string{"GET", "POST", "BREW", "get", "PROPFIND"} {
 		for _, path := range []string{"/nothing", "/static", "/nothing/../x", "/session/2088", "/koubei/callback/", "/koubei/callback/switch/1",

@@ -33,11 +33,11 @@ import (
 // object is a JSON object.
 type object = map[string]any
 
-// described is the description as the service serves it, and a judge of answers by it.
+// described is the OpenAPI document as served. It checks responses.
 type described struct {
 	document object
 	compiler *jsonschema.Compiler
-	shown    map[string]bool // operations, as "GET /path", with an answer that was no error
+	shown    map[string]bool // operations, as "GET /path", with a successful response
 }
 
 func description(t *testing.T, w *testworld.World) *described {
@@ -48,7 +48,7 @@ func description(t *testing.T, w *testworld.World) *described {
 		t.Fatalf("got %d, %v", a.StatusCode, err)
 	}
 	d := &described{document.(object), jsonschema.NewCompiler(), map[string]bool{}}
-	// The description leaves room for more members; here none are to come unseen.
+	// The document allows further members. Here they are forbidden, so that none is undocumented.
 	for _, schema := range d.at("components", "schemas") {
 		closeAll(schema)
 	}
@@ -60,7 +60,7 @@ func description(t *testing.T, w *testworld.World) *described {
 	return d
 }
 
-// closeAll lets a schema allow no members but those that it names.
+// closeAll forbids members that a schema does not name.
 func closeAll(v any) {
 	switch v := v.(type) {
 	case object:
@@ -77,7 +77,7 @@ func closeAll(v any) {
 	}
 }
 
-// at is an object of the document, empty where there is none.
+// at returns an object of the document, empty if there is none.
 func (d *described) at(names ...string) object {
 	here := d.document
 	for _, name := range names {
@@ -101,7 +101,7 @@ func (d *described) resolve(t *testing.T, v any) object {
 	return target
 }
 
-// valid judges a value by a schema, which is one of the document's components.
+// valid checks a value against a schema of the document's components.
 func (d *described) valid(pointer string, value any) error {
 	schema, err := d.compiler.Compile("openapi.json#" + pointer)
 	if err != nil {
@@ -110,7 +110,7 @@ func (d *described) valid(pointer string, value any) error {
 	return schema.Validate(value)
 }
 
-// operation is what the document says of a method and a path.
+// operation returns the operation of a method and a path.
 func (d *described) operation(method, path string) (operation object, name string) {
 	item := d.at("paths", path)
 	for _, m := range []string{method, http.MethodGet} {
@@ -122,7 +122,7 @@ func (d *described) operation(method, path string) (operation object, name strin
 	return nil, ""
 }
 
-// judge holds an answer to the document.
+// judge checks a response against the document.
 func (d *described) judge(t *testing.T, path string, a testworld.Answer) {
 	t.Helper()
 	method := a.Request.Method
@@ -363,7 +363,7 @@ func TestAnswersAreAsDescribed(t *testing.T) {
 	}
 }
 
-// signing lets the service assert.
+// signing turns on assertions.
 func signing(t *testing.T) func(*app.Config) {
 	return func(c *app.Config) {
 		c.Assertions = assertion.Config{Keys: newKeys(t), Audiences: []string{c.Web.PublicURL.String(), "reports"}, TTL: time.Minute}
@@ -383,7 +383,7 @@ func newKeys(t *testing.T) []crypto.Signer {
 	return []crypto.Signer{ec, ed}
 }
 
-// fields are the hidden fields of a page's form.
+// fields returns the hidden fields of a page's form.
 func fields(page string) url.Values {
 	values := url.Values{}
 	for input := range strings.SplitSeq(page, "<input ") {
@@ -402,7 +402,7 @@ func attribute(tag, name string) (string, bool) {
 	return value, ok && closed
 }
 
-func TestAnswersAreAsDescribedWhereAdministrationIsOff(t *testing.T) {
+func TestResponsesMatchOpenAPIWithoutAdministration(t *testing.T) {
 	w := testworld.New(t, func(c *app.Config) { c.Landing.Rate = 1 })
 	d, p := description(t, w), w.Program()
 	for path := range d.at("paths") {
@@ -427,7 +427,7 @@ func TestAnswersAreAsDescribedWhereAdministrationIsOff(t *testing.T) {
 	d.judge(t, "/auth/verify", verified)
 }
 
-// methods are those that a path's item describes.
+// methods returns the methods that a path item describes.
 func methods(item any) []string {
 	var names []string
 	for name := range item.(object) {
@@ -438,8 +438,8 @@ func methods(item any) []string {
 	return names
 }
 
-// Every route is described, and what is described is a route: on the public listener, with and without a path of its
-// own, by chi's own account; on the internal one by the source, since a ServeMux doesn't tell.
+// Every route is described, and every description is a route: on the public listener with and without a base path, by chi's
+// list of routes; on the internal listener by the source code, because a ServeMux has no list.
 func TestEveryRouteIsDescribed(t *testing.T) {
 	for _, base := range []string{"", "/landing"} {
 		t.Run("base "+base, func(t *testing.T) {
@@ -481,7 +481,7 @@ func difference(got, want []string) string {
 	return strings.Join(diff, "\n")
 }
 
-// describedRoutes are the document's, as "public GET /path"; HEAD is understood with GET.
+// describedRoutes returns the document's routes, as "public GET /path". HEAD is implied by GET.
 func describedRoutes(t *testing.T, d *described, origin string) []string {
 	t.Helper()
 	var routes []string
@@ -535,7 +535,7 @@ func internalRoutes(t *testing.T) []string {
 	var routes []string
 	ast.Inspect(file, func(n ast.Node) bool {
 		pattern, ok := muxPattern(n)
-		if !ok || pattern == "/" { // what nothing else matches is no route
+		if !ok || pattern == "/" { // the catch-all is not a route
 			return true
 		}
 		method, path, ok := strings.Cut(pattern, " ")
@@ -554,7 +554,7 @@ func internalRoutes(t *testing.T) []string {
 	return routes
 }
 
-// muxPattern is the pattern of a call m.Handle or m.HandleFunc.
+// muxPattern returns the pattern of a call m.Handle or m.HandleFunc.
 func muxPattern(n ast.Node) (string, bool) {
 	call, ok := n.(*ast.CallExpr)
 	if !ok || len(call.Args) != 2 {
@@ -573,7 +573,7 @@ func muxPattern(n ast.Node) (string, bool) {
 	return pattern, err == nil
 }
 
-// The codes that a problem may have are those of the table of errors.
+// The codes in the schema of problems are those of the table of errors.
 func TestEveryCodeIsDescribed(t *testing.T) {
 	file, err := parser.ParseFile(token.NewFileSet(), "problem.go", nil, 0)
 	if err != nil {
@@ -598,8 +598,8 @@ func TestEveryCodeIsDescribed(t *testing.T) {
 	}
 }
 
-// Every reference leads somewhere, every component is referred to, and every operation has a name of its own.
-func TestTheDescriptionHoldsTogether(t *testing.T) {
+// Every reference can be resolved, every component is used, and operation ids are unique.
+func TestOpenAPIIsConsistent(t *testing.T) {
 	d := description(t, testworld.New(t))
 	used := map[string]bool{}
 	var walk func(v any)

@@ -15,7 +15,7 @@ import (
 	"koubei-landing/internal/metrics"
 )
 
-// TestAPanicIsLogged: a panic is answered with 500, and its stack is in the request's one line, like everything else.
+// TestAPanicIsLogged: the response to a panic is 500, and its stack is in the log line of the request.
 func TestAPanicIsLogged(t *testing.T) {
 	t.Parallel()
 	var out bytes.Buffer
@@ -32,7 +32,7 @@ func TestAPanicIsLogged(t *testing.T) {
 		t.Fatal(err)
 	}
 	a.Body.Close()
-	s.Close() // returns when the request is over
+	s.Close() // returns when the request has ended
 	log.Close(5 * time.Second)
 	var line struct{ Level, Msg, Code, Error, Stack string }
 	if err := json.Unmarshal(out.Bytes(), &line); err != nil {

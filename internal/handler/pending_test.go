@@ -15,7 +15,7 @@ import (
 
 const pendingPrefix = "koubei_session_pending_"
 
-// arrive brings a browser as far as the hop, and returns the address that lands.
+// arrive sends a browser through the hop, and returns the address that lands.
 func arrive(t *testing.T, b *testworld.Browser, link string) string {
 	t.Helper()
 	hop := b.Get(link)
@@ -26,7 +26,7 @@ func arrive(t *testing.T, b *testworld.Browser, link string) string {
 	return marked.String()
 }
 
-// background navigates while the test goes on.
+// background navigates in the background.
 func background(t *testing.T, b *testworld.Browser, address string) <-chan testworld.Answer {
 	t.Helper()
 	r, err := http.NewRequest(http.MethodGet, address, nil)
@@ -54,12 +54,12 @@ func awaitHeld(t *testing.T, w *testworld.World, n int) {
 	}
 }
 
-// dying is a replica that ends without having told the ledger what it knows.
+// dying returns a replica that is killed before it writes to the ledger.
 func dying(w *testworld.World) *testworld.Service {
 	return w.Replica(func(c *app.Config) { c.Operations.ShutdownTimeout = 50 * time.Millisecond })
 }
 
-// restart starts Redis again, empty, and waits until the replicas have found back to it.
+// restart restarts Redis with empty data, and waits until the replicas are connected again.
 func restart(t *testing.T, w *testworld.World, others ...*testworld.Service) {
 	t.Helper()
 	w.Redis.Start()
@@ -68,7 +68,7 @@ func restart(t *testing.T, w *testworld.World, others ...*testworld.Service) {
 	}
 }
 
-// lose lets Redis go between the exchange and the save of each landing.
+// lose makes Redis fail between exchange and save of each landing.
 func lose(t *testing.T, w *testworld.World, b *testworld.Browser, away func(), addresses ...string) []testworld.Answer {
 	t.Helper()
 	var done []<-chan testworld.Answer
@@ -117,7 +117,7 @@ func TestRedisLostAfterTheExchangeTheRetryLandsOnAnotherReplica(t *testing.T) {
 				t.Errorf("%s: the cookie can be read", tt.name)
 			}
 		}
-		// Redis is away still: nothing changes.
+		// Redis is still unavailable: nothing changes.
 		if again := b.Get(link); again.StatusCode != http.StatusServiceUnavailable || len(pendingCookies(b.Client.Jar.Cookies(again.Request.URL))) != 1 {
 			t.Errorf("%s: while away: got %d, want 503 and the grant kept", tt.name, again.StatusCode)
 		}
@@ -133,7 +133,7 @@ func TestRedisLostAfterTheExchangeTheRetryLandsOnAnotherReplica(t *testing.T) {
 		if n := w.Koubei.CallsFor(code); n != 1 {
 			t.Errorf("%s: got %d calls, want 1", tt.name, n)
 		}
-		// Replayed after the sign-out, it brings nothing back.
+		// Sent again after the sign-out, the pending grant does not restore the session.
 		token := b.Cookie(w.Public, "koubei_session")
 		b.Post(w.Public+"/logout", nil)
 		b.SetCookie(w.Public, &http.Cookie{Name: c.Name, Value: c.Value, Path: "/"})
@@ -168,7 +168,7 @@ func TestTwoTabsInOneOutageBothKeepTheirGrants(t *testing.T) {
 	}
 }
 
-func TestAPendingCookieIsItsBrowsersAlone(t *testing.T) {
+func TestPendingCookieIsBoundToItsBrowser(t *testing.T) {
 	w := testworld.New(t)
 	b := w.Browser()
 	code := w.Koubei.Issue(testworld.Provider)
@@ -192,20 +192,20 @@ func TestAPendingCookieIsItsBrowsersAlone(t *testing.T) {
 		}
 		wantSignedIn(t, w, thief, "")
 	}
-	// Another code of the same browser: worth its own, and not the other's.
+	// Another code of the same browser: the grants are not mixed up.
 	other := w.Landing(w.Koubei.Issue(testworld.Merchant))
 	b.SetCookie(w.Public, &http.Cookie{Name: c.Name, Value: c.Value, Path: "/"})
 	if a := b.Get(other); a.StatusCode != http.StatusSeeOther {
 		t.Errorf("another code: got %d", a.StatusCode)
 	}
 	wantSignedIn(t, w, b, testworld.Merchant.OperatorID)
-	// And after all that the grant is still good where it belongs: the browser is asked, being the merchant now.
+	// The grant is still valid for its own code. The browser is asked, because it is signed in as the merchant now.
 	if a := b.Get(link); a.StatusCode != http.StatusOK || !strings.Contains(a.Body, testworld.Provider.OperatorID) {
 		t.Errorf("its own browser: got %d, want the question", a.StatusCode)
 	}
 }
 
-func TestAStalePendingCookieIsWorthNothing(t *testing.T) {
+func TestStalePendingCookieIsIgnored(t *testing.T) {
 	w := testworld.New(t)
 	b := w.Browser()
 	link := w.Landing(w.Koubei.Issue(testworld.Provider))
@@ -259,7 +259,7 @@ func TestParallelRetriesOfAPendingCookie(t *testing.T) {
 	}
 }
 
-func TestASignOutTakesPendingGrantsAway(t *testing.T) {
+func TestSignOutDeletesPendingGrants(t *testing.T) {
 	w := testworld.New(t)
 	b := land(t, w, with("2088000000000001"))
 	lose(t, w, b, w.Redis.Freeze, w.Landing(w.Koubei.Issue(with("2088000000000002"))))

@@ -44,7 +44,7 @@ func TestEveryKindHasARowWithWords(t *testing.T) {
 	}
 }
 
-// TestTheContractsCodes holds the table to the contract's words and statuses.
+// TestTheContractsCodes compares the table with the contract's codes and statuses.
 func TestTheContractsCodes(t *testing.T) {
 	for code, status := range map[string]int{
 		"method_not_allowed": 405, "not_a_navigation": 400, "not_a_landing": 400, "invalid_code": 400, "wrong_app": 400,

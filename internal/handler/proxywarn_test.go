@@ -7,16 +7,16 @@ import (
 	"koubei-landing/internal/testworld"
 )
 
-// TestUnusedProxyHeadersAreWarnedOfOnce: where X-Forwarded-For cannot be used, all clients behind a proxy share one limit.
-// The operator is told once: every landing would say the same.
-func TestUnusedProxyHeadersAreWarnedOfOnce(t *testing.T) {
+// TestUnusedProxyHeadersAreLoggedOnce: if X-Forwarded-For is not used, all clients behind a proxy share one limit. The
+// log warns once, not for every landing.
+func TestUnusedProxyHeadersAreLoggedOnce(t *testing.T) {
 	none := http.Header{}
 	forwarded := func(values ...string) http.Header { return http.Header{"X-Forwarded-For": values} }
 	for _, tt := range []struct {
 		name    string
 		proxies []string
 		header  http.Header // sent by the peer, which is on loopback
-		want    []string    // words of the warning; nil for none
+		want    []string    // part of the warning; nil for none
 	}{
 		{"no proxy listed", nil, forwarded("192.0.2.1"), []string{"TRUSTED_PROXIES"}},
 		{"another proxy listed", []string{"10.0.0.0/8"}, forwarded("192.0.2.1"), []string{"TRUSTED_PROXIES"}},

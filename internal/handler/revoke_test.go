@@ -80,7 +80,7 @@ func TestAdministrationNeedsItsToken(t *testing.T) {
 	wantSignedIn(t, w, b, testworld.Provider.OperatorID)
 }
 
-func TestARevocationIsEffectiveEverywhereAtOnce(t *testing.T) {
+func TestRevocationAppliesToAllReplicas(t *testing.T) {
 	w := testworld.New(t, administered)
 	replica := w.Replica()
 	one, two := land(t, w, with("2088000000000001"), with("")), land(t, w, testworld.Provider)
@@ -113,11 +113,11 @@ func TestARevocationIsEffectiveEverywhereAtOnce(t *testing.T) {
 	if got := listed(t, w, testworld.Provider.OperatorID); len(got) != 0 {
 		t.Errorf("got %d sessions left", len(got))
 	}
-	// Koubei vouches anew.
+	// Koubei confirms the operator again.
 	land(t, w, testworld.Provider)
 }
 
-func TestARevocationReachesWhatIsNotFinished(t *testing.T) {
+func TestRevocationReachesUnfinishedLandings(t *testing.T) {
 	w := testworld.New(t, administered)
 	replica := w.Replica()
 	gone := func(what string, a testworld.Answer) {
@@ -176,7 +176,7 @@ func TestARevocationOfTheOldOperatorLetsTheSwitchLand(t *testing.T) {
 	wantSignedIn(t, w, b, testworld.Provider.OperatorID)
 }
 
-func TestRevocationWithRedisAway(t *testing.T) {
+func TestRevocationWithoutRedis(t *testing.T) {
 	w := testworld.New(t, administered)
 	b := land(t, w, testworld.Provider)
 	w.Redis.Freeze()
@@ -194,7 +194,7 @@ func TestRevocationWithRedisAway(t *testing.T) {
 	wantSignedIn(t, w, b, "")
 }
 
-func TestRightsAreOfOnePartnerAlone(t *testing.T) {
+func TestRightsBelongToOnePartner(t *testing.T) {
 	w := testworld.New(t)
 	staff := with("2088000000000002")
 	staff.OperatorType = "PROVIDER_STAFF"
@@ -245,7 +245,7 @@ func TestHomesByTypeAndPartner(t *testing.T) {
 			t.Errorf("%s: got %q, then %q, want %q", tt.person.OperatorType, first.Header.Get("Location"), again.Header.Get("Location"), tt.want)
 		}
 	}
-	// A replay goes to the home of its own code, whatever tab landed since.
+	// A replay redirects to the home of its own code, even if another tab has landed since.
 	b := w.Browser()
 	link := w.Landing(w.Koubei.Issue(with("2088000000000001")))
 	b.Land(link)

@@ -20,7 +20,7 @@ import (
 
 var hiddenField = regexp.MustCompile(`<input type="hidden" name="([^"]*)" value="([^"]*)">`)
 
-// answerTo is the form of a switch page, filled in.
+// answerTo returns the filled-in form of a switch page.
 func answerTo(t *testing.T, page testworld.Answer, decision string) url.Values {
 	t.Helper()
 	form := url.Values{"decision": {decision}}
@@ -33,7 +33,7 @@ func answerTo(t *testing.T, page testworld.Answer, decision string) url.Values {
 	return form
 }
 
-// asked brings a browser that is signed in a code of another operator's.
+// asked lets a signed-in browser bring a code of another operator.
 func asked(t *testing.T, w *testworld.World, b *testworld.Browser, person koubeisim.Person) (link string, page testworld.Answer) {
 	t.Helper()
 	link = w.Landing(w.Koubei.Issue(person))
@@ -42,7 +42,7 @@ func asked(t *testing.T, w *testworld.World, b *testworld.Browser, person koubei
 
 func switchURL(w *testworld.World) string { return w.Public + w.Config.Web.CallbackPath + "/switch" }
 
-// wantSignedIn checks who is signed in; nobody for the empty id.
+// wantSignedIn checks which operator is signed in, none for the empty id.
 func wantSignedIn(t *testing.T, w *testworld.World, b *testworld.Browser, operatorID string) {
 	t.Helper()
 	a, id := b.Session(w.Service, "")
@@ -51,7 +51,7 @@ func wantSignedIn(t *testing.T, w *testworld.World, b *testworld.Browser, operat
 	}
 }
 
-// metric is the value of one series; 0 where there is none.
+// metric returns the value of one series, 0 if there is none.
 func metric(t *testing.T, w *testworld.World, series string) float64 {
 	t.Helper()
 	body := w.Program().Get(w.Internal + "/metrics").Body
@@ -123,7 +123,7 @@ func TestTheSwitchYes(t *testing.T) {
 	kept := w.Browser()
 	kept.SetCookie(w.Public, &http.Cookie{Name: "koubei_session", Value: old, Path: "/"})
 	wantSignedIn(t, w, kept, "")
-	// The page was open twice: the same answer again leads to the same place, the other one comes too late.
+	// The page was open twice: the same answer again leads to the same place, and the other answer is too late.
 	if a := b.Post(switchURL(w), form); a.StatusCode != http.StatusSeeOther || b.Cookie(w.Public, "koubei_session") != fresh {
 		t.Errorf("yes twice: got %d", a.StatusCode)
 	}
@@ -200,7 +200,7 @@ func TestTheSwitchStaleAndExpired(t *testing.T) {
 	wantSignedIn(t, w, b, testworld.Sales.OperatorID)
 }
 
-func TestTheSwitchWithRedisAway(t *testing.T) {
+func TestTheSwitchWithoutRedis(t *testing.T) {
 	w := testworld.New(t)
 	b := land(t, w, testworld.Merchant)
 	link, page := asked(t, w, b, testworld.ProviderStaff)
@@ -222,7 +222,7 @@ func TestTheSwitchWithRedisAway(t *testing.T) {
 	wantSignedIn(t, w, b, testworld.ProviderStaff.OperatorID)
 }
 
-func TestTheOldSessionGoneMeanwhileItLands(t *testing.T) {
+func TestSwitchAfterTheOldSessionEnded(t *testing.T) {
 	w := testworld.New(t)
 	for name, again := range map[string]func(*testworld.Browser, string, url.Values) testworld.Answer{
 		"refresh": func(b *testworld.Browser, link string, _ url.Values) testworld.Answer { return b.Get(link) },
@@ -280,7 +280,7 @@ func TestAForgedSwitchIsRefused(t *testing.T) {
 			t.Errorf("%s: got %d %q, want %q", tt.name, a.StatusCode, a.Problem(), tt.code)
 		}
 	}
-	// What stands in the address is not what the person has pressed.
+	// Values in the address are not the user's answer.
 	if a := b.Post(switchURL(w)+"?"+form.Encode(), nil); a.Problem() != "bad_request" {
 		t.Errorf("in the query: got %d %q", a.StatusCode, a.Problem())
 	}
@@ -342,12 +342,12 @@ func TestTheSwitchWithoutTheQuestion(t *testing.T) {
 	}
 }
 
-// TestLoginCSRF: somebody makes a victim's browser open a link with a code of the attacker's own.
+// TestLoginCSRF: an attacker makes a victim's browser open a link with the attacker's own code.
 func TestLoginCSRF(t *testing.T) {
 	w := testworld.New(t)
 	victim := land(t, w, testworld.Merchant)
 	token := victim.Cookie(w.Public, "koubei_session")
-	for range 2 { // an image is refused at once, a navigation asks
+	for range 2 { // an image is refused, a navigation is asked about
 		_, page := asked(t, w, victim, testworld.Sales)
 		if page.StatusCode != http.StatusOK || !strings.Contains(page.Body, testworld.Sales.OperatorID) {
 			t.Fatalf("got %d, want a page that names the stranger", page.StatusCode)
@@ -389,7 +389,7 @@ func TestALandingBesideTwoSessions(t *testing.T) {
 	}
 	wantSignedIn(t, w, one, "")
 	wantSignedIn(t, w, two, "")
-	// One of the landing's own operator and a stranger's: the stranger's is what is asked about.
+	// One session is of the landing's operator, the other of a stranger. The page asks about the stranger's.
 	own, tossed := land(t, w, testworld.Provider), land(t, w, testworld.Sales)
 	one, two = own, tossed
 	page = send(http.MethodGet, w.Landing(w.Koubei.Issue(with("2088000000000001"))), "")

@@ -9,7 +9,7 @@ import (
 	"koubei-landing/koubeisim"
 )
 
-// atOnce lands for two people in two tabs of one fresh browser, neither of which sees the other's session cookie.
+// atOnce lands for two people in two tabs of one new browser. Neither tab sees the other's session cookie.
 func atOnce(t *testing.T, w *testworld.World, one, two koubeisim.Person) (*testworld.Browser, [2]testworld.Answer) {
 	t.Helper()
 	b := w.Browser()

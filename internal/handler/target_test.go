@@ -14,7 +14,7 @@ func targets(t testing.TB) Targets {
 	return Targets{PublicURL: public, CallbackPath: "/koubei/callback", ReturnToOrigins: []string{"https://shop.example", "http://dev.example:8080"}}
 }
 
-func TestAddressesThatMayBeGoneTo(t *testing.T) {
+func TestAllowedTargets(t *testing.T) {
 	for raw, want := range map[string]string{
 		"/":                                    "/",
 		"/shop?id=7&x=a%20b#top":               "/shop?id=7&x=a%20b#top",
@@ -35,7 +35,7 @@ func TestAddressesThatMayBeGoneTo(t *testing.T) {
 	}
 }
 
-// attacks are addresses that lead, or that some browser or proxy would take to lead, elsewhere.
+// attacks are addresses that lead to another host, or that some browser or proxy would interpret in this way.
 var attacks = []string{
 	"", "shop", "./shop", "?x", "#x", "//evil.example", "///evil.example", "////evil.example", `/\evil.example`, `\\evil.example`,
 	`/./\evil.example`, "/.//evil.example", "/..//evil.example", "/a/../..//evil.example", "/%2e%2e/x", "/%2E/x", "/\t/evil.example",
@@ -47,7 +47,7 @@ var attacks = []string{
 	"/koubei%2fcallback?code=x", "/%6boubei/callback?code=x", "/%", "/%zz", "https://ｅvil.example/", "/\u2028x", "/\ufffd", "/%5cevil.example", "/%2f/evil.example", "/%2fevil.example",
 }
 
-func TestAddressesThatMayNot(t *testing.T) {
+func TestRefusedTargets(t *testing.T) {
 	for _, raw := range append(attacks, "/"+strings.Repeat("a", maxTarget), "/"+strings.Repeat("店", maxTarget/4)) {
 		if got, err := targets(t).Parse(raw); err == nil {
 			t.Errorf("%.60q: got %q, want it refused", raw, got)

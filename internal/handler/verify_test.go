@@ -16,7 +16,7 @@ import (
 var identityHeaders = []string{"X-Koubei-App-Id", "X-Koubei-Operator-Id", "X-Koubei-Operator-Type", "X-Koubei-Partner-Id",
 	"X-Koubei-Shop-Ids", "X-Koubei-Session-Expires", "X-Koubei-Assertion", "X-Koubei-Auth-Code"}
 
-// verify asks the internal listener with a browser's cookies, as a proxy does.
+// verify sends a request with a browser's cookies to the internal listener, as a proxy does.
 func verify(t *testing.T, w *testworld.World, b *testworld.Browser, method, query string, header http.Header) testworld.Answer {
 	t.Helper()
 	r, err := http.NewRequest(method, w.Internal+"/auth/verify"+query, nil)
@@ -26,10 +26,10 @@ func verify(t *testing.T, w *testworld.World, b *testworld.Browser, method, quer
 	for name, values := range header {
 		r.Header[name] = values
 	}
-	return b.Do(r) // one jar: cookies don't tell ports apart
+	return b.Do(r) // one jar: cookies are not bound to a port
 }
 
-func TestVerifyTellsEveryHeader(t *testing.T) {
+func TestVerifySendsEveryHeader(t *testing.T) {
 	w := testworld.New(t)
 	code := w.Koubei.Issue(testworld.ProviderStaff)
 	b := w.Browser()
@@ -59,7 +59,7 @@ func TestVerifyTellsEveryHeader(t *testing.T) {
 	}
 }
 
-func TestVerifyJudges(t *testing.T) {
+func TestVerifyDecisions(t *testing.T) {
 	w := testworld.New(t)
 	unknown := testworld.Provider
 	unknown.OperatorID, unknown.OperatorType = "2088000000000099", "SYSTEM"
@@ -116,7 +116,7 @@ func TestVerifyJudges(t *testing.T) {
 	}
 }
 
-func TestVerifySendsPeopleToSignIn(t *testing.T) {
+func TestVerifyRedirectsToSignIn(t *testing.T) {
 	w := testworld.New(t)
 	if a := verify(t, w, w.Browser(), "GET", "?redirect=1", nil); a.StatusCode != http.StatusSeeOther || a.Header.Get("Location") != w.Config.Web.PublicURL.String()+"/signin" {
 		t.Errorf("a browser: got %d to %q", a.StatusCode, a.Header.Get("Location"))
@@ -144,7 +144,7 @@ func TestVerifyNeverReadsTheBody(t *testing.T) {
 	}
 }
 
-func TestVerifyHandsTheCodeOver(t *testing.T) {
+func TestVerifyReturnsTheCode(t *testing.T) {
 	w := testworld.New(t, func(c *app.Config) { c.Web.ForwardCode = true })
 	b := w.Browser()
 	first, second := w.Koubei.Issue(with("2088000000000001")), w.Koubei.Issue(with("2088000000000002"))
@@ -165,7 +165,7 @@ func TestVerifyHandsTheCodeOver(t *testing.T) {
 	}
 }
 
-func TestShopsThatNoHeaderCanCarry(t *testing.T) {
+func TestShopsThatDoNotFitAHeader(t *testing.T) {
 	w := testworld.New(t)
 	for shops, want := range map[string]string{strings.Repeat("1", 2049): "overflow", strings.Repeat("1", 2048): strings.Repeat("1", 2048), "店": "overflow"} {
 		p := testworld.MerchantStaff
@@ -180,7 +180,7 @@ func TestShopsThatNoHeaderCanCarry(t *testing.T) {
 	}
 }
 
-// awaitReadyz waits for a status of /readyz for as long as a change may take to be told.
+// awaitReadyz waits until /readyz has a status, at most for the time in which a change must be reported.
 func awaitReadyz(t *testing.T, w *testworld.World, status int) {
 	t.Helper()
 	testworld.Eventually(t, 5*time.Second, fmt.Sprintf("/readyz answers %d", status), func() error {
@@ -191,7 +191,7 @@ func awaitReadyz(t *testing.T, w *testworld.World, status int) {
 	})
 }
 
-func TestOperatorsAsk(t *testing.T) {
+func TestOperationalRoutes(t *testing.T) {
 	w := testworld.New(t)
 	land(t, w, testworld.Provider)
 	p := w.Program()

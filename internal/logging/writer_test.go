@@ -49,7 +49,7 @@ func pipe(t *testing.T) (in, out *os.File, w *logging.Writer) {
 	return in, out, logging.NewWriter(out)
 }
 
-// numbered logs lines of 300 bytes.
+// numbered logs numbered lines of 300 bytes.
 func numbered(log *slog.Logger, lines int) {
 	for n := range lines {
 		log.Info("numbered", "n", n, "padding", strings.Repeat("x", 200))
@@ -79,8 +79,8 @@ func TestEveryLineIsWritten(t *testing.T) {
 	}
 }
 
-// When the reader stops, no call waits for it and the buffer stays bounded. When it reads again, the lines that were kept come in
-// their order, then one report of those that were not, in the place of the gap.
+// While the reader is stopped, no call waits for it and the buffer stays bounded. When it reads again, it gets the buffered
+// lines in order, followed by one report of the dropped lines.
 func TestABlockedReader(t *testing.T) {
 	t.Parallel()
 	const lines = 30000
@@ -117,7 +117,7 @@ func TestABlockedReader(t *testing.T) {
 	}
 }
 
-// A reader that never reads doesn't keep the process from exiting, and gets no partial line.
+// A reader that never reads does not keep the process from exiting, and gets no partial line.
 func TestCloseGivesUp(t *testing.T) {
 	t.Parallel()
 	in, _, w := pipe(t)
@@ -142,7 +142,7 @@ type disk struct {
 	mu      sync.Mutex
 	content bytes.Buffer
 	full    bool
-	room    int // bytes that it takes nevertheless
+	room    int // bytes that it accepts although it is full
 }
 
 func (d *disk) Write(b []byte) (int, error) {
@@ -168,8 +168,8 @@ func (d *disk) lines() []string {
 	return slices.Collect(strings.Lines(d.content.String()))
 }
 
-// A disk that is full for a while costs the lines of that while. What was written of one is ended before the next begins.
-func TestADiskThatIsFullForAWhile(t *testing.T) {
+// A full disk loses only the lines that are written while it is full. A partial line is ended before the next line.
+func TestFullDisk(t *testing.T) {
 	t.Parallel()
 	for _, room := range []int{0, 20} {
 		d := &disk{}
@@ -229,7 +229,7 @@ func TestALongValueIsCut(t *testing.T) {
 }
 
 // A named pipe whose reader exits refuses lines until another reader comes.
-func TestAReaderThatExitsAndAnotherThatComes(t *testing.T) {
+func TestReaderIsReplaced(t *testing.T) {
 	t.Parallel()
 	name := filepath.Join(t.TempDir(), "log")
 	if err := syscall.Mkfifo(name, 0o600); err != nil {

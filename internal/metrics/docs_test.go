@@ -21,7 +21,7 @@ const (
 	end     = "<!-- End of the written part. -->\n"
 )
 
-// TestMetricsDocs: docs/metrics.md is made from the definitions, and they are the metrics that are exported.
+// TestMetricsDocs compares docs/metrics.md with the definitions.
 func TestMetricsDocs(t *testing.T) {
 	file := filepath.Join("..", "..", "docs", "metrics.md")
 	page, err := os.ReadFile(file)
@@ -66,7 +66,7 @@ func (d definition) labelText() string {
 	return strings.Join(all, "<br>")
 }
 
-// TestEveryMetricIsDefined: no metric is exported that docs/metrics.md doesn't have, and none is missing.
+// TestEveryMetricIsDefined compares the exported metrics with docs/metrics.md.
 func TestEveryMetricIsDefined(t *testing.T) {
 	m := New()
 	m.Landing("landed")

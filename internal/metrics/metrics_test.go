@@ -12,7 +12,7 @@ import (
 	"koubei-landing/internal/operator"
 )
 
-// scrape is what Prometheus reads: the samples whose names begin so.
+// scrape returns the samples in Prometheus's format whose names have this prefix.
 func scrape(t *testing.T, m *metrics.Metrics, prefix string) map[string]string {
 	t.Helper()
 	s := httptest.NewServer(m.Handler())
@@ -35,7 +35,7 @@ func scrape(t *testing.T, m *metrics.Metrics, prefix string) map[string]string {
 	return samples
 }
 
-// wantSamples compares them all: what a stranger has made up must not have become a series beside the right ones.
+// wantSamples compares all samples, so that a stranger's value cannot add a series.
 func wantSamples(t *testing.T, got, want map[string]string) {
 	t.Helper()
 	for sample, value := range want {
@@ -65,7 +65,7 @@ func TestAnUnknownOperatorTypeIsOther(t *testing.T) {
 	})
 }
 
-func TestAnOddMethodIsOther(t *testing.T) {
+func TestUnknownMethodIsOther(t *testing.T) {
 	m := metrics.New()
 	want := map[string]string{`http_request_duration_seconds_count{method="other",route="/auth/verify",status="200"}`: "5"}
 	for _, method := range []string{"GET", "HEAD", "POST", "OPTIONS", "PUT", "DELETE", "PATCH"} {

@@ -19,7 +19,7 @@ type reply string
 func (r reply) Error() string { return string(r) }
 func (reply) RedisError()     {}
 
-// Each Redis has its own way to say what a script was refused. The cause begins with the same word for all of them.
+// Each Redis version reports an error inside a script differently. The cause always starts with the same word.
 func TestCauses(t *testing.T) {
 	t.Parallel()
 	dialed := &net.TCPAddr{IP: net.IPv4(10, 0, 0, 1), Port: 6379}
