@@ -20,24 +20,24 @@ const arrivedParam = "arrived"
 // arrivedFresh is how long after a hop the cookie must come back. An older address was bookmarked or passed on.
 const arrivedFresh = time.Minute
 
-// renewMarks renews the arrival cookies of the request and removes those that a browser does not need.
-func (h *Handler) renewMarks(w http.ResponseWriter, r *http.Request) []session.Mark {
-	keep, drop := h.Cookies.Marks(r)
-	for _, m := range keep {
-		http.SetCookie(w, h.Cookies.Keep(m))
+// renewArrivals renews the arrival cookies of the request and removes those that a browser does not need.
+func (h *Handler) renewArrivals(w http.ResponseWriter, r *http.Request) []session.ArrivalCookie {
+	keep, drop := h.Cookies.Arrivals(r)
+	for _, a := range keep {
+		http.SetCookie(w, h.Cookies.SetArrival(a))
 	}
-	for _, m := range drop {
-		http.SetCookie(w, h.Cookies.Drop(m))
+	for _, a := range drop {
+		http.SetCookie(w, h.Cookies.EndArrival(a))
 	}
 	return keep
 }
 
 // checkArrival reports whether the browser needs the hop first. It fails with errCookiesBlocked.
-func (h *Handler) checkArrival(r *http.Request, marks []session.Mark) (hop bool, err error) {
+func (h *Handler) checkArrival(r *http.Request, arrivals []session.ArrivalCookie) (hop bool, err error) {
 	if isFramed(r) && len(h.FrameAncestors) == 0 {
 		return false, errCookiesBlocked
 	}
-	if !h.ArrivalCheck || len(marks) > 0 || !isNavigation(r) {
+	if !h.ArrivalCheck || len(arrivals) > 0 || !isNavigation(r) {
 		return false, nil
 	}
 	if !h.justArrived(r) {
@@ -65,7 +65,7 @@ func (h *Handler) justArrived(r *http.Request) bool {
 // hop redirects the browser to the same address and gives it an arrival cookie.
 func (h *Handler) hop(w http.ResponseWriter, r *http.Request) {
 	now := h.Now()
-	http.SetCookie(w, h.Cookies.Keep(h.Cookies.NewMark(now)))
+	http.SetCookie(w, h.Cookies.SetArrival(h.Cookies.NewArrival(now)))
 	h.Metrics.Landing("arrived")
 	query := withoutArrived(r.URL.RawQuery)
 	if query != "" {

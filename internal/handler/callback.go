@@ -26,18 +26,18 @@ func (h *Handler) callback(w http.ResponseWriter, r *http.Request) error {
 		w.WriteHeader(http.StatusServiceUnavailable)
 		return nil
 	}
-	marks := h.renewMarks(w, r)
+	arrivals := h.renewArrivals(w, r)
 	in, err := h.parseArriving(r)
 	if err != nil {
 		return err
 	}
-	if hop, err := h.checkArrival(r, marks); err != nil || hop {
+	if hop, err := h.checkArrival(r, arrivals); err != nil || hop {
 		if hop {
 			h.hop(w, r)
 		}
 		return err
 	}
-	a, fresh := h.arrival(r, in, marks)
+	a, fresh := h.arrival(r, in, arrivals)
 	out, err := h.Landing.Land(r.Context(), a)
 	h.setPending(w, r, in, out, fresh)
 	if err != nil {
@@ -118,7 +118,7 @@ func (h *Handler) returnTo(values []string) (string, error) {
 
 // arrival returns the request as package landing needs it. A browser without an arrival cookie may need a new one, to which
 // the service binds what waits for the browser's next request.
-func (h *Handler) arrival(r *http.Request, in arriving, marks []session.Mark) (a landing.Arrival, fresh *session.Mark) {
+func (h *Handler) arrival(r *http.Request, in arriving, arrivals []session.ArrivalCookie) (a landing.Arrival, fresh *session.ArrivalCookie) {
 	a = landing.Arrival{
 		Code:    in.code,
 		Tokens:  h.Cookies.Tokens(r),
@@ -126,21 +126,21 @@ func (h *Handler) arrival(r *http.Request, in arriving, marks []session.Mark) (a
 		Known:   h.Memory.Operators(r),
 		Client:  h.client(r),
 	}
-	if len(marks) == 0 {
-		m := h.Cookies.NewMark(h.Now())
-		marks, fresh = []session.Mark{m}, &m
+	if len(arrivals) == 0 {
+		one := h.Cookies.NewArrival(h.Now())
+		arrivals, fresh = []session.ArrivalCookie{one}, &one
 	}
-	for _, m := range marks {
-		a.Browsers = append(a.Browsers, m.Value)
+	for _, c := range arrivals {
+		a.Browsers = append(a.Browsers, c.Value)
 	}
 	return a, fresh
 }
 
 // setPending sets the cookie with the grant that could not be saved in Redis, or deletes it if it is no longer needed. A
 // browser without an arrival gets the fresh one if the grant waits for it: in its cookie, or for an answer to a question.
-func (h *Handler) setPending(w http.ResponseWriter, r *http.Request, in arriving, out landing.Outcome, fresh *session.Mark) {
+func (h *Handler) setPending(w http.ResponseWriter, r *http.Request, in arriving, out landing.Outcome, fresh *session.ArrivalCookie) {
 	if fresh != nil && (out.Pending != "" || out.Result == landing.Asked) {
-		http.SetCookie(w, h.Cookies.Keep(*fresh))
+		http.SetCookie(w, h.Cookies.SetArrival(*fresh))
 	}
 	if out.Pending != "" {
 		http.SetCookie(w, h.Cookies.Pending(in.codeHash, out.Pending))

@@ -24,8 +24,8 @@ func (h *Handler) decide(w http.ResponseWriter, r *http.Request) error {
 	if !session.Token(place).WellFormed() { // a hash has a token's form
 		return landing.ErrSwitchExpired
 	}
-	marks := h.renewMarks(w, r)
-	a, _ := h.arrival(r, arriving{}, marks)
+	arrivals := h.renewArrivals(w, r)
+	a, _ := h.arrival(r, arriving{}, arrivals)
 	out, err := h.Landing.Decide(r.Context(), landing.Decision{
 		Landing: place, Sessions: r.PostForm.Get("session"), Yes: decision[0] == "yes", Arrival: a,
 	})

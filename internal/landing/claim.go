@@ -9,15 +9,6 @@ import (
 	"koubei-landing/internal/session"
 )
 
-const (
-	// pollInterval is how often a waiting landing reads the ledger.
-	pollInterval = 50 * time.Millisecond
-
-	// pollsPerLookup is the number of polls after which a waiting landing also reads its arrivals, because the replica that
-	// holds the claim may have been killed.
-	pollsPerLookup = 20
-)
-
 // claim is a code that this landing may exchange, or the reason why it may not.
 type claim struct {
 	ours    bool
@@ -54,31 +45,9 @@ func (l *Lander) claimOrWait(ctx context.Context, v visit, limit *count) (claim,
 	e := entry{key: l.ledger.key(v.hash)}
 	for read := false; ; read = true {
 		switch {
-		case l.claimable(v, e) && limit.within():
-			release, err := l.slot(patience, v.Client, read)
-			if err != nil {
-				return claim{}, err
-			}
-			if release == nil {
-				break // no slot is free: read the ledger before waiting for one
-			}
-			c, err := l.take(ctx, v, e, owner)
-			if err == nil && c.ours {
-				c.release = release
-				return c, nil
-			}
-			release()
-			if err != nil {
-				return claim{}, err
-			}
-			e = c.entry
-			continue
-		case l.claimable(v, e) && read:
-			return claim{}, ErrRateLimited
-		case l.claimable(v, e):
-		case e.State != open:
+		case !l.claimable(v, e) && e.State != open:
 			return claim{entry: e}, nil
-		default:
+		case !l.claimable(v, e):
 			limit.stop() // another landing has claimed the code
 			if err := w.pause(patience); err != nil {
 				return claim{}, err
@@ -86,6 +55,25 @@ func (l *Lander) claimOrWait(ctx context.Context, v visit, limit *count) (claim,
 			if met := l.met(ctx, v, w.polls); holds(met, v.hash) {
 				return claim{entry: e, met: met}, nil
 			}
+		case limit.within():
+			release, free := l.queue.tryEnter(v.Client)
+			if !free && !read {
+				break // read the ledger before waiting for a slot
+			}
+			if !free {
+				var err error
+				if release, err = l.queue.enter(patience, v.Client); err != nil {
+					return claim{}, err
+				}
+			}
+			c, err := l.take(ctx, v, e, owner, release)
+			if err != nil || c.ours {
+				return c, err
+			}
+			e = c.entry
+			continue
+		case read:
+			return claim{}, ErrRateLimited
 		}
 		var err error
 		if e, err = l.ledger.look(ctx, v.hash); err != nil {

@@ -161,12 +161,6 @@ func Lease(exchange, redis time.Duration) time.Duration {
 // an old session, and writes the outcome to the ledger.
 func savingTime(redis time.Duration) time.Duration { return 5 * redis }
 
-// Patience returns the maximum duration of a landing: waiting for another landing, its own exchange, and saving.
-func (l *Lander) Patience() time.Duration { return l.patience + l.lease }
-
-// Lease returns the maximum duration of a claimed landing.
-func (l *Lander) Lease() time.Duration { return l.lease }
-
 // EndBy makes a landing fail with ErrDraining if it has not claimed its code and its lease would end after the given time.
 func (l *Lander) EndBy(until time.Time) { l.queue.endBy(until) }
 

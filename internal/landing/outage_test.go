@@ -88,19 +88,10 @@ func TestAnExchangeLeavesTimeToSave(t *testing.T) {
 	if !errors.Is(out.err, alipay.ErrUnavailable) {
 		t.Fatalf("got %q, %v, want the gateway unavailable", out.Result, out.err)
 	}
-	if took, most := time.Since(began), w.Lease()-2*time.Second; took > most {
-		t.Errorf("the exchange took %s, want at most %s: the lease is %s", took, most, w.Lease())
+	if took, most := time.Since(began), w.lease-2*time.Second; took > most {
+		t.Errorf("the exchange took %s, want at most %s: the lease is %s", took, most, w.lease)
 	}
 	w.wantState(code, "") // released within the lease
-}
-
-// TestPatience: a landing may wait for another one and then take as long as a lease.
-func TestPatience(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, func(s *settings) { s.timeout = 3 * time.Second })
-	if want := 3*time.Second + w.Lease(); w.Patience() < want {
-		t.Errorf("got %s, want at least %s", w.Patience(), want)
-	}
 }
 
 // TestWaitingLandingsAreCountedWhileTheyWait checks that the count goes down when they stop waiting.

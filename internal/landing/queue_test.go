@@ -84,7 +84,7 @@ func TestWaitingLandingsAreDrained(t *testing.T) {
 	waiting := w.koubei.Issue(merchant)
 	forSlot := w.background(w.replica, arrival(waiting, "two"))
 	forCode := w.background(w.replica, arrival(first, "one"))
-	w.EndBy(time.Now().Add(w.Lease() - time.Millisecond))
+	w.EndBy(time.Now().Add(w.lease - time.Millisecond))
 	w.Drain()
 	for name, done := range map[string]<-chan ended{"for a slot": forSlot, "for a code": forCode} {
 		if out := <-done; !errors.Is(out.err, landing.ErrDraining) {
@@ -99,7 +99,7 @@ func TestWaitingLandingsAreDrained(t *testing.T) {
 	w.wantCalls(waiting, 0)
 
 	w.replica = w.open()
-	w.EndBy(time.Now().Add(w.Lease() + time.Minute))
+	w.EndBy(time.Now().Add(w.lease + time.Minute))
 	w.Drain()
 	w.land(arrival(waiting, "two"), landing.Landed)
 	<-w.Settled()

@@ -9,19 +9,24 @@ import (
 	"koubei-landing/internal/session"
 )
 
-// slot takes a gateway slot. If none is free, it waits for one if wait is set, and returns nil otherwise.
-func (l *Lander) slot(ctx context.Context, client string, wait bool) (release func(), err error) {
-	if wait {
-		return l.queue.enter(ctx, client)
-	}
-	release, _ = l.queue.tryEnter(client)
-	return release, nil
-}
+const (
+	// pollInterval is how often a waiting landing reads the ledger.
+	pollInterval = 50 * time.Millisecond
+
+	// pollsPerLookup is the number of polls after which a waiting landing also reads its arrivals, because the replica that
+	// holds the claim may have been killed.
+	pollsPerLookup = 20
+)
 
 // take writes the claim if the ledger still contains e. In the same step it reads what other landings of this browser have
 // stored. It waits for Redis's reply even if the browser leaves: a claim with an unknown result would block the browser's
-// next request until the lease ends.
-func (l *Lander) take(ctx context.Context, v visit, e entry, owner string) (claim, error) {
+// next request until the lease ends. It gives the gateway slot back unless the claim is ours.
+func (l *Lander) take(ctx context.Context, v visit, e entry, owner string, release func()) (c claim, err error) {
+	defer func() {
+		if !c.ours {
+			release()
+		}
+	}()
 	ctx = context.WithoutCancel(ctx)
 	until := time.Now().Add(l.lease)
 	if l.queue.outlasts(until) {
@@ -41,7 +46,7 @@ func (l *Lander) take(ctx context.Context, v visit, e entry, owner string) (clai
 	if err != nil {
 		l.log.WarnContext(ctx, "arrival lookup failed", "error", err)
 	}
-	return claim{ours: true, entry: now, met: met, at: operator.LogicalTime(at), until: until}, nil
+	return claim{ours: true, entry: now, met: met, at: operator.LogicalTime(at), until: until, release: release}, nil
 }
 
 // waiter is a landing that waits for the outcome of another landing of the same code.

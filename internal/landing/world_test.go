@@ -44,6 +44,7 @@ type replica struct {
 	sessions *session.Manager
 	store    *store.Store
 	tap      *tap
+	lease    time.Duration
 }
 
 // settings differ between replicas.
@@ -90,7 +91,7 @@ func (w *world) open(changes ...func(*settings)) *replica {
 	}
 	sealer, err := session.NewSealer(set.keys...)
 	w.must(err)
-	r := &replica{tap: &tap{}}
+	r := &replica{tap: &tap{}, lease: landing.Lease(set.timeout, set.redis)}
 	client := redis.NewClient(&redis.Options{Addr: w.redis.Addr(), ContextTimeoutEnabled: true, PoolSize: 64})
 	client.AddHook(r.tap)
 	w.t.Cleanup(func() { client.Close() })

@@ -28,7 +28,7 @@ func TestCookieNamePrefixes(t *testing.T) {
 		if got := c.Session("v", time.Minute).String(); got != tt.want {
 			t.Errorf("got %s, want %s", got, tt.want)
 		}
-		for _, other := range []*http.Cookie{c.Keep(c.NewMark(time.Now())), c.Pending(strings.Repeat("h", 43), "v")} {
+		for _, other := range []*http.Cookie{c.SetArrival(c.NewArrival(time.Now())), c.Pending(strings.Repeat("h", 43), "v")} {
 			if other.Domain != "" || !other.HttpOnly || other.Path != "/" || other.Secure != tt.options.Secure || other.SameSite != tt.options.SameSite {
 				t.Errorf("got %s, want the session's attributes, without a domain", other)
 			}
@@ -85,14 +85,14 @@ func TestPendingCookiesHaveSeparateNames(t *testing.T) {
 	}
 }
 
-func TestMarksIgnoreInvalidCookies(t *testing.T) {
+func TestArrivalsIgnoreInvalidCookies(t *testing.T) {
 	c := session.NewCookies(session.CookieOptions{Name: "s"})
 	now := time.Now()
-	var marks []session.Mark
+	var arrivals []session.ArrivalCookie
 	var cookies []string
 	for i := range 6 {
-		m := c.NewMark(now.Add(time.Duration(i) * time.Minute))
-		marks = append(marks, m)
+		m := c.NewArrival(now.Add(time.Duration(i) * time.Minute))
+		arrivals = append(arrivals, m)
 		cookies = append(cookies, m.Name+"="+m.Value)
 	}
 	good := strings.Repeat("A", 22)
@@ -101,12 +101,12 @@ func TestMarksIgnoreInvalidCookies(t *testing.T) {
 		"s_arrival_abcdefgh=1."+good+"A", "s_arrival_abcdefgh=-1."+good, "s_arrival_abcdefgh=0."+good,
 		"s_arrival_abcdefgh=1."+strings.Repeat("!", 22), "s_arrival_abcdefgh=zzzzzzzzzzzzzzzz."+good, "t_arrival_abcdefgh=1."+good,
 	)
-	keep, drop := c.Marks(request(cookies...))
+	keep, drop := c.Arrivals(request(cookies...))
 	if len(keep) != 4 || len(drop) != 2 {
 		t.Fatalf("got %d kept and %d dropped, want 4 and 2", len(keep), len(drop))
 	}
 	for i, m := range keep {
-		if m.Value != marks[5-i].Value {
+		if m.Value != arrivals[5-i].Value {
 			t.Errorf("%d: want the newest first", i)
 		}
 	}

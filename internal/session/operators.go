@@ -36,12 +36,12 @@ func (m *Manager) List(ctx context.Context, operatorID string) ([]Session, error
 func (m *Manager) Revoke(ctx context.Context, operatorID string) (int, error) {
 	ctx, cancel := context.WithTimeout(ctx, 20*m.records.store.Timeout())
 	defer cancel()
-	marked := m.mark(ctx, operatorID)
+	recorded := m.recordRevocation(ctx, operatorID)
 	ended, err := m.endAll(ctx, operatorID)
-	if marked == nil || err != nil {
-		return ended, errors.Join(marked, err)
+	if recorded == nil || err != nil {
+		return ended, errors.Join(recorded, err)
 	}
-	if err := m.mark(ctx, operatorID); err != nil {
+	if err := m.recordRevocation(ctx, operatorID); err != nil {
 		return ended, err
 	}
 	more, err := m.endAll(ctx, operatorID)

@@ -23,9 +23,9 @@ func (m *Manager) Tick(ctx context.Context) store.TickCmd {
 	return store.NewTick(ctx, m.records.store.Key(revokedKind, ""), RevocationWindow)
 }
 
-// markScript sets the time of an operator's last revocation. It never lowers it, even if two concurrent revocations arrive
+// revokeScript sets the time of an operator's last revocation. It never lowers it, even if two concurrent revocations arrive
 // in reverse order.
-const markScript = `
+const revokeScript = `
 local last = tonumber(redis.call('GET', KEYS[1]) or 0) or 0
 redis.call('SET', KEYS[1], string.format('%.0f', math.max(last, tonumber(ARGV[1]))), 'PX', ARGV[2])
 return 1`
@@ -35,8 +35,8 @@ const revokedScript = `
 local now = redis.call('TIME')
 return {redis.call('GET', KEYS[1]) or '', tonumber(now[1]) * 1000000 + tonumber(now[2])}`
 
-// mark records that all grants of the operator that were claimed until now are revoked. It fails with store.ErrUnavailable.
-func (m *Manager) mark(ctx context.Context, operatorID string) error {
+// recordRevocation records that all grants of the operator that were claimed until now are revoked. It fails with store.ErrUnavailable.
+func (m *Manager) recordRevocation(ctx context.Context, operatorID string) error {
 	s := m.records.store
 	tick := m.Tick(ctx)
 	if err := s.Write(ctx, tick.IntCmd); err != nil {
@@ -46,7 +46,7 @@ func (m *Manager) mark(ctx context.Context, operatorID string) error {
 	if err != nil {
 		return err
 	}
-	return s.Write(ctx, redis.NewCmd(ctx, "eval", markScript, 1, s.Key(revokedKind, operatorID), now, RevocationWindow.Milliseconds()))
+	return s.Write(ctx, redis.NewCmd(ctx, "eval", revokeScript, 1, s.Key(revokedKind, operatorID), now, RevocationWindow.Milliseconds()))
 }
 
 // revocation is an operator's last revocation, as read from Redis.

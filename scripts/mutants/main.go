@@ -60,25 +60,30 @@ func main() {
 	count := flag.Int("count", 40, "mutants per package")
 	jobs := flag.Int("jobs", 2, "test programs at once")
 	equivalents := flag.String("equivalent", "scripts/mutants/equivalent.txt", "`file` of mutants that no test can notice")
+	only := flag.String("only", "", "`regexp` of the mutants of the sample to run")
 	verbose := flag.Bool("v", false, "print the killed mutants, too")
 	flag.Parse()
 	packages := flag.Args()
 	if len(packages) == 0 {
 		packages = slices.Sorted(maps.Keys(testedBy))
 	}
-	if err := measure(packages, *seed, *count, *jobs, *equivalents, *verbose); err != nil {
+	if err := measure(packages, *seed, *count, *jobs, *equivalents, *only, *verbose); err != nil {
 		fmt.Fprintln(os.Stderr, "mutants:", err)
 		os.Exit(1)
 	}
 }
 
-func measure(packages []string, seed uint64, count, jobs int, equivalents string, verbose bool) error {
+func measure(packages []string, seed uint64, count, jobs int, equivalents, only string, verbose bool) error {
 	dir, err := os.MkdirTemp("", "mutants")
 	if err != nil {
 		return err
 	}
 	defer os.RemoveAll(dir)
 	known, err := readEquivalents(equivalents)
+	if err != nil {
+		return err
+	}
+	selected, err := regexp.Compile(only)
 	if err != nil {
 		return err
 	}
@@ -91,7 +96,8 @@ func measure(packages []string, seed uint64, count, jobs int, equivalents string
 		}
 		random := rand.New(rand.NewPCG(seed, 0))
 		random.Shuffle(len(found), func(i, j int) { found[i], found[j] = found[j], found[i] })
-		r.mutants = append(r.mutants, found[:min(count, len(found))]...)
+		found = slices.DeleteFunc(found[:min(count, len(found))], func(m *mutant) bool { return !selected.MatchString(m.String()) })
+		r.mutants = append(r.mutants, found...)
 		testPackages = append(testPackages, testedBy[p]...)
 	}
 	for i, m := range r.mutants {

@@ -10,6 +10,7 @@ import (
 	"go/token"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -77,6 +78,9 @@ var swaps = map[token.Token]token.Token{
 	token.LAND: token.LOR, token.LOR: token.LAND, token.ADD: token.SUB, token.SUB: token.ADD, token.MUL: token.QUO, token.QUO: token.MUL,
 }
 
+// freesOnly matches statements that no test can miss: they end a timer or a context, or the program.
+var freesOnly = regexp.MustCompile(`^panic\(|^defer (cancel|stop|\w+\.Stop)\(\)$`)
+
 // find returns all mutants of a package.
 func find(dir string) ([]*mutant, error) {
 	var all []*mutant
@@ -124,7 +128,7 @@ func findIn(file string) (all []*mutant, err error) {
 		for _, s := range list {
 			switch s := s.(type) {
 			case *ast.ExprStmt, *ast.IncDecStmt, *ast.DeferStmt, *ast.GoStmt:
-				if !strings.HasPrefix(text(s), "panic(") {
+				if !freesOnly.MatchString(text(s)) {
 					add(s, "skip", "", "if !mutantIs(%d) { ", " }")
 				}
 			case *ast.AssignStmt:
@@ -168,6 +172,8 @@ func findIn(file string) (all []*mutant, err error) {
 			for _, e := range n.Results {
 				_, call := e.(*ast.CallExpr)
 				_, literal := e.(*ast.BasicLit)
+				composite, _ := e.(*ast.CompositeLit)
+				literal = literal || composite != nil && len(composite.Elts) == 0
 				if name := text(e); name != "nil" && name != "true" && name != "false" && !literal && !(call && len(n.Results) == 1) {
 					add(e, "zero", "zero value", "mutantZero(%d, ", ")")
 				}
