@@ -5,8 +5,10 @@ FUZZTIME ?= 10s
 
 .PHONY: demo build test test-short tools lint fuzz proxies screenshots interop faults chaos mutants bench load soak licences image release
 
+# Ctrl-C ends it with success: set -m gives the terminal to the demo alone. make, and go run, would take an interrupt for a failure.
 demo: ## everything in one process; prints the address to open
-	$(GO) run ./cmd/demo
+	@$(GO) build -o bin/ ./cmd/demo
+	@bash -c 'test ! -t 0 || set -m; bin/demo; exit $$?'
 
 build: ## the programs, into bin/
 	$(GO) build -trimpath -o bin/ ./cmd/...

@@ -46,6 +46,9 @@ func (k *Koubei) Portal() http.Handler {
 	})
 	mux.HandleFunc("POST /api/certificate/roll", func(w http.ResponseWriter, _ *http.Request) { k.RollCertificate(); w.WriteHeader(http.StatusNoContent) })
 	mux.HandleFunc("GET /api/calls", k.apiCalls)
+	mux.HandleFunc("GET /", func(w http.ResponseWriter, r *http.Request) {
+		render(w, http.StatusNotFound, "missing.html", simpleView(r, ""))
+	})
 	return k.guard(mux)
 }
 
@@ -86,7 +89,7 @@ func (k *Koubei) showPortal(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "koubeisim: "+err.Error(), http.StatusBadRequest)
 		return
 	}
-	render(w, "portal.html", k.portalView(c, languageOf(c, r)))
+	render(w, http.StatusOK, "portal.html", k.portalView(c, languageOf(c, r)))
 }
 
 // enter issues a code and redirects to the ISV, like the click in Koubei.
@@ -99,16 +102,19 @@ func (k *Koubei) enter(w http.ResponseWriter, r *http.Request) {
 
 // frame shows the ISV in an iframe, as the merchant center does.
 func (k *Koubei) frame(w http.ResponseWriter, r *http.Request) {
-	target, ok := k.admit(w, r)
-	if !ok {
-		return
+	if target, ok := k.admit(w, r); ok {
+		render(w, http.StatusOK, "frame.html", simpleView(r, target))
 	}
+}
+
+// simpleView is the content of a page with texts and at most one address.
+func simpleView(r *http.Request, target string) any {
 	lang := languageOf(choice{lang: r.URL.Query().Get("lang")}, r)
-	render(w, "frame.html", struct {
+	return struct {
 		Words         map[string]string
 		Target        template.URL
 		Lang, LangTag string
-	}{words(lang), template.URL(target), lang, langTags[lang]})
+	}{words(lang), template.URL(target), lang, langTags[lang]}
 }
 
 // admit issues the requested code, queues the faults, and returns where to go.
@@ -149,7 +155,7 @@ func seeOther(w http.ResponseWriter, location string) {
 // pagePolicy lets a page load nothing from elsewhere, but show the ISV in a frame.
 const pagePolicy = "default-src 'none'; style-src 'self'; img-src data:; frame-src http: https:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 
-func render(w http.ResponseWriter, name string, view any) {
+func render(w http.ResponseWriter, status int, name string, view any) {
 	var body bytes.Buffer
 	if err := portalPages.ExecuteTemplate(&body, name, view); err != nil {
 		http.Error(w, "koubeisim: "+err.Error(), http.StatusInternalServerError)
@@ -161,5 +167,6 @@ func render(w http.ResponseWriter, name string, view any) {
 	h.Set("Cache-Control", "no-store")
 	h.Set("Referrer-Policy", "same-origin")
 	h.Set("X-Content-Type-Options", "nosniff")
+	w.WriteHeader(status)
 	w.Write(body.Bytes())
 }

@@ -94,6 +94,7 @@ var phrases = map[string]text{
 	"outcome":             {"结果", "Outcome"},
 	"underway":            {"进行中", "in progress"},
 	"ci":                  {"程序可通过 /api/app、/api/codes、/api/faults、/api/calls 控制本模拟器。", "Programs control the simulator with /api/app, /api/codes, /api/faults and /api/calls."},
+	"missing":             {"页面不存在", "Page not found"},
 	"frame.title":         {"商家中心（模拟）", "Merchant center (simulated)"},
 	"frame.back":          {"返回门户", "Back to the portal"},
 	"frame.isv":           {"ISV 页面", "The ISV's page"},

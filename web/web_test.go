@@ -208,12 +208,12 @@ func TestPagesShow(t *testing.T) {
 			"未知类型（ROBOT）", `<time datetime="2026-11-22T15:04:05+08:00">11月22日 15:04</time>`, "11月23日 03:04", "北京时间",
 			`method="post" action="/koubei/logout"`, `id="sign-out" type="submit"`, `id="request-id">req-1<`, entry,
 		}, []string{"未指定商户", "0001-01-01"}},
-		{"identity", web.English, web.PageIdentity, identity, []string{"Service provider’s staff", ">22 Nov 15:04</time>", "Unknown type (ROBOT)"}, []string{"服务商"}},
+		{"identity", web.English, web.PageIdentity, identity, []string{"Service provider’s employee", ">22 Nov 15:04</time>", "Unknown type (ROBOT)"}, []string{"服务商"}},
 		{"entry without a merchant", web.Chinese, web.PageIdentity,
 			web.IdentityPage{SignedIn: true, OperatorID: "op-1", NoPartner: &web.Partner{Type: "MER", HomeURL: "/h"}},
 			[]string{`data-partner=""`, `href="/h">未指定商户</a>`}, nil},
 		{"identity, remembered", web.Chinese, web.PageIdentity, remembered,
-			[]string{`method="post" action="/koubei/forget"`, `id="forget" type="submit">忘记在这个浏览器用过的账号<`, `id="sign-out"`}, nil},
+			[]string{`method="post" action="/koubei/forget"`, `id="forget" type="submit">清除本浏览器的账号记录<`, `id="sign-out"`}, nil},
 		{"nobody, remembered", web.English, web.PageIdentity, web.IdentityPage{Common: common, ForgetURL: "/koubei/forget"},
 			[]string{"You are not signed in", `action="/koubei/forget"`, "Forget accounts used in this browser"}, []string{"sign-out"}},
 		{"nobody", web.Chinese, web.PageIdentity, web.IdentityPage{Common: common, OperatorID: "op-1", LogoutURL: "/x"},
@@ -223,7 +223,7 @@ func TestPagesShow(t *testing.T) {
 		{"signed out", web.English, web.PageSignedOut, web.SignedOutPage{Common: common}, []string{"You are signed out", entry}, nil},
 		{"switch", web.Chinese, web.PageSwitch, ask, []string{
 			`action="/koubei/callback/switch"`, `type="hidden" name="landing" value="l&amp;1"`, "op-1", "商户", "op-2", "阿里销售小二", "未指定",
-			"不是您自己刚从口碑点过来的，请保留", `id="decision-no" type="submit" name="decision" value="no"`, `id="decision-yes" type="submit" name="decision" value="yes"`,
+			"不是您自己刚从口碑进入的，请保留", `id="decision-no" type="submit" name="decision" value="no"`, `id="decision-yes" type="submit" name="decision" value="yes"`,
 		}, nil},
 		{"stranger", web.Chinese, web.PageSwitch, stranger, []string{
 			`action="/koubei/callback/switch"`, `type="hidden" name="landing" value="l&amp;1"`, "这是您的账号吗？", "••••7652", "op-2", "阿里销售小二",
@@ -264,6 +264,10 @@ func TestPagesShow(t *testing.T) {
 	}
 	if html := render(t, p, web.Chinese, web.PageIdentity, identity); strings.Count(html, "北京时间") != 1 {
 		t.Error("the zone is not said exactly once")
+	}
+	html := render(t, p, web.English, web.PageError, web.ErrorPage{Common: common, Status: 410, Code: "code_used", Enter: true})
+	if !regexp.MustCompile(`id="request-id">req-1</code></p>\s*<p class="hint" id="request-hint">Quote this ID`).MatchString(html) {
+		t.Errorf("the hint on the request ID doesn't follow it:\n%s", html)
 	}
 }
 

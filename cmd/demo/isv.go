@@ -46,6 +46,7 @@ func front(public, internal string) http.Handler {
 	}})
 	m.HandleFunc("GET /{$}", i.home)
 	m.HandleFunc("GET "+shopPath, i.shop)
+	m.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) { i.write(w, r, http.StatusNotFound, page{}) })
 	m.Handle("GET /assets/{file}", http.StripPrefix("/assets/", http.FileServerFS(assets)))
 	return m
 }
