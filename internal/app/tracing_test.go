@@ -1,9 +1,13 @@
 package app_test
 
 import (
+	"errors"
 	"fmt"
+	"net/http"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
@@ -43,5 +47,36 @@ func TestOneTraceFromCallbackToGateway(t *testing.T) {
 	}
 	if text := fmt.Sprint(exchange.Attributes); !strings.Contains(text, "alipay.trace_id") || !strings.Contains(text, "success") {
 		t.Errorf("got %s", text)
+	}
+}
+
+// TestOnlyProxiesContinueATrace: a browser's trace is linked, because a stranger could choose its id and its sampling.
+func TestOnlyProxiesContinueATrace(t *testing.T) {
+	t.Parallel()
+	spans := tracetest.NewInMemoryExporter()
+	provider := trace.NewTracerProvider(trace.WithSyncer(spans))
+	w := testworld.New(t, func(c *app.Config) { c.Tracing = provider })
+	const id = "0af7651916cd43dd8448eb211c80319c"
+	for address, continued := range map[string]bool{w.Public + "/signin": false, w.Internal + "/auth/verify": true} {
+		spans.Reset()
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, address, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("Traceparent", "00-"+id+"-b7ad6b7169203331-01")
+		w.Program().Do(r)
+		testworld.Eventually(t, 5*time.Second, "the span", func() error {
+			for _, s := range spans.GetSpans() {
+				if s.Name != "GET "+r.URL.Path {
+					continue
+				}
+				linked := slices.ContainsFunc(s.Links, func(l trace.Link) bool { return l.SpanContext.TraceID().String() == id })
+				if got := s.SpanContext.TraceID().String() == id; got != continued || linked == continued {
+					t.Errorf("%s: continued %t, linked %t; want continued %t", address, got, linked, continued)
+				}
+				return nil
+			}
+			return errors.New("none")
+		})
 	}
 }

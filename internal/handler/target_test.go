@@ -44,7 +44,7 @@ var attacks = []string{
 	"https://isv.example@evil.example/", "https://user@isv.example/", `https://isv.example\@evil.example/`, "https://isv.example%2eevil.example/",
 	"https://[::1]/", "javascript:alert(1)", "data:text/html,x", "//isv.example/x", "ftp://isv.example/", "https://shop.example.evil/", "https://*.example/",
 	"/koubei/callback", "/koubei/callback?code=x", "/koubei/callback/", "/koubei//callback", "/koubei/callback/switch", "https://isv.example/koubei/callback?code=x",
-	"/koubei%2fcallback?code=x", "/%6boubei/callback?code=x", "/%", "/%zz", "https://ｅvil.example/", "/\u2028x", "/\ufffd", "/%5cevil.example", "/%2f/evil.example", "/%2fevil.example",
+	"/koubei%2fcallback?code=x", "/%6boubei/callback?code=x", "/%", "/%zz", "https://ｅvil.example/", "/\u2028x", "/\u2029x", "/\ufffd", "/%5cevil.example", "/%2f/evil.example", "/%2fevil.example",
 }
 
 func TestRefusedTargets(t *testing.T) {

@@ -304,6 +304,19 @@ func TestForgedAnswers(t *testing.T) {
 	w.decide(asked, b, true, landing.Landed)
 }
 
+// TestDecideAfterSealKeysWereReplaced: a grant that does not open becomes no session, and the old session stays.
+func TestDecideAfterSealKeysWereReplaced(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	code, current, asked := w.hold("one")
+	w.replica = w.open(func(s *settings) { s.keys = [][]byte{sealKey('b')} })
+	w.notDecided(asked, signedIn(arrival("", "one"), current), true, landing.ErrSwitchExpired)
+	w.wantState(code, "held")
+	if w.ended(current) {
+		t.Error("the old session has gone")
+	}
+}
+
 func TestSessionIsReplacedWithoutConfirm(t *testing.T) {
 	w := newWorld(t, func(s *settings) { s.confirm = false })
 	current := w.land(arrival(w.koubei.Issue(merchant), "one"), landing.Landed).Token

@@ -69,6 +69,9 @@ func noneIsClaimed(w *world) {
 	w.wantState(code, "landed")
 	w.wantLife(code, 24*time.Hour)
 	w.wantCalls(code, 1)
+	if strings.Contains(w.log.String(), "WARN") {
+		w.t.Errorf("got a warning of a landing that met no trouble: %s", w.log)
+	}
 	for _, key := range w.redis.Client.Keys(w.t.Context(), "*").Val() {
 		value := w.redis.Client.Get(w.t.Context(), key).Val()
 		for what, secret := range map[string]string{"code": code, "token": string(out.Token), "arrival": `"one"`} {

@@ -46,6 +46,27 @@ func TestRefusalIsRetriedUntilRedisIsBack(t *testing.T) {
 	w.wantCalls(code, 1)
 }
 
+// TestGrantIsStoredWhenRedisIsBack: the browser has lost its pending grant, and lands all the same, without a second call.
+func TestGrantIsStoredWhenRedisIsBack(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.koubei.Next(koubeisim.SpendThenHold)
+	code := w.koubei.Issue(provider)
+	done := w.background(w.replica, arrival(code, "one"))
+	w.awaitHeld(1)
+	w.tap.cut()
+	w.koubei.Release()
+	if out := <-done; !errors.Is(out.err, store.ErrUnavailable) {
+		t.Fatalf("got %q, %v, want unavailable", out.Result, out.err)
+	}
+	w.tap.with(nil)
+	<-w.Settled()
+	w.wantState(code, "held")
+	w.refused(arrival(code, "thief"), landing.ErrCodeUsed)
+	w.land(arrival(code, "one"), landing.Landed)
+	w.wantCalls(code, 1)
+}
+
 // TestRedisLostBeforeAReplay: Redis fails between reading the ledger and reading the session.
 func TestRedisLostBeforeAReplay(t *testing.T) {
 	t.Parallel()

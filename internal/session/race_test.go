@@ -245,3 +245,38 @@ func TestEndedSessionDoesNotSeparateTabs(t *testing.T) {
 		})
 	}
 }
+
+// TestRevokedSessionIsNotFoundUnderItsArrival: a write that arrives after the revocation leaves a session that another
+// landing of the browser must not find.
+func TestRevokedSessionIsNotFoundUnderItsArrival(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	s, err := w.Start(t.Context(), w.grant("one"), w.code(), []string{"arrival"})
+	w.must(err)
+	if found, err := w.FindArrivals(t.Context(), []string{"arrival"}); err != nil || len(found) != 1 || found[0].Token != s.Token {
+		t.Fatalf("before: got %d sessions, %v, want the one", len(found), err)
+	}
+	later := time.Now().Add(time.Minute).UnixMicro()
+	w.must(w.redis.Client.Set(t.Context(), "k:revoked:"+operatorID, later, time.Minute).Err())
+	if found, err := w.FindArrivals(t.Context(), []string{"arrival"}); err != nil || len(found) != 0 {
+		t.Errorf("got %d sessions, %v, want none", len(found), err)
+	}
+	w.wantGone(s.Token)
+}
+
+// TestRevokeReportsSessionsThatItCouldNotEnd: the caller must know that it has to repeat the call.
+func TestRevokeReportsSessionsThatItCouldNotEnd(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	token, _ := w.start("one")
+	w.tap.fail("eval:session")
+	if n, err := w.Revoke(t.Context(), operatorID); !errors.Is(err, store.ErrUnavailable) || n != 0 {
+		t.Errorf("got %d, %v, want unavailable", n, err)
+	}
+	w.wantIndexed(1)
+	w.tap.do.Store(nil)
+	if n, err := w.Revoke(t.Context(), operatorID); err != nil || n != 1 {
+		t.Errorf("repeated: got %d, %v, want 1", n, err)
+	}
+	w.wantGone(token)
+}
