@@ -1,7 +1,9 @@
 package session_test
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -11,6 +13,7 @@ import (
 	"koubei-landing/internal/operator"
 	"koubei-landing/internal/session"
 	"koubei-landing/internal/store"
+	"koubei-landing/internal/testworld"
 	"koubei-landing/internal/testworld/respproxy"
 )
 
@@ -279,4 +282,46 @@ func TestRevokeReportsSessionsThatItCouldNotEnd(t *testing.T) {
 		t.Errorf("repeated: got %d, %v, want 1", n, err)
 	}
 	w.wantGone(token)
+}
+
+// TestUnreadableRevocationIsAnOutage: what cannot be read may be a revocation.
+func TestUnreadableRevocationIsAnOutage(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	_, err := w.Start(t.Context(), w.grant("one"), w.code(), []string{"arrival"})
+	w.must(err)
+	g := w.grant("two")
+	w.must(w.redis.Client.Set(t.Context(), "k:revoked:"+operatorID, "junk", time.Minute).Err())
+	if found, err := w.FindArrivals(t.Context(), []string{"arrival"}); !errors.Is(err, store.ErrUnavailable) {
+		t.Errorf("found under an arrival: got %d sessions, %v, want unavailable", len(found), err)
+	}
+	if _, err := w.begin(g); !errors.Is(err, store.ErrUnavailable) {
+		t.Errorf("started: got %v, want unavailable", err)
+	}
+}
+
+// TestWithdrawOfNothing: the write whose reply was lost was not carried out.
+func TestWithdrawOfNothing(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	if err := w.Withdraw(t.Context(), "none"); err != nil {
+		t.Errorf("got %v, want no error", err)
+	}
+}
+
+// TestCacheReportsWhyItServesNothing: Redis refuses the heartbeats.
+func TestCacheReportsWhyItServesNothing(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	m, tap := w.open(func(o *session.Options) { o.CacheTTL = time.Minute })
+	tap.fail("publish")
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	go m.Watch(ctx)
+	testworld.Eventually(t, 10*time.Second, "the cache reports the refusal", func() error {
+		if err := m.CacheErr(); !errors.Is(err, store.ErrUnavailable) {
+			return fmt.Errorf("got %w", err)
+		}
+		return nil
+	})
 }
