@@ -18,7 +18,7 @@ import (
 // endChromium ends the browser, if a test has started it.
 var endChromium = func() {}
 
-// chromium starts a browser with a fresh profile.
+// chromium starts a browser with a new profile.
 func chromium(t *testing.T) context.Context {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "koubei-chromium-")
@@ -39,7 +39,7 @@ func chromium(t *testing.T) context.Context {
 	return ctx
 }
 
-// The browser's page, on a host of the ISV's own: another origin of the same site, as CORS_ORIGINS allows.
+// The browser's page is on another host of the ISV: another origin of the same site, which CORS_ORIGINS allows.
 func TestTheBrowsersPage(t *testing.T) {
 	var service string
 	files := http.FileServer(http.Dir("browser"))
@@ -95,7 +95,7 @@ func TestTheBrowsersPage(t *testing.T) {
 	}
 }
 
-// shows opens an address or runs a script, and returns what the page says once it has asked so often.
+// shows opens an address or runs a script, and returns the page's text after this number of requests.
 func shows(t *testing.T, ctx context.Context, address string, asked int, script string) string {
 	t.Helper()
 	if script == "" {

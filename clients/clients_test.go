@@ -37,10 +37,10 @@ import (
 	"koubei-landing/internal/testworld"
 )
 
-// patience is how long anything may take.
+// patience is the timeout of each wait.
 const patience = 2 * time.Minute
 
-// run runs a program to its end and returns what it printed.
+// run runs a program until it ends and returns its output.
 func run(dir, stdin string, env []string, name string, args ...string) (string, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
@@ -54,13 +54,13 @@ func run(dir, stdin string, env []string, name string, args ...string) (string, 
 	return out.String(), nil
 }
 
-// underRace reports whether these tests were built with the race detector.
+// underRace reports whether the tests were built with the race detector.
 func underRace() bool {
 	info, ok := debug.ReadBuildInfo()
 	return ok && slices.Contains(info.Settings, debug.BuildSetting{Key: "-race", Value: "true"})
 }
 
-// koubeiauth and the program that uses it are modules of their own, which ./... at the root doesn't reach.
+// koubeiauth and the program that uses it are separate modules, which ./... at the root does not include.
 func TestKoubeiauth(t *testing.T) {
 	staticcheck := filepath.Join(t.TempDir(), "staticcheck")
 	steps := [][]string{
@@ -109,7 +109,7 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// nodeModules installs what the Node client and its types need, at the versions of its lock file.
+// nodeModules installs the dependencies of the Node client and its types, at the versions of its lock file.
 var nodeModules = sync.OnceValue(func() error {
 	type versions struct {
 		Packages map[string]struct{ Version string }
@@ -152,7 +152,7 @@ func readJSON(path string, v any) error {
 	return json.Unmarshal(b, v)
 }
 
-// start starts a program that ends with the test, and returns the first line that it prints.
+// start starts a program that ends with the test, and returns its first line of output.
 func start(t *testing.T, dir string, env []string, name string, args ...string) string {
 	t.Helper()
 	cmd := exec.Command(name, args...)
@@ -176,7 +176,7 @@ func start(t *testing.T, dir string, env []string, name string, args ...string) 
 	return strings.TrimSpace(line)
 }
 
-// verdict is what a client makes of an assertion.
+// verdict is a client's result for an assertion.
 type verdict struct {
 	status   int
 	operator string
@@ -184,11 +184,11 @@ type verdict struct {
 
 type client struct {
 	name   string
-	keeps  bool // its process goes on, and keeps the keys
+	keeps  bool // its process continues and caches the keys
 	verify func(t *testing.T, assertion string) verdict
 }
 
-// verifiers are all clients that verify assertions, for an issuer.
+// verifiers returns all clients that verify assertions, for an issuer.
 func verifiers(t *testing.T, issuer string) []client {
 	t.Helper()
 	if err := nodeModules(); err != nil {
@@ -215,13 +215,13 @@ func verifiers(t *testing.T, issuer string) []client {
 	return all
 }
 
-// program verifies one assertion, without keys from before.
+// program verifies one assertion, without cached keys.
 type program struct {
 	name, dir string
 	command   []string
 }
 
-// programs are those that the clients bring.
+// programs returns the programs of the clients.
 func programs(t *testing.T) []program {
 	t.Helper()
 	if err := nodeModules(); err != nil {
@@ -239,7 +239,7 @@ func programs(t *testing.T) []program {
 	}
 }
 
-// verify lets a fresh process verify an assertion.
+// verify verifies an assertion in a new process.
 func (p program) verify(t *testing.T, assertion string, env ...string) verdict {
 	t.Helper()
 	out, err := run(p.dir, assertion, append(env, "PYTHONDONTWRITEBYTECODE=1"), p.command[0], p.command[1:]...)
@@ -257,7 +257,7 @@ func (p program) verify(t *testing.T, assertion string, env ...string) verdict {
 	return verdict{got.Status, got.OperatorID + got.Python}
 }
 
-// viaHTTP asks a back end who we are, as the proxy before it would.
+// viaHTTP sends an assertion to a back end, as the proxy in front of it would.
 func viaHTTP(address string) func(*testing.T, string) verdict {
 	return func(t *testing.T, assertion string) verdict {
 		t.Helper()
@@ -291,7 +291,7 @@ func ask(t *testing.T, address string, header http.Header) verdict {
 	return verdict{a.StatusCode, body.Node + body.Go}
 }
 
-// isv is a service that asserts, at an address that outlives it.
+// isv is a service with assertions, at an address that stays the same when it restarts.
 type isv struct {
 	*testworld.World
 	browser *testworld.Browser
@@ -311,7 +311,7 @@ func newISV(t *testing.T, keys ...crypto.Signer) *isv {
 	return &isv{w, b}
 }
 
-// rotate starts the service again with other keys.
+// rotate restarts the service with other keys.
 func (i *isv) rotate(keys ...crypto.Signer) {
 	i.T.Helper()
 	if err := i.Stop(); err != nil {
@@ -322,7 +322,7 @@ func (i *isv) rotate(keys ...crypto.Signer) {
 	})
 }
 
-// assertion is what /auth/verify tells a proxy.
+// assertion returns the assertion that /auth/verify returns to a proxy.
 func (i *isv) assertion(query string) string {
 	i.T.Helper()
 	a := i.browser.Get(i.Internal + "/auth/verify" + query)
@@ -346,7 +346,7 @@ func keys(t *testing.T) (es256, eddsa crypto.Signer) {
 	return ec, ed
 }
 
-// changed is an assertion whose signature stays, and whose payload says something else.
+// changed returns an assertion with a changed payload and the old signature.
 func changed(t *testing.T, assertion, from, to string) string {
 	t.Helper()
 	parts := strings.Split(assertion, ".")
@@ -358,9 +358,8 @@ func changed(t *testing.T, assertion, from, to string) string {
 	return strings.Join(parts, ".")
 }
 
-// A rotation as the docs have it: the new key is published, then signs, then the old one goes. The back ends that keep
-// the keys go on through all of it without a look more than they need; a fresh process verifies with the keys as they
-// are served.
+// A rotation as documented: the new key is published, then signs, then the old key is removed. Back ends that cache the
+// keys continue without unnecessary fetches. A new process verifies with the keys as they are served.
 func TestAssertionsThroughARotation(t *testing.T) {
 	first, second := keys(t)
 	w := newISV(t, first)
@@ -433,7 +432,7 @@ func TestAnotherAudienceByItsOwnName(t *testing.T) {
 	}
 }
 
-// hanging accepts connections and never answers.
+// hanging accepts connections and never responds.
 func hanging(t *testing.T) (address string) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -451,7 +450,7 @@ func hanging(t *testing.T) (address string) {
 	return "http://" + l.Addr().String()
 }
 
-// TestClientsBoundTheFetchOfKeys: a service that hangs is answered with 503, in a time that a back end can afford.
+// TestClientsBoundTheFetchOfKeys: if the service hangs, the clients return 503 after a short time.
 func TestClientsBoundTheFetchOfKeys(t *testing.T) {
 	first, _ := keys(t)
 	w := newISV(t, first)
@@ -462,15 +461,15 @@ func TestClientsBoundTheFetchOfKeys(t *testing.T) {
 		if got.status != http.StatusServiceUnavailable {
 			t.Errorf("%s: got %v, want 503", p.name, got)
 		}
-		// 3 s for the fetch, and time for a busy machine.
+		// 3 s for the fetch, plus time for a busy machine.
 		if took := time.Since(begun); took > 15*time.Second {
 			t.Errorf("%s: took %s", p.name, took)
 		}
 	}
 }
 
-// TestKnownKeysWhileTheServiceHangs verifies twice in one process, the second time ten minutes later by the clock of the
-// program and with a service that hangs: the key is known, so nobody waits.
+// TestKnownKeysWhileTheServiceHangs verifies twice in one process. The second time is ten minutes later by the clock of the
+// program, and the service hangs. The key is known, so no request waits.
 func TestKnownKeysWhileTheServiceHangs(t *testing.T) {
 	first, _ := keys(t)
 	w := newISV(t, first)
@@ -529,7 +528,7 @@ echo (int) (1000 * (microtime(true) - $begun));`}},
 	}
 }
 
-// newLink passes requests on to a service until /cut is requested. After that it never answers.
+// newLink forwards requests to a service until /cut is requested. After that it never responds.
 func newLink(t *testing.T, service string) string {
 	t.Helper()
 	to, err := url.Parse(service)
@@ -556,7 +555,7 @@ func newLink(t *testing.T, service string) string {
 	return s.URL
 }
 
-// TestNodePackage packs the Node client, installs what was packed elsewhere, and compiles a program against its types.
+// TestNodePackage packs the Node client, installs the package elsewhere, and compiles a program with its types.
 func TestNodePackage(t *testing.T) {
 	if err := nodeModules(); err != nil {
 		t.Fatal(err)
@@ -607,7 +606,7 @@ func TestNodePackage(t *testing.T) {
 	}
 }
 
-// TestLicenses: everything that an ISV copies into its own program says Apache-2.0.
+// TestLicenses: each file that an ISV copies into its own program names Apache-2.0.
 func TestLicenses(t *testing.T) {
 	license, err := os.ReadFile("../LICENSE")
 	if err != nil {
@@ -625,7 +624,7 @@ func TestLicenses(t *testing.T) {
 	}
 }
 
-// The same Go back end without a proxy: it asks the service.
+// The same Go back end without a proxy: it sends the cookies to the service.
 func TestAskingTheService(t *testing.T) {
 	w := testworld.New(t)
 	program, err := shop()

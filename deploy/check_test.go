@@ -14,7 +14,7 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// commandsBy returns the blocks of docs/operations.md that a test runs in its own way.
+// commandsBy returns the blocks of docs/operations.md that this test runs.
 func commandsBy(t *testing.T, test string) []string {
 	t.Helper()
 	var commands []string
@@ -51,7 +51,8 @@ func TestCheckUnderSystemd(t *testing.T) {
 }
 
 // TestCheckInKubernetes makes the page's Job from the manifests. The Job has the Deployment's settings and secrets, and
-// runs a command that the program knows. No cluster takes part: a kubectl of the test's answers get and notes the others.
+// runs a command that the program knows. There is no cluster: the test's own kubectl answers get and records other
+// commands.
 func TestCheckInKubernetes(t *testing.T) {
 	commands := commandsBy(t, t.Name())
 	if want := "-- /server check\n"; !strings.HasSuffix(commands[0], want) || !strings.Contains(slurp(t, "../Dockerfile"), `ENTRYPOINT ["/server"]`) {

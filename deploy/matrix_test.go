@@ -1,5 +1,5 @@
-// Package deploy_test runs the shipped configurations in the real programs: the proxies with the service and a tiny
-// application behind them, the composition's processes, the image's steps, and what checks the other files.
+// Package deploy_test runs the shipped configurations in the real programs: the proxies with the service and a small
+// application, the composition's processes, and the image's steps. Where no program can run a file, it checks the file.
 package deploy_test
 
 import (
@@ -29,13 +29,13 @@ import (
 	"koubei-landing/koubeisim"
 )
 
-// situation is a row of the matrix: a kind of request, and what comes of it.
+// situation is a row of the matrix: a kind of request and its result.
 type situation struct {
 	name   string
 	want   string
 	except map[string]string // what another proxy does instead
 	with   settings          // of the site
-	own    bool              // it breaks the site, so it gets one of its own
+	own    bool              // it breaks the site, so it gets its own site
 	try    func(*site) string
 }
 
@@ -160,11 +160,12 @@ func trySignedIn(s *site) string {
 	return cellIdentity
 }
 
-// needed are the headers that a check may carry besides those of the connection. Traefik and Envoy let the service choose
-// between a redirect and 401, for which it needs to know the kind of request.
+// needed are the headers that a check may contain besides those of the connection. With Traefik and Envoy the service
+// chooses between a redirect and 401, so it needs to know the kind of request.
 var needed = regexp.MustCompile(`^(Cookie|X-Koubei-Select-Partner|X-Forwarded-\w+|Accept|Accept-Encoding|User-Agent|Sec-Fetch-Mode|Content-Length|Via|Connection|X-Real-Ip)$`)
 
-// wantCheck fails unless the proxy asked once since then, for a cookie and nothing that the service doesn't need.
+// wantCheck fails unless the proxy has sent one check since then, with a cookie and only the headers that the service
+// needs.
 func wantCheck(s *site, before int) {
 	s.t.Helper()
 	asked := s.checks.since(before)
@@ -241,7 +242,7 @@ func tryWrongType(s *site) string {
 	if s.app.count() != before {
 		s.t.Errorf("an address in absolute form reached the application: %+v", s.app.since(before))
 	}
-	for _, path := range []string{"/merchants", "/merchandise", "/x/merchant"} { // other paths, which the rule doesn't concern
+	for _, path := range []string{"/merchants", "/merchandise", "/x/merchant"} { // other paths, to which the rule does not apply
 		s.passes(provider, s.get(path))
 	}
 	return "403"
@@ -313,7 +314,7 @@ func trySomebodyElsesPartner(s *site) string {
 	} {
 		s.stops(b, s.get("/shop"+query), http.StatusForbidden)
 	}
-	// Some proxies understand these and some refuse them. None selects the partner of another tab.
+	// Some proxies accept these and some refuse them. None may select the partner of another tab.
 	for _, query := range []string{"?partner%5Fid=" + partnerA, "?%70artner_id=" + partnerA + "&x=1", "?partner_id=" + partnerA + "&partner_id=" + partnerA} {
 		before := s.app.count()
 		a := b.Do(s.get("/shop" + query))
@@ -326,7 +327,7 @@ func trySomebodyElsesPartner(s *site) string {
 	return "403"
 }
 
-// forged returns what a client may claim to be, in every spelling that a library or an application may take for ours.
+// forged returns the headers of a forged identity, in every spelling that a library or an application may accept.
 func forged() http.Header {
 	h := http.Header{"Connection": {"keep-alive"}}
 	for _, name := range append(slices.Clone(identity), "X-Koubei-Select-Partner") {
@@ -343,7 +344,7 @@ func forged() http.Header {
 }
 
 func tryForgedHeaders(s *site) string {
-	b, want := s.signedIn(testworld.Sales), s.identityOf(testworld.Sales) // no partner and no shops
+	b, want := s.signedIn(testworld.Sales), s.identityOf(testworld.Sales) // this account has no partner and no shops
 	if !s.Config.Web.ForwardCode {
 		want["X-Koubei-Assertion"], want["X-Koubei-Auth-Code"] = "", ""
 	}
@@ -351,7 +352,7 @@ func tryForgedHeaders(s *site) string {
 	lie := func(method string) *http.Request {
 		r := s.request(method, "/", nil)
 		r.Header = forged()
-		if !selectsByQuery(s) { // there the client selects the partner by this header
+		if !selectsByQuery(s) { // with this proxy the client selects the partner by this header
 			for name := range r.Header {
 				if strings.EqualFold(name, "X-Koubei-Select-Partner") {
 					delete(r.Header, name)
@@ -375,7 +376,7 @@ func tryForgedHeaders(s *site) string {
 	if !s.Config.Web.ForwardCode {
 		want["X-Koubei-Assertion"], want["X-Koubei-Auth-Code"] = "", ""
 	}
-	for _, name := range append(slices.Clone(identity), "X-Koubei-Select-Partner") { // a header can be named hop-by-hop
+	for _, name := range append(slices.Clone(identity), "X-Koubei-Select-Partner") { // a client can declare a header hop-by-hop
 		r := s.get("/shop")
 		r.Header["Connection"] = []string{"close, " + name}
 		before := s.app.count()
@@ -402,7 +403,7 @@ func tryForgedHeaders(s *site) string {
 	return "removed"
 }
 
-// ambiguous are paths that a proxy and an application may read differently.
+// ambiguous are paths that a proxy and an application may interpret differently.
 var ambiguous = []string{
 	"/merchant/secret/..%2f..%2fopen", "/open/..%2fmerchant/secret", "/open/..%2Fmerchant/secret", "/merchant%2fsecret", "/open%2f..%2fmerchant",
 	"/open/%2e%2e/merchant/secret", "/open/%2E%2e/merchant/secret", "/open/.%2e/merchant/secret", "/open/%2e/merchant", "/%2e%2e/merchant",
@@ -588,7 +589,8 @@ func tryManyCookies(s *site) string {
 	return cellIdentity
 }
 
-// tryLargeHeaders finds out what is too much. An identity is never passed on in part.
+// tryLargeHeaders sends larger and larger headers until they are refused. The proxy must never forward a part of an
+// identity.
 func tryLargeHeaders(s *site) string {
 	staff := testworld.MerchantStaff
 	staff.ShopIDs = strings.Repeat("2015060900077000000000152345,", 2048/29)
@@ -660,7 +662,7 @@ func tryNoPage(s *site) string {
 
 func tryNoBody(s *site) string { return withoutBody(s, &s.app.requests, "POST /api/orders") }
 
-// withoutBody sends requests that announce a body, and no body. It returns whether the proxy passed one on.
+// withoutBody sends requests that announce a body but contain none. It returns whether the proxy forwarded one.
 func withoutBody(s *site, to *requests, lines ...string) string {
 	b := s.signedIn(testworld.Provider)
 	before := to.count()
@@ -684,7 +686,7 @@ func withoutBody(s *site, to *requests, lines ...string) string {
 	return "not forwarded"
 }
 
-// tryConnections sends requests many at a time, and returns whether the proxy opened more connections than it needs.
+// tryConnections sends concurrent requests, and returns whether the proxy opens more connections than it needs.
 func tryConnections(s *site) string {
 	const atOnce, each = 48, 20
 	b := s.signedIn(testworld.Provider)
@@ -739,7 +741,7 @@ func tryConcurrently(s *site) string {
 	return "never mixed"
 }
 
-// unavailable sends requests of a browser and of a program that have a session, and returns what they get.
+// unavailable sends requests of a browser and of a program with a session, and returns the results.
 func unavailable(s *site, b *testworld.Browser) string {
 	before := s.app.count()
 	cells := map[string]bool{}
@@ -763,7 +765,7 @@ func tryNoRedis(s *site) string {
 	s.Redis.Kill()
 	cell := unavailable(s, b)
 	s.Redis.Start()
-	s.stops(b, s.get("/shop"), http.StatusSeeOther) // Redis has lost the session: now there is none
+	s.stops(b, s.get("/shop"), http.StatusSeeOther) // Redis has lost the session
 	return cell
 }
 
@@ -787,7 +789,7 @@ func tryLog(s *site) string {
 		s.t.Fatalf("got %d, want 303", a.StatusCode)
 	}
 	to := s.get(a.Header.Get("Location"))
-	to.Header.Set("Referer", s.Landing(landed)) // current browsers send none, because the service tells them not to
+	to.Header.Set("Referer", s.Landing(landed)) // current browsers send none, because the service's Referrer-Policy forbids it
 	wantIdentity(s.t, s.passes(b, to), s.identityOf(testworld.Provider))
 
 	lost := s.Koubei.Issue(testworld.Provider)
@@ -816,8 +818,8 @@ func tryLog(s *site) string {
 	return "none"
 }
 
-// TestUntestedRecipes compares the recipes that no test runs with what the others do: which headers they pass on, and what
-// they return if the service can't be reached.
+// TestUntestedRecipes compares the recipes that no test runs with the others: the headers that they forward, and the
+// response if the service is unreachable.
 func TestUntestedRecipes(t *testing.T) {
 	t.Parallel()
 	var routes struct {

@@ -10,7 +10,7 @@ import (
 	"koubei-landing/internal/testworld"
 )
 
-// TestComposeAcceptsTheFile has compose itself read the file: the engine's plugin if there is one, else Debian's
+// TestComposeAcceptsTheFile lets compose itself read the file: the engine's plugin if there is one, otherwise Debian's
 // docker-compose.
 func TestComposeAcceptsTheFile(t *testing.T) {
 	t.Parallel()
@@ -62,7 +62,7 @@ func TestComposeFile(t *testing.T) {
 	}
 }
 
-// TestComposedProcesses runs what the file starts, without an engine.
+// TestComposedProcesses runs the processes of the file without an engine.
 func TestComposedProcesses(t *testing.T) {
 	t.Parallel()
 	c := newComposed(t)

@@ -23,8 +23,8 @@ import (
 	"koubei-landing/koubeisim"
 )
 
-// TestDockerfileStepByStep needs no container engine: scripts/dockerfile-steps carries out the Dockerfile's steps with this
-// machine's tools in place of the base image's. It does not test what an engine adds.
+// TestDockerfileStepByStep needs no container engine: scripts/dockerfile-steps runs the Dockerfile's steps with this
+// machine's tools instead of the base image's. It does not test what an engine adds.
 func TestDockerfileStepByStep(t *testing.T) {
 	t.Parallel()
 	dir, err := imageSteps()
@@ -142,7 +142,7 @@ func TestMakeImageLabels(t *testing.T) {
 func runImage(t *testing.T, image string) {
 	program, attributes := filepath.Join(image, "server"), &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if os.Getuid() == 0 {
-		for path := image; path != "/"; path = filepath.Dir(path) { // temporary directories are root's alone
+		for path := image; path != "/"; path = filepath.Dir(path) { // only root can read temporary directories
 			if err := os.Chmod(path, 0o755); err != nil || path == os.TempDir() {
 				break
 			}

@@ -16,7 +16,7 @@ import (
 	"koubei-landing/internal/testworld"
 )
 
-// block is a fenced block of a page, with its mark and its text.
+// block is a fenced block of a page, with its info string and its text.
 type block struct{ page, info, text string }
 
 // pages returns all pages of the repository.
@@ -54,7 +54,7 @@ func TestDocsCommands(t *testing.T) {
 	if err := c.guest().land(testworld.Provider); err != nil {
 		t.Fatal(err)
 	}
-	for range c.replicas { // nginx asks them in turn: each has a landing to tell of
+	for range c.replicas { // nginx alternates between the replicas: each logs a landing
 		if err := c.guest().land(testworld.Provider); err != nil {
 			t.Fatal(err)
 		}
@@ -186,8 +186,8 @@ func TestTroubleshootingNamesEveryCode(t *testing.T) {
 	}
 }
 
-// TestContainerExample: the example's container can be reached by a proxy on the same machine, on both listeners, and by
-// nobody else.
+// TestContainerExample: a proxy on the same machine can reach both listeners of the example's container, and no other
+// machine can.
 func TestContainerExample(t *testing.T) {
 	t.Parallel()
 	example := regexp.MustCompile(`docker run (?:.*\\\n)*.*`).FindString(slurp(t, "../docs/operations.md"))

@@ -97,7 +97,7 @@ func TestDashboard(t *testing.T) {
 	}
 }
 
-// wantSeries fails when an expression names a series or a label that the service doesn't have.
+// wantSeries fails if an expression contains a series or a label that the service does not export.
 func wantSeries(t *testing.T, where, expr string) {
 	t.Helper()
 	known := series(t)
@@ -123,11 +123,10 @@ func wantSeries(t *testing.T, where, expr string) {
 	}
 }
 
-// isWord reports whether a word with an underscore belongs to the language of the expressions, or is a label.
+// isWord reports whether a word with an underscore is a keyword of PromQL or a label.
 func isWord(word string) bool { return word == "histogram_quantile" || word == "operator_type" }
 
-// TestRulesDoNotNameJobs: what somebody calls the job is not for the rules to know. A generic metric is the service's where
-// koubei_build_info is.
+// TestRulesDoNotNameJobs: the rules work with any job name. They select the service's generic metrics by koubei_build_info.
 func TestRulesDoNotNameJobs(t *testing.T) {
 	for _, file := range []string{"prometheus/koubei-landing.rules.yml", "grafana/koubei-landing.json"} {
 		if m := regexp.MustCompile(`job[=!~]+\\?"[a-z-]+`).FindString(slurp(t, file)); m != "" {
@@ -204,7 +203,7 @@ func TestPodMonitor(t *testing.T) {
 	}
 }
 
-// series are the names of what /metrics tells, each with its labels.
+// series returns the names of the series in /metrics, each with its labels.
 func series(t *testing.T) map[string]map[string]bool {
 	t.Helper()
 	m := metrics.New()

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// TestSystemdUnit has systemd itself read the unit and rate its exposure.
+// TestSystemdUnit lets systemd itself read the unit and rate its exposure.
 func TestSystemdUnit(t *testing.T) {
 	t.Parallel()
 	text := slurp(t, "systemd/koubei-landing.service")

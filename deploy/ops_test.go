@@ -27,7 +27,7 @@ import (
 	"koubei-landing/koubeisim"
 )
 
-// TestMain removes what imageSteps has built.
+// TestMain removes the files that imageSteps has built.
 func TestMain(m *testing.M) {
 	code := m.Run()
 	if built != "" {
@@ -39,7 +39,7 @@ func TestMain(m *testing.M) {
 // built is the directory of imageSteps.
 var built string
 
-// imageSteps carries out the Dockerfile's steps, once for all tests, and returns their directory: the stages "server" and
+// imageSteps runs the Dockerfile's steps, once for all tests, and returns their directory: the stages "server" and
 // "koubeisim" with their programs.
 var imageSteps = sync.OnceValues(func() (string, error) {
 	dir, err := os.MkdirTemp("", "koubei-image")
@@ -92,7 +92,7 @@ func settingNames(t *testing.T) map[string]bool {
 	return names
 }
 
-// wantSetting fails on a variable that the service doesn't read.
+// wantSetting fails if the service does not read the variable.
 func wantSetting(t *testing.T, name string) {
 	t.Helper()
 	names := settingNames(t)
@@ -180,16 +180,16 @@ type composed struct {
 	t        *testing.T
 	programs string // their directory
 	front    string // nginx, with the scheme
-	koubei   string // koubeisim, likewise
+	koubei   string // the address of koubeisim
 	replicas []*member
 	nginx    *proxy
 	issued   atomic.Int64
 
 	mu      sync.Mutex
-	secrets []string // what no log may hold
+	secrets []string // values that no log may contain
 }
 
-// keepOut adds secrets that no log may hold.
+// keepOut adds secrets that no log may contain.
 func (c *composed) keepOut(secrets ...string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -212,10 +212,10 @@ type member struct {
 	internal string
 	out      *output
 	cmd      *exec.Cmd
-	keptOut  func() []string // what it must not have written
+	keptOut  func() []string // values that it must not write
 }
 
-// newComposed starts everything; extra is for each replica's environment.
+// newComposed starts everything. extra is added to each replica's environment.
 func newComposed(t *testing.T, extra ...string) *composed {
 	t.Helper()
 	file := readCompose(t)
@@ -328,7 +328,7 @@ func (m *member) kill() {
 	}
 }
 
-// issue has koubeisim issue a code, and returns the link of its landing.
+// issue makes koubeisim issue a code, and returns the link of its landing.
 func (c *composed) issue(p koubeisim.Person) (string, error) {
 	body := fmt.Sprintf(`{"operator_id":%q,"operator_type":%q,"partner_id":%q}`, p.OperatorID, p.OperatorType, p.PartnerID)
 	a, err := http.Post(c.koubei+"/api/codes", "application/json", strings.NewReader(body))
@@ -345,7 +345,7 @@ func (c *composed) issue(p koubeisim.Person) (string, error) {
 	return code.URL, nil
 }
 
-// guest is a browser at the composition's nginx.
+// guest is a browser that uses the composition's nginx.
 type guest struct {
 	c      *composed
 	client *http.Client
@@ -374,13 +374,13 @@ func (g *guest) ask(method, address string, want int) (body, next string, err er
 	a, err := g.client.Do(r)
 	if err != nil {
 		if e, ok := errors.AsType[*url.Error](err); ok {
-			err = e.Err // without the address, which may hold a code
+			err = e.Err // without the address, which may contain a code
 		}
 		return "", "", fmt.Errorf("%s %s: %w", method, r.URL.Path, err)
 	}
 	defer a.Body.Close()
 	for _, cookie := range a.Cookies() {
-		if len(cookie.Value) >= 16 { // one that is taken back is empty
+		if len(cookie.Value) >= 16 { // a deleted one is empty
 			g.c.keepOut(cookie.Value)
 		}
 	}

@@ -21,14 +21,14 @@ import (
 
 var traefik = flag.String("traefik", "", "Traefik's program, which scripts/build-traefik builds: the matrix runs it too")
 
-// addresses are what the reader of a recipe fills in: host:port, or for all but front the path of a Unix socket.
+// addresses are the values that a reader fills in: host:port, or for all but front the path of a Unix socket.
 type addresses struct {
 	front, public, internal, app string
 
 	brief bool // shortens the recipe's time limits, for tests that reach them
 }
 
-// limits returns replacements of a recipe's time limits, old and new in turn, if they are to be shortened.
+// limits returns replacements of a recipe's time limits, as pairs of old and new, if they are to be shortened.
 func (a addresses) limits(pairs ...string) map[string]string {
 	with := map[string]string{}
 	for i := 0; a.brief && i < len(pairs); i += 2 {
@@ -41,10 +41,10 @@ func (a addresses) limits(pairs ...string) map[string]string {
 type recipe struct {
 	name  string
 	start func(t *testing.T, at addresses) *proxy
-	lacks []string // rows of the matrix that it isn't for
+	lacks []string // rows of the matrix that do not apply to it
 }
 
-// recipes returns the proxies that this run has.
+// recipes returns the proxies of this run.
 func recipes() []recipe {
 	all := []recipe{
 		{name: "nginx", start: startNginx},
@@ -59,13 +59,13 @@ func recipes() []recipe {
 	return all
 }
 
-// proxy is a running proxy with all that it wrote.
+// proxy is a running proxy and its output.
 type proxy struct {
 	written *output
-	files   []string // logs that it writes itself
+	files   []string // log files that it writes
 }
 
-// log returns everything that the proxy wrote: accesses, errors, notices.
+// log returns everything that the proxy has written: accesses, errors, notices.
 func (p *proxy) log(t *testing.T) string {
 	t.Helper()
 	text := p.written.String()
@@ -75,7 +75,7 @@ func (p *proxy) log(t *testing.T) string {
 	return text
 }
 
-// upstream returns an address as a proxy's configuration spells it: prefix stands before the path of a Unix socket.
+// upstream returns an address in the proxy's syntax. prefix precedes the path of a Unix socket.
 func upstream(prefix, address string) string {
 	if strings.HasPrefix(address, "/") {
 		return prefix + address
@@ -141,7 +141,7 @@ func writeCertificate(t *testing.T, name string) {
 	}
 }
 
-// startComposeNginx runs the composition's file with one service in the place of both replicas.
+// startComposeNginx runs the composition's file with one service instead of two replicas.
 func startComposeNginx(t *testing.T, at addresses) *proxy {
 	t.Helper()
 	return runNginx(t, at, fill(t, slurp(t, "compose/nginx.conf"), map[string]string{
@@ -152,7 +152,7 @@ func startComposeNginx(t *testing.T, at addresses) *proxy {
 	}), map[string]string{"listen 8080;": "listen " + at.front + ";", "127.0.0.1:3000": upstream("unix:", at.app)})
 }
 
-// runNginx runs a configuration with these values and those that every one of them has.
+// runNginx runs a configuration with these values, and with those that all configurations share.
 func runNginx(t *testing.T, at addresses, text string, with map[string]string) *proxy {
 	t.Helper()
 	dir := t.TempDir()
@@ -167,7 +167,7 @@ func runNginx(t *testing.T, at addresses, text string, with map[string]string) *
 	return p
 }
 
-// startNginxIn starts nginx in a directory with what Debian's nginx.conf would give it, and this in its http block.
+// startNginxIn starts nginx in a directory with the main settings of Debian's nginx.conf and with this http block.
 func startNginxIn(t *testing.T, front, dir, main, inside string) *proxy {
 	t.Helper()
 	write(t, filepath.Join(dir, "nginx.conf"), nginxConf(dir, main, inside))
@@ -233,8 +233,7 @@ func startTraefik(t *testing.T, at addresses) *proxy {
 
 func port(address string) string { return address[strings.LastIndexByte(address, ':')+1:] }
 
-// fill returns a shipped configuration with other values in it. Each old value must be there exactly once; nothing else is
-// changed.
+// fill returns a shipped configuration with other values. Each old value must occur exactly once. Nothing else is changed.
 func fill(t *testing.T, text string, with ...map[string]string) string {
 	t.Helper()
 	var pairs []string

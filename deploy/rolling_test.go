@@ -16,7 +16,7 @@ import (
 	"koubei-landing/koubeisim"
 )
 
-// TestRollingRestart restarts two replicas behind nginx one after the other, several times, while people land, work and sign
+// TestRollingRestart restarts two replicas behind nginx one after the other, several times, while users land, work and sign
 // out. No request fails, and no code is exchanged twice.
 func TestRollingRestart(t *testing.T) {
 	t.Parallel()
@@ -32,7 +32,7 @@ func TestRollingRestart(t *testing.T) {
 				if err := c.visit(n, i); err != nil {
 					select {
 					case failed <- err:
-					default: // a thousand will do
+					default: // a thousand are enough
 					}
 				}
 				visits.Add(1)
@@ -81,7 +81,7 @@ func TestRollingRestart(t *testing.T) {
 // askedNext is a line of nginx's log about a request that the second replica answered.
 var askedNext = regexp.MustCompile(` 127\.0\.0\.1:\d+, 127\.0\.0\.1:\d+ (502|503), \d+\n`)
 
-// visit is a person who lands, works and signs out.
+// visit is one user who lands, works and signs out.
 func (c *composed) visit(n, i int) error {
 	g := c.guest()
 	defer g.client.CloseIdleConnections()
@@ -104,8 +104,8 @@ func (c *composed) visit(n, i int) error {
 	return err
 }
 
-// restart stops the replica as an orchestrator does, and starts it again. During SHUTDOWN_DELAY the replica is not ready, and
-// still serves.
+// restart stops the replica as an orchestrator does, and starts it again. During SHUTDOWN_DELAY the replica is not ready
+// but still serves.
 func (m *member) restart() {
 	m.t.Helper()
 	if err := m.cmd.Process.Signal(syscall.SIGTERM); err != nil {

@@ -17,11 +17,12 @@ import (
 	"koubei-landing/koubeisim"
 )
 
-// instance is one of the applications of docs/several-apps.md: its Koubei, and the real program with the page's settings.
+// instance is one of the applications of docs/several-apps.md: its koubeisim, and the real program with the page's
+// settings.
 type instance struct {
 	*member
 	koubei *koubeisim.Koubei
-	home   string // where a landing leads
+	home   string // where a landing redirects to
 }
 
 // several is the site of docs/several-apps.md.
@@ -60,7 +61,7 @@ func startSeveral(t *testing.T) *several {
 	return s
 }
 
-// blocksOf are the page's blocks of a kind that hold a text, without the indentation of the list that they stand in.
+// blocksOf returns the page's blocks of a kind that contain a text, without the indentation of their list.
 func blocksOf(t *testing.T, info, text string) []string {
 	t.Helper()
 	var texts []string
@@ -155,7 +156,7 @@ func (s *several) startNginx(front string, addresses map[string]string) {
 	})
 }
 
-// land enters an application and wants to arrive at its home.
+// land enters an application and checks the home page.
 func (s *several) land(b *testworld.Browser, i *instance, p koubeisim.Person) {
 	s.t.Helper()
 	a := b.Land(i.koubei.LandingURL(i.koubei.Issue(p), koubeisim.Observed))
@@ -166,7 +167,7 @@ func (s *several) land(b *testworld.Browser, i *instance, p koubeisim.Person) {
 	s.passes(b, i, want, p)
 }
 
-// passes wants the application to answer, as told by this instance.
+// passes checks that the application responds with the identity from this instance.
 func (s *several) passes(b *testworld.Browser, i *instance, path string, p koubeisim.Person) {
 	s.t.Helper()
 	a := b.Get(s.front + path)
@@ -178,7 +179,7 @@ func (s *several) passes(b *testworld.Browser, i *instance, path string, p koube
 		"X-Koubei-Partner-Id": p.PartnerID, "X-Koubei-Shop-Ids": p.ShopIDs, "X-Koubei-Assertion": "", "X-Koubei-Auth-Code": ""})
 }
 
-// stops wants a status and that the application sees nothing.
+// stops checks the status and that the request does not reach the application.
 func (s *several) stops(b *testworld.Browser, path string, status int, location string) {
 	s.t.Helper()
 	before := s.app.count()
@@ -208,7 +209,7 @@ func TestSeveralApps(t *testing.T) {
 
 	s.land(b, s.provider, testworld.Provider)
 	s.stops(b, "/merchant/orders", http.StatusSeeOther, "/merchant/koubei/signin")
-	s.land(b, s.merchant, testworld.Merchant) // another operator, and no question: it is another application
+	s.land(b, s.merchant, testworld.Merchant) // another operator, without a question, because it is another application
 	s.passes(b, s.provider, "/provider/shop", testworld.Provider)
 	s.passes(b, s.merchant, "/merchant/orders", testworld.Merchant)
 	for _, path := range []string{"/", "/shop", "/Provider/shop", "/providers/shop", "/provider", "/koubei/", "/koubei/callback?code=x", "/auth/verify", "/_koubei/verify"} {
@@ -218,7 +219,7 @@ func TestSeveralApps(t *testing.T) {
 	}
 	s.stops(b, "/provider/../merchant/orders", http.StatusBadRequest, "")
 
-	// Links with the other application's id are refused, and their codes still work where they belong.
+	// Links with the other application's id are refused, and their codes still work in their own application.
 	for at, other := range map[*instance]*instance{s.provider: s.merchant, s.merchant: s.provider} {
 		person := map[*instance]koubeisim.Person{s.provider: testworld.Provider, s.merchant: testworld.Merchant}[other]
 		code := other.koubei.Issue(person)
@@ -237,13 +238,13 @@ func TestSeveralApps(t *testing.T) {
 		}
 	}
 
-	// Signing out and forgetting concern one application alone.
+	// Signing out and forgetting apply to one application only.
 	s.post(b, "/provider/koubei/logout")
 	s.stops(b, "/provider/shop", http.StatusSeeOther, "/provider/koubei/signin")
 	s.passes(b, s.merchant, "/merchant/orders", testworld.Merchant)
 	s.post(b, "/merchant/koubei/logout")
 	s.post(b, "/merchant/koubei/forget")
-	s.land(b, s.merchant, testworld.MerchantStaff) // nobody is remembered here
+	s.land(b, s.merchant, testworld.MerchantStaff) // this application remembers nobody
 	if a := b.Land(s.provider.koubei.LandingURL(s.provider.koubei.Issue(testworld.ProviderStaff), koubeisim.Observed)); a.StatusCode != http.StatusOK || !strings.Contains(a.Body, "••••7652") {
 		t.Errorf("got %d, want the question: the other application remembers", a.StatusCode)
 	}

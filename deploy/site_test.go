@@ -40,29 +40,29 @@ var identity = []string{"X-Koubei-App-Id", "X-Koubei-Operator-Id", "X-Koubei-Ope
 
 const sessionCookie = "koubei_session"
 
-// site is an ISV's site: a proxy, an application behind it, and the service beside that.
+// site is an ISV's site: a proxy, an application and the service.
 type site struct {
 	*testworld.World
 	t      *testing.T
 	front  string // the proxy's address, with the scheme
 	proxy  *proxy
 	app    *echo
-	checks *recorder // before the internal listener
-	pages  *recorder // before the public listener
+	checks *recorder // in front of the internal listener
+	pages  *recorder // in front of the public listener
 
-	stopChecks, stopPages func() // cut the proxy off from a listener
+	stopChecks, stopPages func() // disconnect the proxy from a listener
 }
 
-// settings are what a test changes about a site.
+// settings are the options of a site.
 type settings struct {
-	sockets bool // the service listens on Unix sockets, and the proxy reaches everything by them
-	quiet   bool // no assertions and no codes: headers that are usually there are empty
+	sockets bool // the service and the application listen on Unix sockets
+	quiet   bool // no assertions and no codes: headers that usually have values are empty
 	brief   bool // the proxy's time limits are short
 }
 
 func newSite(t *testing.T, r recipe, with settings) *site {
 	t.Helper()
-	held, err := net.Listen("tcp", "127.0.0.1:0") // until the proxy takes it: the service must know the address first
+	held, err := net.Listen("tcp", "127.0.0.1:0") // until the proxy uses it: the service must know the address first
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -115,7 +115,8 @@ func (s *site) in(t *testing.T) *site {
 	return &site
 }
 
-// serve starts a server. It returns its address, which is host:port or the path of a Unix socket, and how to stop it.
+// serve starts a server. It returns its address, which is host:port or the path of a Unix socket, and a function that stops
+// it.
 func serve(t *testing.T, h http.Handler, with settings) (address string, stop func()) {
 	t.Helper()
 	server := httptest.NewUnstartedServer(h)
@@ -158,14 +159,14 @@ func (s *site) signedIn(people ...koubeisim.Person) *testworld.Browser {
 	return b
 }
 
-// program returns a client that is no browser, with a browser's session.
+// program returns a client that is not a browser, with a browser's session.
 func (s *site) program(b *testworld.Browser) *testworld.Browser {
 	p := s.Program()
 	p.SetCookie(s.front, &http.Cookie{Name: sessionCookie, Value: b.Cookie(s.front, sessionCookie), Path: "/"})
 	return p
 }
 
-// passes sends a request that the application must answer, and returns what the application saw.
+// passes sends a request that must reach the application, and returns the request that the application got.
 func (s *site) passes(b *testworld.Browser, r *http.Request) seen {
 	s.t.Helper()
 	a := b.Do(r)
@@ -209,7 +210,7 @@ func (s *site) request(method, path string, body io.Reader) *http.Request {
 	return r
 }
 
-// raw sends a request byte by byte, as no client library would. It returns the status, 0 if there was no response, and the
+// raw sends a request byte by byte, unlike any client library. It returns the status, 0 if there was no response, and the
 // body.
 func (s *site) raw(request string) (status int, body string) {
 	s.t.Helper()
@@ -239,19 +240,19 @@ func send(c net.Conn, text string) error {
 	return err
 }
 
-// cookie returns the line of a request that carries a browser's session.
+// cookie returns the header line with a browser's session.
 func (s *site) cookie(b *testworld.Browser) string {
 	return "Cookie: " + sessionCookie + "=" + b.Cookie(s.front, sessionCookie) + "\r\n"
 }
 
-// identityOf returns the identity headers of a person. Those that are not in it have some value.
+// identityOf returns the identity headers of a person. Headers that are not in it may have any value.
 func (s *site) identityOf(p koubeisim.Person) map[string]string {
 	return map[string]string{"X-Koubei-App-Id": s.Koubei.AppID(), "X-Koubei-Operator-Id": p.OperatorID,
 		"X-Koubei-Operator-Type": p.OperatorType, "X-Koubei-Partner-Id": p.PartnerID, "X-Koubei-Shop-Ids": p.ShopIDs}
 }
 
-// wantIdentity fails unless the application got exactly these identity headers: each once, those without a value once or
-// not at all, and no header that an application may take for one of them.
+// wantIdentity fails unless the application got exactly these identity headers: each once, those without a value at most
+// once, and no header that an application may read as one of them.
 func wantIdentity(t *testing.T, got seen, want map[string]string) {
 	t.Helper()
 	found := got.identity()
@@ -291,7 +292,7 @@ type seen struct {
 	Digest            string
 }
 
-// identity returns every header that an application may take for an identity, in whatever spelling.
+// identity returns every header that an application may read as an identity, in any spelling.
 func (s seen) identity() http.Header {
 	found := http.Header{}
 	for name, values := range s.Header {
@@ -302,7 +303,7 @@ func (s seen) identity() http.Header {
 	return found
 }
 
-// requests are those that a server got, recorded when their header arrived.
+// requests are the requests that a server got, recorded when their headers arrived.
 type requests struct {
 	mu  sync.Mutex
 	all []seen
@@ -329,7 +330,7 @@ func (r *requests) since(n int) []seen {
 	return slices.Clone(r.all[n:])
 }
 
-// echo is a tiny application that responds with what it got.
+// echo is a small application that responds with the request that it got.
 type echo struct{ requests }
 
 func (e *echo) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -344,7 +345,7 @@ func (e *echo) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// socket sends what it got as the first message, and then every message back.
+// socket sends its request as the first message, and then every message back.
 func (e *echo) socket(c *websocket.Conn) {
 	err := websocket.JSON.Send(c, e.add(c.Request()))
 	for err == nil {
@@ -366,7 +367,7 @@ func (e *echo) respond(w http.ResponseWriter, r *http.Request) {
 	_ = json.NewEncoder(w).Encode(s)
 }
 
-// recorder stands before one of the service's listeners and records the proxy's requests.
+// recorder is a proxy in front of one of the service's listeners that records the requests.
 type recorder struct {
 	requests
 	forward     http.Handler

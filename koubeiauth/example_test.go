@@ -12,7 +12,7 @@ import (
 	"koubei-landing/koubeiauth"
 )
 
-// landingService plays the service in the examples; visit plays a browser, or the proxy before it.
+// landingService is a fake service for the examples. visit acts as a browser, or as the proxy in front of it.
 func landingService() (koubei *service, stop func()) {
 	koubei, stop = newService(es256())
 	koubei.check(func(w http.ResponseWriter, r *http.Request) {
@@ -33,14 +33,14 @@ func visit(h http.Handler, path, header, value string) {
 	fmt.Println(w.Code, strings.TrimSpace(w.Body.String()))
 }
 
-// A back end behind a proxy that sets X-Koubei-Assertion from the service's answer.
+// A back end behind a proxy that sets X-Koubei-Assertion from the service's response.
 func ExampleVerifier_Middleware() {
 	koubei, stop := landingService()
 	defer stop()
 
 	verifier, err := koubeiauth.NewVerifier(koubeiauth.VerifierOptions{
 		Issuer:  "https://isv.example/koubei", // the service's PUBLIC_URL
-		JWKSURL: koubei.URL,                   // not needed where the public address can be reached
+		JWKSURL: koubei.URL,                   // not needed if the public address is reachable
 	})
 	if err != nil {
 		log.Fatal(err)
@@ -61,9 +61,8 @@ func ExampleVerifier_Middleware() {
 	// 401 Unauthorized
 }
 
-// Pages that carry their merchant in the address, for two types of operator: whatever another tab has landed for, they
-// never act on it. The proxy has to ask the service for that merchant's assertion, by ?partner_id= or the header
-// X-Koubei-Select-Partner.
+// Pages with their merchant in the address, for two types of operator. They never act on the merchant of another tab. The
+// proxy must request that merchant's assertion, with ?partner_id= or the header X-Koubei-Select-Partner.
 func ExampleVerifier_With() {
 	koubei, stop := landingService()
 	defer stop()
@@ -90,7 +89,7 @@ func ExampleVerifier_With() {
 	// 403 Forbidden
 }
 
-// A back end that browsers reach directly: it asks the service itself, with the browser's cookies.
+// A back end that browsers reach directly sends the browser's cookies to the service.
 func ExampleAsker_Middleware() {
 	koubei, stop := landingService()
 	defer stop()
@@ -124,7 +123,7 @@ func ExampleAsker_Middleware() {
 	// 303
 }
 
-// An Asker hands over the code that some Koubei calls want as auth_code, where the service is set to.
+// An Asker returns the code that some Koubei calls require as auth_code, if the service forwards it.
 func ExampleAsker_Identify() {
 	koubei, stop := landingService()
 	defer stop()
@@ -146,7 +145,7 @@ func ExampleAsker_Identify() {
 	// for the call: 8f2dcode
 }
 
-// Where there is no net/http request, as in a queue's consumer or a gRPC interceptor, an assertion is verified by itself.
+// Verify needs no net/http request. Use it in a queue's consumer or a gRPC interceptor.
 func ExampleVerifier_Verify() {
 	koubei, stop := landingService()
 	defer stop()

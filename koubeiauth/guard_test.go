@@ -13,7 +13,7 @@ import (
 	"koubei-landing/koubeiauth"
 )
 
-// whoami writes who it is asked by, and every header of an identity that reaches it.
+// whoami writes the operator of the request, and every identity header that reaches it.
 var whoami = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 	o, ok := koubeiauth.OperatorFrom(r.Context())
 	fmt.Fprintf(w, "%s %s %t", o.ID, o.PartnerID, ok)
@@ -34,7 +34,7 @@ func ask(h http.Handler, header http.Header, target string) *httptest.ResponseRe
 	return w
 }
 
-// forged is what a client may send to pass for somebody.
+// forged are headers with which a client may try to forge an identity.
 var forged = http.Header{"X-Koubei-Operator-Id": {"2088000000000001"}, "X-Koubei-Auth-Code": {"x"}, "X_koubei_operator_id": {"2088000000000001"},
 	"X-Koubei_Partner-Id": {"1"}, "x-koubei-shop-ids": {"1"}}
 
@@ -106,7 +106,7 @@ func TestRefuse(t *testing.T) {
 	}
 }
 
-// allowed is what the service answers to a check that succeeds.
+// allowed writes the service's response to a successful check.
 func allowed(w http.ResponseWriter) {
 	for name, value := range map[string]string{"App-Id": "2014072300007148", "Operator-Id": "2088102150477652", "Operator-Type": "PROVIDER",
 		"Partner-Id": "2088102150477653", "Shop-Ids": "", "Session-Expires": "2026-11-22T15:04:05Z", "Assertion": "", "Auth-Code": "8f2dcode"} {
@@ -157,7 +157,7 @@ func TestAsker(t *testing.T) {
 	}
 }
 
-// TestAskersQuery repeats the rules of access in the question, each by itself and both.
+// TestAskersQuery checks that the query contains the rules of access, each alone and both.
 func TestAskersQuery(t *testing.T) {
 	types := []koubeiauth.Type{koubeiauth.Provider, "FUTURE_TYPE"}
 	partner := func(r *http.Request) string { return r.URL.Query().Get("shop") }

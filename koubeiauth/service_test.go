@@ -22,17 +22,17 @@ import (
 	"koubei-landing/koubeiauth"
 )
 
-// issuer is the PUBLIC_URL of the service that the tests play.
+// issuer is the PUBLIC_URL of the fake service.
 const issuer = "https://isv.example/koubei"
 
-// service plays the landing service: its keys, its signature, its check.
+// service is a fake landing service: its keys, its signature, its check.
 type service struct {
 	URL string
 
 	mu      sync.Mutex
 	keys    []crypto.Signer // the first signs
 	fetches int
-	handler http.HandlerFunc // instead of the JWK set, if there is one
+	handler http.HandlerFunc // replaces the JWK set if set
 	verify  http.HandlerFunc
 	now     time.Time
 }
@@ -127,7 +127,7 @@ func ed25519Key() crypto.Signer {
 	return k
 }
 
-// claims are those of a good assertion, changed; a nil takes one away.
+// claims returns valid claims with changes. A nil value removes a claim.
 func (s *service) claims(changes map[string]any) map[string]any {
 	now := s.clock().Unix()
 	c := map[string]any{"iss": issuer, "aud": issuer, "sub": "2088102150477652", "iat": now, "exp": now + 60, "jti": rand.Text(),
@@ -137,7 +137,7 @@ func (s *service) claims(changes map[string]any) map[string]any {
 	return c
 }
 
-// assertion is a good one, changed.
+// assertion returns a valid assertion with changed claims.
 func (s *service) assertion(changes map[string]any) string {
 	s.mu.Lock()
 	key := s.keys[0]
@@ -169,7 +169,7 @@ func sign(alg jose.SignatureAlgorithm, key any, kid, typ string, claims map[stri
 	return text
 }
 
-// raw signs any header and payload by ES256, as no library would.
+// raw signs any header and payload with ES256, also invalid ones.
 func raw(key *ecdsa.PrivateKey, header, payload string) string {
 	text := base64.RawURLEncoding.EncodeToString([]byte(header)) + "." + base64.RawURLEncoding.EncodeToString([]byte(payload))
 	if key == nil {

@@ -344,7 +344,7 @@ func TestKeyLifetime(t *testing.T) {
 	}
 }
 
-// A request that gives up leaves the look at the keys to those who still wait.
+// A request that is canceled does not cancel the fetch of the keys for the others.
 func TestOneFetchForAll(t *testing.T) {
 	s := start(t, es256())
 	set := must(json.Marshal(jose.JSONWebKeySet{Keys: []jose.JSONWebKey{public(s.keys[0])}}))
@@ -381,7 +381,7 @@ func TestOneFetchForAll(t *testing.T) {
 	}
 }
 
-// atOnce calls f so many times at once and returns when all calls have.
+// atOnce calls f concurrently, this number of times, and returns when all calls have returned.
 func atOnce(times int, f func(n int)) {
 	var all sync.WaitGroup
 	for n := range times {
@@ -394,12 +394,12 @@ func atOnce(times int, f func(n int)) {
 	all.Wait()
 }
 
-// hang makes the service accept requests for its keys and never answer.
+// hang makes the service accept requests for its keys and never respond.
 func (s *service) hang() {
 	s.answer(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
 }
 
-// TestAKnownKeyDoesNotWait verifies with a key that should be refreshed, while the service does not answer.
+// TestAKnownKeyDoesNotWait verifies with a key that should be refreshed, while the service does not respond.
 func TestAKnownKeyDoesNotWait(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {

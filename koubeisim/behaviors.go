@@ -165,7 +165,7 @@ func (a *reply) forgedMember(name string) []string {
 	return []string{name + ":" + a.value(forge(a.fields), a.style)}
 }
 
-// repeat appends a second operator id, which wins in a careless reader.
+// repeat appends a second operator id, which a careless reader would use.
 func repeat(name string) func(*reply) {
 	return func(a *reply) {
 		a.style.first = 0
@@ -239,7 +239,7 @@ func unknownCert(k *Koubei, a *reply) {
 	}
 }
 
-// cut closes the connection without a byte. ErrAbortHandler is the way of net/http, which logs nothing then.
+// cut closes the connection without a response. net/http does not log ErrAbortHandler.
 func cut(http.ResponseWriter, *http.Request, *reply) { panic(http.ErrAbortHandler) }
 
 func cutMidway(w http.ResponseWriter, r *http.Request, a *reply) {
@@ -275,7 +275,7 @@ func page(status int, body string) func(http.ResponseWriter, *http.Request, *rep
 	}
 }
 
-// redirect keeps method and body, so it would serve a client that follows.
+// redirect keeps method and body, so the gateway would serve a client that follows it.
 func redirect(w http.ResponseWriter, r *http.Request, _ *reply) {
 	w.Header().Set("Location", r.URL.RequestURI())
 	w.WriteHeader(http.StatusTemporaryRedirect)

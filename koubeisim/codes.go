@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// Person is who the gateway says is behind a code. A response has no field for an empty PartnerID or ShopIDs.
+// Person is the operator that the gateway returns for a code. A response has no field for an empty PartnerID or ShopIDs.
 type Person struct {
 	OperatorID   string `json:"operator_id"`
 	OperatorType string `json:"operator_type"` // PROVIDER, PROVIDER_STAFF, MER, MER_STAFF or SALES
@@ -30,7 +30,7 @@ var codeStates = []CodeState{CodeExpired, CodeUsed, CodeUnknown, CodeForeign}
 
 const (
 	maxCodes       = 10_000
-	keptFor        = 24 * time.Hour // so long after its end a code counts as expired, later as unknown
+	keptFor        = 24 * time.Hour // for this long an expired code returns "expired", later "unknown"
 	codeCharacters = digits + "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 	foreignAppID   = "2021999999999999"
 )
@@ -98,7 +98,7 @@ func (l *ledger) add(c *issuedCode, now time.Time) {
 	l.order = append(l.order, c)
 }
 
-// spend marks the code as spent before it checks whose it is, so that no second call can succeed.
+// spend marks the code as used before it checks the application, so that no second call can succeed.
 func (k *Koubei) spend(code string) (Person, error) {
 	now := k.o.Now()
 	k.mu.Lock()

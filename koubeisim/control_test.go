@@ -31,7 +31,7 @@ func (w *world) api(method, path, body string, into any) int {
 	return res.StatusCode
 }
 
-// The steps of a CI: configure, queue a fault, issue a code, land, look at the calls.
+// The steps of a CI: configure, queue a fault, issue a code, land, read the calls.
 func TestControlAPI(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, koubeisim.Options{LandingURL: landing})

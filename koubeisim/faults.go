@@ -7,11 +7,10 @@ import (
 	"time"
 )
 
-// Fault is something that goes wrong with one gateway call. Its value is its name in kebab case, which the control API and
-// the portal use.
+// Fault is a failure of one gateway call. Its value is its name in kebab case, which the control API and the portal use.
 //
 // A fault applies to one call: Next puts faults into a queue, and each call takes one. Faults are never random. Each
-// constant says whether the code is spent; a code that is not spent can be exchanged by the next call.
+// constant says whether the code is spent. A code that is not spent can be exchanged by the next call.
 type Fault string
 
 // Faults of the network: nothing arrives, or something else than was sent.
@@ -137,8 +136,8 @@ func ParseFault(name string) (Fault, error) {
 	return Fault(name), nil
 }
 
-// Next adds faults to the queue. Each gateway call takes one, whatever it asks, until the queue is empty. It panics on a
-// fault that ParseFault would refuse.
+// Next adds faults to the queue. Each gateway call of any method takes one, until the queue is empty. It panics on a fault
+// that ParseFault would refuse.
 func (k *Koubei) Next(faults ...Fault) {
 	for _, f := range faults {
 		if b := must(ParseFault(string(f))).behavior(); b.prepare != nil {

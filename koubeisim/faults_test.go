@@ -14,7 +14,7 @@ import (
 	"koubei-landing/koubeisim"
 )
 
-// What each fault does, and whether it spends the code.
+// Each row is a fault, and whether it spends the code.
 func TestFaults(t *testing.T) {
 	t.Parallel()
 	said := func(subCode string, signed bool) func(response) bool {

@@ -55,7 +55,7 @@ func (k *Koubei) respond(w http.ResponseWriter, r *http.Request, req request, ca
 	a.send(w)
 }
 
-// clientLeft waits and reports whether the client left meanwhile.
+// clientLeft waits and reports whether the client has left in the meantime.
 func clientLeft(ctx context.Context, k *Koubei, wait func(*Koubei, context.Context) error) bool {
 	return wait != nil && wait(k, ctx) != nil
 }

@@ -20,8 +20,8 @@ func (k *Koubei) Handler() http.Handler {
 	return mux
 }
 
-// Portal returns the portal for people and the control API for programs. They sign anybody in, so keep them on loopback or
-// in a test network.
+// Portal returns the portal for browsers and the control API for programs. Everyone who can reach them can sign in as
+// anybody, so keep them on loopback or in a test network.
 func (k *Koubei) Portal() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", k.showPortal)
@@ -52,8 +52,8 @@ func (k *Koubei) Portal() http.Handler {
 	return k.guard(mux)
 }
 
-// guard keeps foreign pages from issuing codes through the browser of whoever runs the simulator. It refuses unknown host
-// names, which an attacker's DNS may point here, forms of other origins, and links of other sites except to the front page.
+// guard prevents other sites from issuing codes through the user's browser. It refuses unknown host names, which an
+// attacker's DNS may resolve to this machine, forms of other origins, and links of other sites except to the front page.
 func (k *Koubei) guard(next http.Handler) http.Handler {
 	next = http.NewCrossOriginProtection().Handler(next)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -92,7 +92,7 @@ func (k *Koubei) showPortal(w http.ResponseWriter, r *http.Request) {
 	render(w, http.StatusOK, "portal.html", k.portalView(c, languageOf(c, r)))
 }
 
-// enter issues a code and redirects to the ISV, like the click in Koubei.
+// enter issues a code and redirects to the ISV, like a click in Koubei.
 func (k *Koubei) enter(w http.ResponseWriter, r *http.Request) {
 	if target, ok := k.admit(w, r); ok {
 		w.Header().Set("Cache-Control", "no-store")

@@ -186,7 +186,7 @@ func TestPortalLanguages(t *testing.T) {
 	}
 }
 
-// Pages have nothing inline, load nothing from elsewhere, and lack no word.
+// Pages have nothing inline, load nothing from other hosts, and have all texts.
 func TestPortalPagesAreSelfContained(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, koubeisim.Options{LandingURL: landing})
@@ -242,7 +242,7 @@ func TestFrame(t *testing.T) {
 	}
 }
 
-// A foreign page must not issue codes through the browser of whoever runs the simulator.
+// Other sites must not issue codes through the user's browser.
 func TestGuard(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, koubeisim.Options{LandingURL: landing, Hosts: []string{"koubeisim"}})

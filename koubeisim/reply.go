@@ -72,8 +72,8 @@ func (k *Koubei) newReply(req request, v verdict, data []field) *reply {
 	return a
 }
 
-// vary spells the nth response differently from its neighbors wherever the protocol is silent. It counts instead of drawing
-// random numbers, so that a failed test fails again.
+// vary makes successive responses differ wherever the protocol leaves a choice. It counts instead of drawing random
+// numbers, so that a failed test fails again.
 func (a *reply) vary(n int, extInfo bool) {
 	a.style = style{first: n, spaces: n%5 == 3, escapeSlashes: n%2 == 0, signFirst: n%7 == 5}
 	if extInfo && n%3 == 0 {
@@ -84,8 +84,8 @@ func (a *reply) vary(n int, extInfo bool) {
 	}
 }
 
-// undocumented returns fields that no documentation has. In GBK the second byte of 誠 is a backslash, on which a reader fails
-// that scans bytes.
+// undocumented returns fields that are not documented. In GBK the second byte of 誠 is a backslash, which breaks readers
+// that scan bytes.
 func (a *reply) undocumented() []field {
 	text := "口碑（测试）\n\"A\\B\""
 	if a.charset.has('誠') && a.charset.name != "GB2312" {
@@ -138,7 +138,7 @@ func (a *reply) body() []byte {
 	return a.charset.encode("{" + strings.Join(slices.Concat(a.first, members, a.last), ","+a.style.gap()) + "}" + a.trailer)
 }
 
-// send writes the response with status 200 and text/html whatever it says, as the real gateway does.
+// send writes the response with status 200 and text/html for every verdict, like the real gateway.
 func (a *reply) send(w http.ResponseWriter) {
 	body := a.body()
 	a.writeHeader(w)

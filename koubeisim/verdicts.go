@@ -1,10 +1,10 @@
 package koubeisim
 
-// verdict is what the gateway says about a call, without the data of a success. A refusal is an error.
+// verdict is the gateway's result for a call, without the data of a success. A refusal is an error.
 type verdict struct {
 	code, msg, subCode, subMsg string
 
-	unsigned bool // the gateway cannot tell whose key to use
+	unsigned bool // the gateway does not know which key to use
 }
 
 func (v verdict) Error() string { return v.code + " " + v.subCode }

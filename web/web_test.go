@@ -17,7 +17,7 @@ import (
 	"koubei-landing/web"
 )
 
-// codes are the errors that the service can answer with.
+// codes are the error codes of the service.
 var codes = strings.Fields(`
 	method_not_allowed not_a_navigation not_a_landing invalid_code wrong_app invalid_return_to cookies_blocked
 	store_unavailable code_used rate_limited landing_in_progress overloaded invalid_parameter code_not_exist
@@ -47,7 +47,7 @@ func render(t *testing.T, p *web.Pages, lang web.Lang, page string, data any) st
 	return buf.String()
 }
 
-// samples fills every page with what: an id, a name, anything that is shown. Links lead to link.
+// samples returns data for every page with this text in every field. Links lead to link.
 func samples(what, link string) map[string][]any {
 	common := web.Common{RequestID: what, EntryURL: link}
 	since := time.Date(2026, 11, 22, 7, 4, 5, 0, time.UTC)
@@ -357,7 +357,7 @@ func TestTexts(t *testing.T) {
 	}
 }
 
-// A text that nothing shows is one that nobody keeps true.
+// Unused texts would become outdated.
 func TestEveryTextIsUsed(t *testing.T) {
 	var sources strings.Builder
 	for _, pattern := range []string{"templates/*.html", "web.go"} {
@@ -454,7 +454,7 @@ func TestNegotiate(t *testing.T) {
 		"en;q=0":                           web.Chinese,
 		"garbage;;q=x,,":                   web.Chinese,
 		"<script>":                         web.Chinese,
-		strings.Repeat("en-US-x-y,", 500):  web.English, // only the first are read
+		strings.Repeat("en-US-x-y,", 500):  web.English, // only the start is read
 		strings.Repeat("x", 30000):         web.Chinese,
 		"zh" + strings.Repeat(",en", 9000): web.Chinese,
 	} {

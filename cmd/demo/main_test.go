@@ -15,7 +15,7 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// opened is a demo that runs, as its visitors know it.
+// opened is a running demo with its addresses.
 type opened struct {
 	portal, isv, service, internal string
 	stop                           context.CancelFunc
@@ -24,7 +24,7 @@ type opened struct {
 
 var address = regexp.MustCompile(`http://\S+`)
 
-// open runs the demo and reads what it prints until all addresses are known.
+// open runs the demo and reads its output until all addresses are known.
 func open(t *testing.T, getenv func(string) string, args ...string) *opened {
 	t.Helper()
 	ctx, stop := context.WithCancel(context.Background())
@@ -58,7 +58,7 @@ func open(t *testing.T, getenv func(string) string, args ...string) *opened {
 
 func nothing(string) string { return "" }
 
-// visitor is a browser as far as HTTP goes.
+// visitor returns a minimal browser: HTTP with a cookie jar.
 func visitor(t *testing.T) func(address string) (*http.Response, string) {
 	jar, err := cookiejar.New(nil)
 	if err != nil {

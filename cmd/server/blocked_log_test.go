@@ -19,7 +19,7 @@ import (
 	"koubei-landing/koubeisim"
 )
 
-// piped is the real program with a real pipe for its output, which the test reads or doesn't.
+// piped is the real program with a real pipe for its output. The test may stop reading.
 type piped struct {
 	*process
 	t       *testing.T
@@ -28,7 +28,7 @@ type piped struct {
 	lines   *bufio.Scanner
 	client  *http.Client
 	public  string
-	checked string // an address of the internal listener whose requests have a line each
+	checked string // an address of the internal listener whose requests are logged
 }
 
 // startPiped starts the program and reads its output until it serves.
@@ -93,7 +93,7 @@ func (p *piped) get(address string) (status int, took time.Duration) {
 	return a.StatusCode, time.Since(begun)
 }
 
-// load sends requests, four at a time, and returns how long all but the slowest hundredth took at most.
+// load sends requests, four at a time, and returns the 99th percentile of their durations.
 func (p *piped) load(requests int) time.Duration {
 	p.t.Helper()
 	var mu sync.Mutex
@@ -139,7 +139,7 @@ func (p *piped) dropped() (n uint64) {
 	return n
 }
 
-// terminate sends SIGTERM and wants the program to end with success.
+// terminate sends SIGTERM and checks that the program exits with 0.
 func (p *piped) terminate() {
 	p.t.Helper()
 	if err := p.Process.Signal(syscall.SIGTERM); err != nil {
@@ -156,8 +156,8 @@ func (p *piped) terminate() {
 	}
 }
 
-// While nobody reads the log, requests take as long as ever, and SIGTERM ends the program in time. When somebody reads
-// again, lines come again, with one report of those that are missing.
+// While nobody reads the log, requests are as fast as before, and SIGTERM ends the program in time. When a reader
+// continues, the log continues with one report of the missing lines.
 func TestUnreadLog(t *testing.T) {
 	t.Parallel()
 	const enough = 6000 // lines to fill the pipe and the buffer
@@ -193,7 +193,7 @@ func TestUnreadLog(t *testing.T) {
 			for p.read(&l); l.Msg != "log lines dropped"; p.read(&l) {
 				kept++
 			}
-			// A check is a line; the landing and its request are two.
+			// A check writes one line; the landing and its request write two.
 			if l.Lines < dropped || kept+l.Lines < enough+2 {
 				t.Errorf("got a report of %d lines behind %d, want %d dropped of at least %d", l.Lines, kept, dropped, enough+2)
 			}
@@ -211,7 +211,7 @@ func TestUnreadLog(t *testing.T) {
 	}
 }
 
-// The log's reader exits while a code is exchanged. The exchange goes on, and so does the program.
+// The log's reader exits during an exchange. The exchange and the program continue.
 func TestLogReaderExits(t *testing.T) {
 	t.Parallel()
 	p := startPiped(t)

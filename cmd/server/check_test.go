@@ -16,14 +16,14 @@ import (
 	"koubei-landing/koubeisim"
 )
 
-// checked are settings to check, and the Koubei that they speak of.
+// checked are settings to check, and their koubeisim.
 type checked struct {
 	env    map[string]string
 	koubei *koubeisim.Koubei
 	stop   func() // the gateway
 }
 
-// settingsFor are settings that work with a Koubei made so, but for Redis.
+// settingsFor returns settings that work with a koubeisim of these options, but without Redis.
 func settingsFor(t *testing.T, o koubeisim.Options) checked {
 	t.Helper()
 	k, err := koubeisim.New(o)
@@ -54,7 +54,7 @@ func settingsFor(t *testing.T, o koubeisim.Options) checked {
 	return checked{env, k, gateway.Close}
 }
 
-// check runs server check --json and returns what it found.
+// check runs server check --json and returns its findings.
 func (c checked) check(t *testing.T) (findings []app.Finding, code int) {
 	t.Helper()
 	got := runWith(t.Context(), c.env, "check", "--json")
@@ -79,7 +79,7 @@ func has(findings []app.Finding, check string, level app.Level, text string) boo
 	})
 }
 
-// failures are the checks that failed.
+// failures returns the names of the failed checks.
 func failures(findings []app.Finding) string {
 	var names []string
 	for _, f := range findings {
@@ -146,7 +146,7 @@ func TestCheckInCertificateMode(t *testing.T) {
 	}
 }
 
-// Each case is one thing wrong, and where it is to be seen.
+// Each case has one problem, which the check must report in the right place.
 func TestCheckTellsProblemsApart(t *testing.T) {
 	redis := testworld.StartRedis(t)
 	other, err := koubeisim.New(koubeisim.Options{})
@@ -212,7 +212,7 @@ func ahead(d time.Duration) func() time.Time {
 	return func() time.Time { return time.Now().Add(d) }
 }
 
-// Nothing that is wrong hides another thing.
+// No problem hides another one.
 func TestCheckListsEverythingAtOnce(t *testing.T) {
 	c := settingsFor(t, koubeisim.Options{})
 	c.env["MAX_REQUESTS"], c.env["LOG_LEVEL"] = "none", "loud"
@@ -240,7 +240,7 @@ func TestCheckListsEverythingAtOnce(t *testing.T) {
 
 func TestCheckWarnsAboutExpiringCertificates(t *testing.T) {
 	redis := testworld.StartRedis(t)
-	// Made a year ago, less ten days: a year is what they are good for.
+	// Made a year ago, less ten days: the certificates are valid for a year.
 	c := settingsFor(t, koubeisim.Options{Certificates: true, Now: ahead(-355 * 24 * time.Hour)})
 	c.env["REDIS_URL"] = redis.URL()
 	got, code := c.check(t)
@@ -254,7 +254,7 @@ func TestCheckWarnsAboutExpiringCertificates(t *testing.T) {
 			t.Errorf("said twice: %+v", f)
 		}
 	}
-	if code != exitFailed || failures(got) != "gateway clock" { // whose year-old clock serves no more than to make them
+	if code != exitFailed || failures(got) != "gateway clock" { // its clock is a year behind; it was only needed to make the certificates
 		t.Errorf("got %d, %q", code, failures(got))
 	}
 

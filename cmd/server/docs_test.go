@@ -80,7 +80,7 @@ func readDoc(t *testing.T, name string) string {
 // row is a line of the tables.
 type row struct{ group, variable, preset, meaning string }
 
-// settingsRows are all lines; a variable with a ° is secret.
+// settingsRows returns all lines. A variable with ° is secret.
 func settingsRows() []row {
 	var rows []row
 	for _, f := range table {

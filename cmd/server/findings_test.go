@@ -17,7 +17,7 @@ import (
 	"koubei-landing/koubeisim"
 )
 
-// TestCheckOutput prints on a terminal and elsewhere: problems first, each with its fix below it, then what is right,
+// TestCheckOutput prints on a terminal and elsewhere: problems first, each with its fix below it, then the passed checks,
 // aligned, and every setting with its source.
 func TestCheckOutput(t *testing.T) {
 	redis := testworld.StartRedis(t, "--maxmemory-policy", "allkeys-lru")
@@ -25,7 +25,7 @@ func TestCheckOutput(t *testing.T) {
 		name     string
 		env      map[string]string
 		terminal bool
-		ok       string // the sign of what is right
+		ok       string // the sign of a passed check
 		failure  string
 		fix      string
 		colors   bool
@@ -87,7 +87,7 @@ func TestCheckOutput(t *testing.T) {
 	}
 }
 
-// aligned returns the column in which a finding's detail begins.
+// aligned returns the column in which a finding's detail starts.
 func aligned(t *testing.T, line string) int {
 	t.Helper()
 	columns := regexp.MustCompile(`^(\S+ +\S.*?  +)\S`).FindStringSubmatch(line)
@@ -136,7 +136,7 @@ func openTerminal(t *testing.T) (master, slave *os.File) {
 	return master, slave
 }
 
-// TestCheckWithRedisDown ends in a bounded time, whatever is wrong with Redis, and still lists everything else.
+// TestCheckWithRedisDown ends in a bounded time, and still lists all other findings.
 func TestCheckWithRedisDown(t *testing.T) {
 	frozen := testworld.StartRedis(t)
 	frozen.Freeze()
@@ -158,7 +158,7 @@ func TestCheckWithRedisDown(t *testing.T) {
 			}
 			begun := time.Now()
 			findings, code := c.check(t)
-			// 20 x REDIS_TIMEOUT for all questions to Redis, and time for a busy machine.
+			// 20 x REDIS_TIMEOUT for all commands to Redis, plus time for a busy machine.
 			if took := time.Since(begun); took > 10*time.Second {
 				t.Errorf("took %s", took)
 			}

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// The check reaches a listener on every address at the loopback address. It needs no name service.
+// If the service listens on every address, the check uses the loopback address. It needs no name resolution.
 func TestHealthcheckAsksLoopbackByItsAddress(t *testing.T) {
 	for _, row := range []struct{ listens, setting, asked string }{
 		{"127.0.0.1", "", "127.0.0.1"},

@@ -17,7 +17,7 @@ import (
 	"koubei-landing/internal/alipay"
 )
 
-// ownPublicKey returns the public key of a private key, which people paste in place of Alipay's.
+// ownPublicKey returns the public key of a private key, which users paste by mistake instead of Alipay's.
 func ownPublicKey(t *testing.T, private string) string {
 	t.Helper()
 	key, err := alipay.ParsePrivateKey(private)

@@ -15,7 +15,7 @@ import (
 	"koubei-landing/internal/testworld"
 )
 
-// serving is serve in this process.
+// serving is the command serve, running in this process.
 type serving struct {
 	log   synced
 	stop  context.CancelFunc
@@ -39,7 +39,7 @@ func startServing(t *testing.T, env map[string]string) *serving {
 	return s
 }
 
-// end stops it and returns the exit code.
+// end stops the command and returns the exit code.
 func (s *serving) end() int {
 	s.stop()
 	code := <-s.ended
@@ -47,14 +47,14 @@ func (s *serving) end() int {
 	return code
 }
 
-// address returns where a listener is, with the scheme.
+// address returns the address of a listener with the scheme.
 func (s *serving) address(listener string) string {
 	_, after, _ := strings.Cut(s.log.String(), `"`+listener+`":"`)
 	address, _, _ := strings.Cut(after, `"`)
 	return "http://" + address
 }
 
-// socketSettings are settings that listen on two new sockets.
+// socketSettings returns settings that listen on two new sockets.
 func socketSettings(t *testing.T) (env map[string]string, public, internal string) {
 	t.Helper()
 	env, _ = good(t)
@@ -81,7 +81,7 @@ func getFrom(t *testing.T, socket, path string) int {
 	return response.StatusCode
 }
 
-// Both listeners may be sockets: mode 0660, asked by healthcheck, and removed at the end.
+// Both listeners may be sockets: their mode is 0660, healthcheck can use them, and they are removed at the end.
 func TestUnixListeners(t *testing.T) {
 	env, public, internal := socketSettings(t)
 	s := startServing(t, env)
@@ -118,7 +118,7 @@ func TestUnixListeners(t *testing.T) {
 	}
 }
 
-// What is at a socket's path already: a socket that a killed process left behind is replaced, anything else is kept.
+// If a socket that a killed process has left exists at the path, it is replaced. Anything else is kept.
 func TestUnixListenerReplacesOnlyStaleSockets(t *testing.T) {
 	for _, row := range []struct {
 		name  string

@@ -25,7 +25,7 @@ type ran struct {
 	stdout, stderr string
 }
 
-// runWith runs a command with these environment variables alone.
+// runWith runs a command with these environment variables only.
 func runWith(ctx context.Context, env map[string]string, args ...string) ran {
 	var stdout, stderr bytes.Buffer
 	code := run(ctx, args, environ(env), &stdout, &stderr)
@@ -140,7 +140,7 @@ func parseWith(t *testing.T, env map[string]string, flags ...string) parsed {
 	return c.Serve.parse(w)
 }
 
-// concerning returns how many problems concern a setting.
+// concerning returns the number of problems of a setting.
 func concerning(problems []setting.Problem, name string) int {
 	n := 0
 	for _, p := range problems {
@@ -165,7 +165,7 @@ func TestMissingSettings(t *testing.T) {
 	}
 }
 
-// A problem names every setting that it concerns.
+// A problem names all its settings.
 func TestProblemsNameTheirSettings(t *testing.T) {
 	t.Parallel()
 	certificates := "ALIPAY_APP_CERT_FILE ALIPAY_CERT_FILE ALIPAY_ROOT_CERT_FILE"

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// TestGatewayThroughAProxy: HTTPS_PROXY leads to the gateway, as docs/operations.md says.
+// TestGatewayThroughAProxy: with HTTPS_PROXY the program reaches the gateway through the proxy, as docs/operations.md says.
 func TestGatewayThroughAProxy(t *testing.T) {
 	t.Parallel()
 	asked := make(chan string, 10)
@@ -20,7 +20,7 @@ func TestGatewayThroughAProxy(t *testing.T) {
 	env["HTTPS_PROXY"] = proxy.URL
 	p := newProcess(t, env)
 	p.Args = append(p.Args, "check")
-	// Redis is away, and the proxy refuses: the check fails.
+	// Redis is unavailable, and the proxy refuses: the check fails.
 	if out, err := p.CombinedOutput(); p.ProcessState.ExitCode() != exitFailed {
 		t.Errorf("got %v: %s", err, out)
 	}

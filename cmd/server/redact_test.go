@@ -19,8 +19,8 @@ import (
 	"koubei-landing/koubeisim"
 )
 
-// The real program with every secret that it can be given, at debug level, through all that usually goes wrong: nothing
-// that it writes holds a code, a token, a password or a key.
+// This runs the real program with every secret at debug level, through all usual failures. Its output must not contain a
+// code, a token, a password or a key.
 func TestNothingSecretIsWritten(t *testing.T) {
 	const redisPassword, admin, appAuth = "redis-redis-redis-redis", "admin-admin-admin-admin-admin-admin", "202601BBappauthappauthX40"
 	aes := []byte("aes-key-of-16-by")
@@ -52,7 +52,7 @@ func TestNothingSecretIsWritten(t *testing.T) {
 	if err := c.koubei.SetLandingURL(public + "/koubei/callback"); err != nil {
 		t.Fatal(err)
 	}
-	w := &testworld.World{T: t, Log: &p.log} // what its browsers are given is kept out of this log
+	w := &testworld.World{T: t, Log: &p.log} // keeps the output of its browsers out of this log
 	link := func(state koubeisim.CodeState) string {
 		return c.koubei.LandingURL(c.koubei.IssueIn(state, testworld.Provider), koubeisim.Observed)
 	}
@@ -96,7 +96,7 @@ func TestNothingSecretIsWritten(t *testing.T) {
 	}
 	node.Kill()
 	landsWith(http.StatusServiceUnavailable, link(koubeisim.CodeFresh))
-	node.Start() // it has forgotten the service's password
+	node.Start() // it no longer knows the service's password
 	landsWith(http.StatusServiceUnavailable, link(koubeisim.CodeFresh))
 	secure()
 	testworld.Eventually(t, 10*time.Second, "it is ready again", func() error {
@@ -133,7 +133,7 @@ func TestNothingSecretIsWritten(t *testing.T) {
 	p.log.Check(t, testworld.SecretsOf(c.koubei)...)
 }
 
-// assertionKey is a fresh key as ASSERTION_KEYS_FILE has it.
+// assertionKey returns a new key for ASSERTION_KEYS_FILE.
 func assertionKey(t *testing.T) string {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)

@@ -25,7 +25,7 @@ type place struct {
 	args []string // after the command
 }
 
-// places are the wrong places.
+// places returns the wrong places.
 func places(t *testing.T) []place {
 	t.Helper()
 	pemOf := "-----BEGIN PRIVATE KEY-----\n" + keyOf + "\n-----END PRIVATE KEY-----\n"
@@ -33,7 +33,7 @@ func places(t *testing.T) []place {
 	var all []place
 	add := func(name string, env map[string]string, args ...string) { all = append(all, place{name, env, args}) }
 
-	// A secret as the value of every setting, and of its other form.
+	// A secret as the value of every setting, and of its NAME_FILE.
 	for _, f := range table {
 		for _, value := range []string{marked, pemOf} {
 			if f.name != "ALIPAY_APP_ID" && f.name != "REDIS_KEY_PREFIX" && f.name != "ASSERTION_AUDIENCE" && f.name != "SESSION_COOKIE_NAME" { // any text is valid
@@ -104,7 +104,7 @@ func places(t *testing.T) []place {
 		add(name, env)
 	}
 
-	// Secrets in their right places, with a Redis that is not there.
+	// Secrets in their right places, with an unreachable Redis.
 	for _, mode := range []string{"single", "sentinel", "cluster"} {
 		add("REDIS_URL, "+mode, map[string]string{"REDIS_MODE": mode, "REDIS_URL": "redis://u:" + marked + "@127.0.0.1:1"})
 	}
@@ -122,13 +122,13 @@ func places(t *testing.T) []place {
 	return all
 }
 
-// No command prints any part of a secret, whatever wrong place it is in.
+// No command prints any part of a secret in a wrong place.
 func TestSecretsInWrongPlacesAreNotPrinted(t *testing.T) {
 	c := settingsFor(t, koubeisim.Options{})
 	c.stop() // no command waits for the gateway
 	c.env["REDIS_URL"] = testworld.StartRedis(t).URL()
 	c.env["ALIPAY_TIMEOUT"] = "10ms"
-	c.env["PUBLIC_LISTEN"] = "192.0.2.1:1" // an address of no machine: serve ends even if it takes the settings
+	c.env["PUBLIC_LISTEN"] = "192.0.2.1:1" // an address of another machine: serve ends even if it accepts the settings
 	c.env["INTERNAL_LISTEN"] = "127.0.0.1:1"
 	fragments := map[string]bool{}
 	for i := range len(marked+marked) - 7 {
@@ -139,8 +139,8 @@ func TestSecretsInWrongPlacesAreNotPrinted(t *testing.T) {
 		env := maps.Clone(c.env)
 		maps.Copy(env, p.env)
 		for j, command := range commands {
-			// All commands read the settings in the same way: every fourth place is tried with another command too. Redis's
-			// address is, because only the other commands would connect.
+			// All commands read the settings in the same way, so only every fourth place is tried with another command too.
+			// Redis's address always is, because only the other commands connect.
 			other := i%4 == 0 && j == 1+i/4%(len(commands)-1) || command[0] == "check" && p.env["REDIS_URL"] != ""
 			if len(p.args) == 0 && command[0] != "serve" && !other {
 				continue
@@ -170,7 +170,7 @@ func firstOf(text string, fragments map[string]bool) string {
 	return ""
 }
 
-// The path of a file that can't be read is not printed, because it may be a secret.
+// The path of an unreadable file is not printed, because it may be a secret.
 func TestPathsAreNotPrinted(t *testing.T) {
 	t.Parallel()
 	env, _ := good(t)

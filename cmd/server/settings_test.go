@@ -80,7 +80,7 @@ func TestTextAroundValues(t *testing.T) {
 			t.Fatalf("%s has no valid value in this test", f.name)
 		}
 		if strings.HasPrefix(f.name, "ALIPAY_") && strings.HasSuffix(f.name, "_CERT_FILE") {
-			continue // TestTextAroundPaths; they belong to another key
+			continue // TestTextAroundPaths tests them, because they belong to another key
 		}
 		plain := parseWith(t, withSetting(values, f.name, value))
 		if len(plain.problems) > 0 {
@@ -218,7 +218,7 @@ func TestUnicodeHosts(t *testing.T) {
 // The start and the check warn about a variable that is probably a misspelled setting.
 func TestMisspelledVariables(t *testing.T) {
 	env, _ := good(t)
-	for name, hint := range map[string]string{ // empty: warned of without a hint; "-": not warned of
+	for name, hint := range map[string]string{ // empty: a warning without a hint; "-": no warning
 		"SESION_LIFETIME": "SESSION_LIFETIME", "SESSION_LIFETMIE": "SESSION_LIFETIME", "session_lifetime": "SESSION_LIFETIME", "SESSION-LIFETIME": "SESSION_LIFETIME",
 		"REDIS_URI": "REDIS_URL", "REDISURL": "REDIS_URL", "ALIPAY_APPID": "ALIPAY_APP_ID", "ALIPAY_PUBLIC_KEY_FIEL": "ALIPAY_PUBLIC_KEY_FILE", "PUBLIC_LISTENER": "PUBLIC_LISTEN", "MAX_REQUEST": "MAX_REQUESTS",
 		"ALIPAY_NOTIFY_URL": "", "SESSION_STORE": "", "ASSERTION_ISSUER": "", "CALLBACK_URL": "", "ALIPAY_PORT": "",
@@ -242,7 +242,7 @@ func TestMisspelledVariables(t *testing.T) {
 			t.Errorf("%s is empty: got %d warnings", name, n)
 		}
 	}
-	// What Kubernetes and Docker set for a service that is named like one of our prefixes.
+	// Kubernetes and Docker set these for a service whose name is like one of the prefixes.
 	env["SESSION_PORT"], env["ALIPAY_PORT"] = "tcp://10.0.0.1:80", "udp://10.0.0.2:1"
 	if got := parseWith(t, env); len(got.warnings) > 0 {
 		t.Errorf("got %v", got.warnings)
@@ -278,7 +278,7 @@ func TestShortShutdownWarning(t *testing.T) {
 	}
 }
 
-// Every setting in force has its source. Secrets and invalid values are not shown.
+// Every setting in effect has its source. Secrets and invalid values are not shown.
 func TestSettingsInForce(t *testing.T) {
 	t.Parallel()
 	env, _ := good(t)
@@ -316,7 +316,7 @@ func TestSettingsInForce(t *testing.T) {
 	}
 }
 
-// CALLBACK_PATH can be neither a route of the service nor a path below one.
+// CALLBACK_PATH cannot be a route of the service or a path below one.
 func TestCallbackCollidesWithNoRoute(t *testing.T) {
 	t.Parallel()
 	for _, base := range []string{"", "/koubei", "/a/b"} {
@@ -377,7 +377,7 @@ func TestDoubtfulCharsetWarning(t *testing.T) {
 	}
 }
 
-// The files for TLS to Redis are read whole or refused.
+// The files for TLS to Redis are read completely or refused.
 func TestRedisCertificates(t *testing.T) {
 	t.Parallel()
 	env, _ := good(t)

@@ -30,7 +30,7 @@ func startProgram(t *testing.T, env map[string]string) *process {
 	return p
 }
 
-// newProcess builds the program. The caller starts it.
+// newProcess builds the program, which the caller starts.
 func newProcess(t *testing.T, env map[string]string) *process {
 	t.Helper()
 	program := filepath.Join(t.TempDir(), "server")

@@ -46,7 +46,7 @@ func get(t *testing.T, address string) {
 	a.Body.Close()
 }
 
-// allJSON fails the test if a line is not JSON: a library has written past the log.
+// allJSON fails the test if a line is not JSON, because a library has bypassed the log.
 func allJSON(t *testing.T, log string) {
 	t.Helper()
 	for line := range strings.Lines(log) {
