@@ -1,6 +1,7 @@
 package deploy_test
 
 import (
+	"fmt"
 	"os"
 	"path"
 	"regexp"
@@ -76,7 +77,7 @@ var (
 )
 
 // outline returns what both languages of a page have in common: the marks of headings and list items, the columns of table
-// rows, and the lines of blocks without comments. Drawings contain words, so only their lines are counted.
+// rows with the names in code font of the first, and the lines of blocks without comments. Drawings contain words, so only their lines are counted.
 func outline(page string) []string {
 	var parts []string
 	last := 0
@@ -108,7 +109,8 @@ func structure(text string) []string {
 		switch {
 		case m == nil:
 		case m[1] == "|":
-			marks = append(marks, strings.Repeat("|", strings.Count(line, "|")))
+			first, _, _ := strings.Cut(strings.TrimPrefix(strings.TrimSpace(line), "|"), " |")
+			marks = append(marks, fmt.Sprint(strings.Repeat("|", strings.Count(line, "|")), regexp.MustCompile("`[^`]+`").FindAllString(first, -1)))
 		default:
 			marks = append(marks, m[1])
 		}

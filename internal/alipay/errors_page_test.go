@@ -110,7 +110,7 @@ When the gateway refuses a landing, the service writes one log line. It holds:
 
 ## Kinds
 
-This is how the service responds to an error. The visitor's page does not show these details.
+The service responds to each kind of error as follows. The visitor's page does not show these details.
 
 | kind | status | meaning | does the service retry? |
 | --- | --- | --- | --- |
@@ -121,16 +121,16 @@ const errorsTables = `
 
 The sub_code decides, with or without a prefix such as ` + "`isv.`" + `. The tables apply to responses with a valid signature.
 
-The gateway does not sign an error if it cannot tell which application called, for example with ` + "`isv.invalid-app-id` and `isv.missing-signature-config`" + `. Anybody could forge such a response, so the service never treats it as a verdict on a code: it is
+The gateway does not sign an error if it does not know which application called, for example with ` + "`isv.invalid-app-id` and `isv.missing-signature-config`" + `. Anybody could forge such a response, so the service never treats it as a verdict on a code. It is
 ` + "`gateway_rejected`, or with 20000 `gateway_unavailable`" + `. The advice is the same.
 
-If a response is unusual too (` + "`\"sign\":null`" + `, a numeric code, a node with another name), it is ` + "`gateway_untrusted`" + `. The log line and the
+If such a response also has an unusual form (` + "`\"sign\":null`" + `, a numeric code, a node with another name), it is ` + "`gateway_untrusted`" + `. The log line and the
 advice still name the code and the sub_code, marked as unverified, because they are often the real reason.
 `
 
 const errorsWithoutCode = `
 ## Without a known code
 
-| what came | kind | advice |
+| what arrived | kind | advice |
 | --- | --- | --- |
 `
