@@ -110,7 +110,9 @@ func structure(text string) []string {
 		case m == nil:
 		case m[1] == "|":
 			first, _, _ := strings.Cut(strings.TrimPrefix(strings.TrimSpace(line), "|"), " |")
-			marks = append(marks, fmt.Sprint(strings.Repeat("|", strings.Count(line, "|")), regexp.MustCompile("`[^`]+`").FindAllString(first, -1)))
+			names := regexp.MustCompile("`[^`]+`").FindAllString(first, -1)
+			slices.Sort(names) // a translation may change their order
+			marks = append(marks, fmt.Sprint(strings.Repeat("|", strings.Count(line, "|")), names))
 		default:
 			marks = append(marks, m[1])
 		}
