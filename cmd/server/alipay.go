@@ -93,7 +93,7 @@ func (s alipaySettings) alipayKeys(p *parser, c *alipay.Config) {
 		}
 	}
 	if set > 0 && set < len(files) {
-		p.addTogether("must be set all three or not at all", "set the missing ones", certificateSettings...)
+		p.addProblem("must be set all three or not at all", "set the missing ones", certificateSettings...)
 		return
 	}
 	if set == 0 {
@@ -102,7 +102,7 @@ func (s alipaySettings) alipayKeys(p *parser, c *alipay.Config) {
 	}
 	c.Certificates = p.certificates(files)
 	if s.AlipayPublicKey != "" {
-		p.addTogether("are all set", "keep what the application uses in Alipay's console: the key or the certificates",
+		p.addProblem("are all set", "keep what the application uses in Alipay's console: the key or the certificates",
 			slices.Concat([]string{"ALIPAY_PUBLIC_KEY"}, certificateSettings)...)
 	}
 }

@@ -23,10 +23,10 @@ type parser struct {
 	unreadable map[string]bool // settings with a problem that hides all others
 }
 
-func (p *parser) add(name, problem, fix string) { p.addTogether(problem, fix, name) }
+func (p *parser) add(name, problem, fix string) { p.addProblem(problem, fix, name) }
 
-// addTogether adds a problem of several settings.
-func (p *parser) addTogether(problem, fix string, names ...string) {
+// addProblem adds a problem of one or several settings.
+func (p *parser) addProblem(problem, fix string, names ...string) {
 	for _, name := range names {
 		if p.unreadable[name] {
 			return
@@ -37,7 +37,7 @@ func (p *parser) addTogether(problem, fix string, names ...string) {
 
 // addUnreadable adds a problem that hides the setting's other problems.
 func (p *parser) addUnreadable(problem, fix string, names ...string) {
-	p.addTogether(problem, fix, names...)
+	p.addProblem(problem, fix, names...)
 	if p.unreadable == nil {
 		p.unreadable = map[string]bool{}
 	}
@@ -62,14 +62,14 @@ func (p *parser) addError(err error, names ...string) {
 		return
 	}
 	if problem, ok := errors.AsType[setting.Problem](err); ok {
-		p.addTogether(problem.Problem, problem.Fix, problem.Settings...)
+		p.addProblem(problem.Problem, problem.Fix, problem.Settings...)
 		return
 	}
 	if e, ok := errors.AsType[*pemfile.Error](err); ok {
-		p.addTogether("can't be used: "+e.Error(), cmp.Or(e.Fix, "give a whole PEM file of the right kind"), names...)
+		p.addProblem("can't be used: "+e.Error(), cmp.Or(e.Fix, "give a whole PEM file of the right kind"), names...)
 		return
 	}
-	p.addTogether(err.Error(), "", names...)
+	p.addProblem(err.Error(), "", names...)
 }
 
 // maxShown is the length of the longest value that a problem quotes.

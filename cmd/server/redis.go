@@ -87,7 +87,7 @@ func (s redisSettings) certificate(p *parser) *tls.Certificate {
 		return nil
 	}
 	if s.RedisCertFile == "" || s.RedisKeyFile == "" {
-		p.addTogether("must be set both or not at all", "set the missing one", "REDIS_CERT_FILE", "REDIS_KEY_FILE")
+		p.addProblem("must be set both or not at all", "set the missing one", "REDIS_CERT_FILE", "REDIS_KEY_FILE")
 		return nil
 	}
 	cert, certOK := p.file("REDIS_CERT_FILE", s.RedisCertFile)

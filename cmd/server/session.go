@@ -52,7 +52,7 @@ func (s sessionSettings) cookie(p *parser, public *url.URL) session.CookieOption
 	case "none":
 		o.SameSite = http.SameSiteNoneMode
 		if !o.Secure {
-			p.addTogether("don't go together: browsers accept SameSite=None over https only", "use an https:// PUBLIC_URL, or SESSION_COOKIE_SAMESITE=lax",
+			p.addProblem("don't go together: browsers accept SameSite=None over https only", "use an https:// PUBLIC_URL, or SESSION_COOKIE_SAMESITE=lax",
 				"SESSION_COOKIE_SAMESITE", "PUBLIC_URL")
 		}
 	case "strict":
@@ -74,7 +74,7 @@ func (s sessionSettings) cookieDomain(p *parser, host string) string {
 	case err != nil || !strings.Contains(d, "."):
 		p.invalid("SESSION_COOKIE_DOMAIN", s.SessionCookieDomain, "use a parent domain of PUBLIC_URL's host, such as isv.example")
 	case net.ParseIP(host) != nil || host != d && !strings.HasSuffix(host, "."+d):
-		p.addTogether("don't go together: the domain is not the URL's host or a parent of it", "use a parent domain of PUBLIC_URL's host",
+		p.addProblem("don't go together: the domain is not the URL's host or a parent of it", "use a parent domain of PUBLIC_URL's host",
 			"SESSION_COOKIE_DOMAIN", "PUBLIC_URL")
 	}
 	return d

@@ -85,7 +85,7 @@ func (s webSettings) callbackPath(p *parser, public *url.URL) string {
 		if public.Path != "" {
 			names = append(names, "PUBLIC_URL")
 		}
-		p.addTogether("has the service's own route "+route, "use another path, such as /koubei/callback", names...)
+		p.addProblem("has the service's own route "+route, "use another path, such as /koubei/callback", names...)
 	}
 	return path
 }
@@ -161,7 +161,7 @@ func (s webSettings) adminToken(p *parser) string {
 // checkFrames adds a problem if the pages may be framed but browsers do not send the session cookie in a frame.
 func (p *parser) checkFrames(c app.Config) {
 	if len(c.Web.FrameAncestors) > 0 && c.Session.Cookie.SameSite != http.SameSiteNoneMode {
-		p.addTogether("don't go together: in an iframe a lax cookie does not come back",
+		p.addProblem("don't go together: in an iframe a lax cookie does not come back",
 			"set SESSION_COOKIE_SAMESITE=none, or remove FRAME_ANCESTORS", "FRAME_ANCESTORS", "SESSION_COOKIE_SAMESITE")
 	}
 }

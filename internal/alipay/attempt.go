@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// Outcome says how one attempt ended. It is a label for metrics; Outcomes returns the closed list.
+// Outcome says how one attempt ended. It is a label for metrics.
 type Outcome string
 
 // The outcomes. Busy, timeout, lost, not_gateway and canceled are ErrUnavailable; each of the others is a kind of its own.
@@ -23,14 +23,6 @@ const (
 	OutcomeUntrusted        Outcome = "untrusted"
 	OutcomeRejected         Outcome = "rejected"
 )
-
-// Outcomes returns all outcomes.
-func Outcomes() []Outcome {
-	return []Outcome{
-		OutcomeSuccess, OutcomeInvalidParameter, OutcomeCodeNotExist, OutcomeCodeExpired, OutcomeAccessNotAllowed,
-		OutcomeBusy, OutcomeTimeout, OutcomeLost, OutcomeNotGateway, OutcomeCancelled, OutcomeUntrusted, OutcomeRejected,
-	}
-}
 
 // Attempt is one request to the gateway, as reported to Config.OnAttempt.
 type Attempt struct {

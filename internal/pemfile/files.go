@@ -88,24 +88,6 @@ func (f File) bareBase64(text string) (Block, error) {
 	return Block{DER: der, file: f.Name}, nil
 }
 
-// PrivateKeys returns all private keys of the file in their order. It fails if there is none, or if a block is anything
-// else.
-func (f File) PrivateKeys() ([]crypto.Signer, error) {
-	blocks, err := f.KeyBlocks()
-	if err != nil {
-		return nil, err
-	}
-	var keys []crypto.Signer
-	for _, b := range blocks {
-		key, err := b.PrivateKey()
-		if err != nil {
-			return nil, err
-		}
-		keys = append(keys, key)
-	}
-	return keys, nil
-}
-
 // Pool returns the certificates of the file as a pool of authorities.
 func (f File) Pool() (*x509.CertPool, error) {
 	certs, err := f.Certificates()

@@ -142,7 +142,7 @@ func TestBlocksInEveryShape(t *testing.T) {
 			if len(blocks) != 2 || !bytes.Equal(blocks[0].DER, first) || !bytes.Equal(blocks[1].DER, second) || blocks[1].Number != 2 {
 				t.Errorf("got %d blocks, want the two", len(blocks))
 			}
-			if keys, err := file(data).PrivateKeys(); err != nil || len(keys) != 2 {
+			if keys, err := privateKeys(file(data)); err != nil || len(keys) != 2 {
 				t.Errorf("got %d keys, %v", len(keys), err)
 			}
 		})
@@ -365,7 +365,7 @@ func TestSetting(t *testing.T) {
 		{"PRIVATE KEY", "the caller's"},
 		{"ENCRYPTED PRIVATE KEY", "decrypt it: openssl pkey -in FILE -out NEWFILE"},
 	} {
-		_, err := file([]byte(encode(tt.label, []byte("junk")))).PrivateKeys()
+		_, err := privateKeys(file([]byte(encode(tt.label, []byte("junk")))))
 		got := pemfile.Setting("SOME_FILE", err, "the caller's")
 		if !got.Concerns("SOME_FILE") || got.Fix != tt.fix || !strings.Contains(got.Problem, err.Error()) {
 			t.Errorf("%s: got %+v", tt.label, got)
@@ -437,6 +437,23 @@ func TestCertificates(t *testing.T) {
 	}
 }
 
+// privateKeys returns all private keys of a file.
+func privateKeys(f pemfile.File) ([]crypto.Signer, error) {
+	blocks, err := f.KeyBlocks()
+	if err != nil {
+		return nil, err
+	}
+	var keys []crypto.Signer
+	for _, b := range blocks {
+		key, err := b.PrivateKey()
+		if err != nil {
+			return nil, err
+		}
+		keys = append(keys, key)
+	}
+	return keys, nil
+}
+
 // Keys of every kind that a TLS client may have.
 func TestPrivateKeys(t *testing.T) {
 	t.Parallel()
@@ -445,7 +462,7 @@ func TestPrivateKeys(t *testing.T) {
 		t.Fatal(err)
 	}
 	data := encode("PRIVATE KEY", pkcs8(t, ecKey(t))) + encode("PRIVATE KEY", pkcs8(t, ed)) + string(read(t, "app.key"))
-	keys, err := file([]byte(data)).PrivateKeys()
+	keys, err := privateKeys(file([]byte(data)))
 	if err != nil || len(keys) != 3 {
 		t.Fatalf("got %d keys, %v", len(keys), err)
 	}
@@ -454,9 +471,9 @@ func TestPrivateKeys(t *testing.T) {
 			t.Errorf("key %d: got %s, want %s", i, got, want)
 		}
 	}
-	_, err = file([]byte(data + string(read(t, "app.crt")))).PrivateKeys()
+	_, err = privateKeys(file([]byte(data + string(read(t, "app.crt")))))
 	checkRefusal(t, err, 4, data)
-	if keys, err := file(read(t, "assert.bom.pem")).PrivateKeys(); err != nil || len(keys) != 2 {
+	if keys, err := privateKeys(file(read(t, "assert.bom.pem"))); err != nil || len(keys) != 2 {
 		t.Errorf("from cases: got %d keys, %v", len(keys), err)
 	}
 }

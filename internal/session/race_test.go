@@ -325,3 +325,31 @@ func TestCacheReportsWhyItServesNothing(t *testing.T) {
 		return nil
 	})
 }
+
+// TestRevocationIsWrittenAfterDeletions: a full Redis refuses the first write of a revocation. Revoke deletes the sessions
+// and then writes the revocation, so an earlier grant becomes no session.
+func TestRevocationIsWrittenAfterDeletions(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	token, _ := w.start("one")
+	earlier := w.grant("two")
+	w.tap.failOnce("eval:revoked")
+	if n, err := w.Revoke(t.Context(), operatorID); err != nil || n != 1 {
+		t.Errorf("got %d, %v, want 1", n, err)
+	}
+	w.wantGone(token)
+	if _, err := w.begin(earlier); !errors.Is(err, session.ErrRevoked) {
+		t.Errorf("an earlier grant: got %v, want revoked", err)
+	}
+}
+
+// TestLookupChangesNothing where no other landing of the browser has left a token.
+func TestLookupChangesNothing(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.must(w.redis.Client.Set(t.Context(), "k:arrival:junk", "junk", time.Minute).Err())
+	w.tap.before("eval:arrival", func() { t.Error("an arrival was written") })
+	if found, err := w.FindArrivals(t.Context(), []string{"absent", "junk"}); err != nil || len(found) != 0 {
+		t.Errorf("got %d sessions, %v, want none", len(found), err)
+	}
+}

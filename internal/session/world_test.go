@@ -164,6 +164,18 @@ func (t *tap) fail(name string) {
 	t.do.Store(&f)
 }
 
+// failOnce makes the first command of a name fail.
+func (t *tap) failOnce(name string) {
+	f := tapFunc(func(ctx context.Context, names string, send func(context.Context) error) error {
+		if strings.Contains(names, name) {
+			t.do.Store(nil)
+			return errors.New("not sent")
+		}
+		return send(ctx)
+	})
+	t.do.Store(&f)
+}
+
 // lose drops the reply to the first command of a name.
 func (t *tap) lose(name string) {
 	f := tapFunc(func(ctx context.Context, names string, send func(context.Context) error) error {

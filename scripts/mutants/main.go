@@ -37,8 +37,11 @@ var testedBy = map[string][]string{
 	"internal/assertion": {"internal/assertion", "internal/handler"},
 }
 
-// minTimeout is the shortest timeout of a test program. A program that takes longer has failed.
-const minTimeout = 40 * time.Second
+// A test program that takes longer than its timeout has failed. The timeout depends on what its tests took before.
+const (
+	minTimeout = 40 * time.Second
+	maxTimeout = 5 * time.Minute
+)
 
 type run struct {
 	dir     string // of the copies and the test programs
@@ -55,11 +58,21 @@ type test struct {
 	err     error
 }
 
+type options struct {
+	seed        uint64
+	count, jobs int
+	equivalents string
+	slowest     time.Duration
+	only        string
+	verbose     bool
+}
+
 func main() {
 	seed := flag.Uint64("seed", 1, "selects the sample")
 	count := flag.Int("count", 40, "mutants per package")
 	jobs := flag.Int("jobs", 2, "test programs at once")
 	equivalents := flag.String("equivalent", "scripts/mutants/equivalent.txt", "`file` of mutants that no test can notice")
+	slowest := flag.Duration("slowest", time.Minute, "leave out tests that take longer")
 	only := flag.String("only", "", "`regexp` of the mutants of the sample to run")
 	verbose := flag.Bool("v", false, "print the killed mutants, too")
 	flag.Parse()
@@ -67,23 +80,23 @@ func main() {
 	if len(packages) == 0 {
 		packages = slices.Sorted(maps.Keys(testedBy))
 	}
-	if err := measure(packages, *seed, *count, *jobs, *equivalents, *only, *verbose); err != nil {
+	if err := measure(packages, options{*seed, *count, *jobs, *equivalents, *slowest, *only, *verbose}); err != nil {
 		fmt.Fprintln(os.Stderr, "mutants:", err)
 		os.Exit(1)
 	}
 }
 
-func measure(packages []string, seed uint64, count, jobs int, equivalents, only string, verbose bool) error {
+func measure(packages []string, o options) error {
 	dir, err := os.MkdirTemp("", "mutants")
 	if err != nil {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	known, err := readEquivalents(equivalents)
+	known, err := readEquivalents(o.equivalents)
 	if err != nil {
 		return err
 	}
-	selected, err := regexp.Compile(only)
+	selected, err := regexp.Compile(o.only)
 	if err != nil {
 		return err
 	}
@@ -94,9 +107,9 @@ func measure(packages []string, seed uint64, count, jobs int, equivalents, only 
 		if err != nil {
 			return err
 		}
-		random := rand.New(rand.NewPCG(seed, 0))
+		random := rand.New(rand.NewPCG(o.seed, 0))
 		random.Shuffle(len(found), func(i, j int) { found[i], found[j] = found[j], found[i] })
-		found = slices.DeleteFunc(found[:min(count, len(found))], func(m *mutant) bool { return !selected.MatchString(m.String()) })
+		found = slices.DeleteFunc(found[:min(o.count, len(found))], func(m *mutant) bool { return !selected.MatchString(m.String()) })
 		r.mutants = append(r.mutants, found...)
 		testPackages = append(testPackages, testedBy[p]...)
 	}
@@ -108,18 +121,18 @@ func measure(packages []string, seed uint64, count, jobs int, equivalents, only 
 	}
 	slices.Sort(testPackages)
 	for _, p := range slices.Compact(testPackages) {
-		if err := r.try(p, jobs); err != nil {
+		if err := r.try(p, o); err != nil {
 			return err
 		}
 	}
-	each(r.mutants, jobs, func(m *mutant) {
+	each(r.mutants, o.jobs, func(m *mutant) {
 		m.killer = r.kill(m)
 		switch {
 		case m.killer == "" && !known[m.String()]:
 			fmt.Printf("survived: %s:%d: %s\n", m.file, m.line, m)
 		case m.killer != "" && known[m.String()]:
 			fmt.Printf("not equivalent: %s:%d: %s: %s\n", m.file, m.line, m, m.killer)
-		case verbose && m.killer != "":
+		case o.verbose && m.killer != "":
 			fmt.Printf("killed: %s:%d: %s: %s\n", m.file, m.line, m, m.killer)
 		}
 	})
@@ -186,7 +199,7 @@ func mutantAt(file, line, column string) int {
 }
 
 // try builds a package's test program and runs each of its tests once without a mutant, to see which mutants it reaches.
-func (r *run) try(p string, jobs int) error {
+func (r *run) try(p string, o options) error {
 	if out, err := r.command("", "go", "test", "-c", "-vet=off", "-o", r.program(p), "./"+p).CombinedOutput(); err != nil {
 		return fmt.Errorf("%s: %w: %s", p, err, out)
 	}
@@ -198,9 +211,9 @@ func (r *run) try(p string, jobs int) error {
 	for name := range strings.FieldsSeq(string(list)) {
 		tests = append(tests, &test{name: name, reaches: map[int]bool{}})
 	}
-	each(tests, jobs, func(t *test) {
+	each(tests, o.jobs, func(t *test) {
 		file := r.program(p) + "." + t.name
-		cmd := r.command(p, r.program(p), "-test.run", "^"+t.name+"$")
+		cmd := r.command(p, r.program(p), "-test.timeout", maxTimeout.String(), "-test.run", "^"+t.name+"$")
 		cmd.Env = append(cmd.Env, "MUTANTS_REACHED="+file)
 		began := time.Now()
 		t.err = cmd.Run()
@@ -214,6 +227,10 @@ func (r *run) try(p string, jobs int) error {
 	for _, t := range tests {
 		if t.err != nil {
 			fmt.Printf("left out, because it fails without a mutant: %s in %s: %v\n", t.name, p, t.err)
+			continue
+		}
+		if t.took > o.slowest {
+			fmt.Printf("left out, because it takes %s: %s in %s\n", t.took.Round(time.Second), t.name, p)
 			continue
 		}
 		r.tests[p] = append(r.tests[p], *t)
@@ -236,7 +253,7 @@ func (r *run) kill(m *mutant) string {
 		if len(names) == 0 {
 			continue
 		}
-		cmd := r.command(p, r.program(p), "-test.failfast", "-test.timeout", timeout.String(), "-test.run", "^("+strings.Join(names, "|")+")$")
+		cmd := r.command(p, r.program(p), "-test.failfast", "-test.timeout", min(timeout, maxTimeout).String(), "-test.run", "^("+strings.Join(names, "|")+")$")
 		cmd.Env = append(cmd.Env, "MUTANT="+strconv.Itoa(m.id))
 		cmd.WaitDelay = 5 * time.Second
 		if out, err := cmd.CombinedOutput(); err != nil {
