@@ -58,104 +58,105 @@ type test struct {
 	err     error
 }
 
-type options struct {
-	seed        uint64
-	count, jobs int
-	equivalents string
-	slowest     time.Duration
-	only        string
-	verbose     bool
-}
+var (
+	seed        = flag.Uint64("seed", 1, "selects the sample")
+	count       = flag.Int("count", 40, "mutants per package")
+	jobs        = flag.Int("jobs", 2, "test programs at once")
+	slowest     = flag.Duration("slowest", time.Minute, "leave out tests that take longer")
+	only        = flag.String("only", "", "`regexp` of the mutants of the sample to run")
+	equivalents = flag.String("equivalent", "scripts/mutants/equivalent.txt", "`file` of mutants that no test can notice")
+	verbose     = flag.Bool("v", false, "print the killed mutants, too")
+)
 
 func main() {
-	seed := flag.Uint64("seed", 1, "selects the sample")
-	count := flag.Int("count", 40, "mutants per package")
-	jobs := flag.Int("jobs", 2, "test programs at once")
-	equivalents := flag.String("equivalent", "scripts/mutants/equivalent.txt", "`file` of mutants that no test can notice")
-	slowest := flag.Duration("slowest", time.Minute, "leave out tests that take longer")
-	only := flag.String("only", "", "`regexp` of the mutants of the sample to run")
-	verbose := flag.Bool("v", false, "print the killed mutants, too")
 	flag.Parse()
 	packages := flag.Args()
 	if len(packages) == 0 {
 		packages = slices.Sorted(maps.Keys(testedBy))
 	}
-	if err := measure(packages, options{*seed, *count, *jobs, *equivalents, *slowest, *only, *verbose}); err != nil {
+	if err := measure(packages); err != nil {
 		fmt.Fprintln(os.Stderr, "mutants:", err)
 		os.Exit(1)
 	}
 }
 
-func measure(packages []string, o options) error {
+func measure(packages []string) error {
 	dir, err := os.MkdirTemp("", "mutants")
 	if err != nil {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	known, err := readEquivalents(o.equivalents)
-	if err != nil {
-		return err
-	}
-	selected, err := regexp.Compile(o.only)
+	known, err := readEquivalents(*equivalents)
 	if err != nil {
 		return err
 	}
 	r := &run{dir: dir, overlay: filepath.Join(dir, "overlay.json"), tests: map[string][]test{}}
-	var testPackages []string
-	for _, p := range packages {
-		found, err := find(p)
-		if err != nil {
-			return err
-		}
-		random := rand.New(rand.NewPCG(o.seed, 0))
-		random.Shuffle(len(found), func(i, j int) { found[i], found[j] = found[j], found[i] })
-		found = slices.DeleteFunc(found[:min(o.count, len(found))], func(m *mutant) bool { return !selected.MatchString(m.String()) })
-		r.mutants = append(r.mutants, found...)
-		testPackages = append(testPackages, testedBy[p]...)
-	}
-	for i, m := range r.mutants {
-		m.id = i + 1
+	if err := r.sample(packages); err != nil {
+		return err
 	}
 	if err := r.build(packages); err != nil {
 		return err
 	}
-	slices.Sort(testPackages)
-	for _, p := range slices.Compact(testPackages) {
-		if err := r.try(p, o); err != nil {
-			return err
+	for _, p := range packages {
+		for _, tests := range testedBy[p] {
+			if err := r.try(tests); err != nil {
+				return err
+			}
 		}
 	}
-	each(r.mutants, o.jobs, func(m *mutant) {
+	each(r.mutants, func(m *mutant) {
 		m.killer = r.kill(m)
+		m.equivalent = m.killer == "" && known[m.String()]
 		switch {
-		case m.killer == "" && !known[m.String()]:
+		case m.killer == "" && !m.equivalent:
 			fmt.Printf("survived: %s:%d: %s\n", m.file, m.line, m)
 		case m.killer != "" && known[m.String()]:
 			fmt.Printf("not equivalent: %s:%d: %s: %s\n", m.file, m.line, m, m.killer)
-		case o.verbose && m.killer != "":
+		case *verbose && m.killer != "":
 			fmt.Printf("killed: %s:%d: %s: %s\n", m.file, m.line, m, m.killer)
 		}
 	})
 	fmt.Printf("\n%-20s %8s %8s %10s %9s %7s\n", "package", "mutants", "killed", "equivalent", "survived", "score")
 	for _, p := range packages {
-		var n, killed, equivalent int
+		var all, killed, equivalent int
 		for _, m := range r.mutants {
-			if filepath.Dir(m.file) == p {
-				n++
-				killed += count1(m.killer != "")
-				equivalent += count1(m.killer == "" && known[m.String()])
+			switch {
+			case filepath.Dir(m.file) != p:
+				continue
+			case m.killer != "":
+				killed++
+			case m.equivalent:
+				equivalent++
 			}
+			all++
 		}
-		fmt.Printf("%-20s %8d %8d %10d %9d %6.1f%%\n", p, n, killed, equivalent, n-killed-equivalent, 100*float64(killed)/float64(max(n-equivalent, 1)))
+		score := 100 * float64(killed) / float64(max(all-equivalent, 1))
+		fmt.Printf("%-20s %8d %8d %10d %9d %6.1f%%\n", p, all, killed, equivalent, all-killed-equivalent, score)
 	}
 	return nil
 }
 
-func count1(b bool) int {
-	if b {
-		return 1
+// sample takes mutants of each package.
+func (r *run) sample(packages []string) error {
+	selected, err := regexp.Compile(*only)
+	if err != nil {
+		return err
 	}
-	return 0
+	for _, p := range packages {
+		found, err := find(p)
+		if err != nil {
+			return err
+		}
+		random := rand.New(rand.NewPCG(*seed, 0))
+		random.Shuffle(len(found), func(i, j int) { found[i], found[j] = found[j], found[i] })
+		for _, m := range found[:min(*count, len(found))] {
+			if selected.MatchString(m.String()) {
+				r.mutants = append(r.mutants, m)
+				m.id = len(r.mutants)
+			}
+		}
+	}
+	return nil
 }
 
 // build writes the copies and drops the mutants that do not compile.
@@ -199,7 +200,10 @@ func mutantAt(file, line, column string) int {
 }
 
 // try builds a package's test program and runs each of its tests once without a mutant, to see which mutants it reaches.
-func (r *run) try(p string, o options) error {
+func (r *run) try(p string) error {
+	if r.tests[p] != nil {
+		return nil
+	}
 	if out, err := r.command("", "go", "test", "-c", "-vet=off", "-o", r.program(p), "./"+p).CombinedOutput(); err != nil {
 		return fmt.Errorf("%s: %w: %s", p, err, out)
 	}
@@ -211,7 +215,7 @@ func (r *run) try(p string, o options) error {
 	for name := range strings.FieldsSeq(string(list)) {
 		tests = append(tests, &test{name: name, reaches: map[int]bool{}})
 	}
-	each(tests, o.jobs, func(t *test) {
+	each(tests, func(t *test) {
 		file := r.program(p) + "." + t.name
 		cmd := r.command(p, r.program(p), "-test.timeout", maxTimeout.String(), "-test.run", "^"+t.name+"$")
 		cmd.Env = append(cmd.Env, "MUTANTS_REACHED="+file)
@@ -229,7 +233,7 @@ func (r *run) try(p string, o options) error {
 			fmt.Printf("left out, because it fails without a mutant: %s in %s: %v\n", t.name, p, t.err)
 			continue
 		}
-		if t.took > o.slowest {
+		if t.took > *slowest {
 			fmt.Printf("left out, because it takes %s: %s in %s\n", t.took.Round(time.Second), t.name, p)
 			continue
 		}
@@ -276,10 +280,10 @@ func (r *run) command(dir, name string, args ...string) *exec.Cmd {
 	return cmd
 }
 
-// each calls f for every item, with at most so many calls at once.
-func each[T any](items []T, atOnce int, f func(T)) {
+// each calls f for every item, with at most so many calls at once as there are jobs.
+func each[T any](items []T, f func(T)) {
 	var group sync.WaitGroup
-	slots := make(chan struct{}, atOnce)
+	slots := make(chan struct{}, *jobs)
 	for _, item := range items {
 		slots <- struct{}{}
 		group.Go(func() {

@@ -25,7 +25,8 @@ type mutant struct {
 	operator       string
 	before, after  string // as it is and as the mutant has it, for people
 	prefix, suffix string // in prefix, %d stands for the id
-	killer         string
+	killer         string // the package and the test that failed
+	equivalent     bool
 }
 
 // String identifies a mutant without its line.
