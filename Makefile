@@ -17,6 +17,7 @@ TESTFLAGS ?=
 
 test: tools ## all tests, under the race detector
 	$(GO) test -race -count=1 -timeout=10m $(TESTFLAGS) ./...
+	$(GO) -C bench test -count=1 .
 
 test-short: ## all tests, without the race detector, as far as they are not cached
 	$(GO) test ./...
@@ -56,12 +57,14 @@ COUNT ?= 40
 mutants: tools ## small faults that no test notices, in a sample of COUNT per package; about an hour; SEED selects the sample
 	$(GO) run ./scripts/mutants -seed=$(SEED) -count=$(COUNT) internal/landing internal/session internal/store internal/alipay internal/handler internal/app
 
-bench: tools ## each path against its limit, by CPU and rate, in one run
-	$(GO) test -run '^$$' -bench ExchangeOverSignVerify -benchtime 100x ./internal/alipay
-	$(GO) test -run '^$$' -bench . -benchtime 7x -timeout 20m ./bench
+BENCH = $(GO) -C bench test -count=1 -v -timeout 60m . -oauth2-proxy=build
 
-load: tools ## the same by wrk, as docs/performance.md has it; about eight minutes
-	$(GO) run ./bench/load
+bench: tools ## each path beside its limit and oauth2-proxy, in one run of about five minutes; prints tables
+	$(GO) test -run '^$$' -bench ExchangeOverSignVerify -benchtime 100x ./internal/alipay
+	$(BENCH) -rounds=3 -duration=1s
+
+load: tools ## the same for about twenty minutes; renews the tables and charts of docs/performance.md
+	$(BENCH) -rounds=7 -duration=2s -page=$(CURDIR)/docs/performance.md
 
 soak: tools ## ten minutes at half of the measured capacity; memory per session
 	$(GO) test ./soak -count=1 -v -timeout 30m -run 'TestSoak|TestFigures' -soak.duration=10m -soak.redis-timeout=500ms -soak.sessions=100000

@@ -1,8 +1,6 @@
-// Package bench holds the service against its limits: a bare handler that does the one thing which a path can't do
-// without. Everything runs as a process of its own, on loopback: redis-server, koubeisim, the service, and the limits
-// (bench/baseline). So the CPU that counts is that of the process measured, and neither the client's nor the gateway's.
+// Package bench measures the service beside what it is held against, in one run: a net/http handler with one GET, bare
+// signatures, and oauth2-proxy with its session in the same Redis. It starts everything on loopback, with default settings.
 //
-// Two tools use it. The benchmarks drive it with a client of their own; bench/load drives it with wrk. In both, one
-// round measures a path and its limit one right after the other, and what is printed is the median of the rounds'
-// ratios: a machine that is busy with something else disturbs both sides of a round alike.
+// It is a module of its own, so that its libraries are no dependencies of the service. `make bench` prints its tables, `make
+// load` also writes them and their charts to docs/performance.md.
 package bench

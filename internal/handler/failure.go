@@ -27,6 +27,7 @@ func (h *Handler) note(w http.ResponseWriter, err error) problem {
 		w.Header().Set("Connection", "close") // the next request goes to another replica
 	}
 	setNoStore(w)
+	requestID(w) // for its header
 	return p
 }
 

@@ -19,7 +19,7 @@ import (
 // request's log line. Every handler writes to one.
 type answer struct {
 	http.ResponseWriter
-	id     string
+	id     string // empty until something asks for it
 	status int
 	level  slog.Level
 	attrs  []slog.Attr
@@ -33,12 +33,17 @@ func whenReady(w http.ResponseWriter, ready func()) {
 	}
 }
 
-// requestID returns the id of the request that w answers.
+// requestID returns the id of the request that w answers. The first call makes the id and adds it to the response's headers.
 func requestID(w http.ResponseWriter) string {
-	if a, ok := w.(*answer); ok {
-		return a.id
+	a, ok := w.(*answer)
+	if !ok {
+		return ""
 	}
-	return ""
+	if a.id == "" {
+		a.id = strings.ToLower(rand.Text()[:20])
+		a.Header().Set("X-Request-Id", a.id)
+	}
+	return a.id
 }
 
 // annotate adds attributes to the log line of the request that w answers, and raises its level.
@@ -78,16 +83,19 @@ type listener struct {
 	route  func(*http.Request) string
 	fail   failFunc
 	logged bool // every request has a log line, not only failed ones
+	bare   bool // a response has a request id only if it is an error
 }
 
-// observe gives every response a request id, and records every request by its route. It never records the address, whose
+// observe gives every response a request id (unless the listener is bare), and records every request by its route. It never records the address, whose
 // query may hold a code. A panic becomes a 500, and the log line has its stack.
 func (h *Handler) observe(l listener) func(http.Handler) http.Handler {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			start := time.Now()
-			a := &answer{ResponseWriter: w, id: strings.ToLower(rand.Text()[:20])}
-			w.Header().Set("X-Request-Id", a.id)
+			a := &answer{ResponseWriter: w}
+			if !l.bare {
+				requestID(a)
+			}
 			defer func() { h.record(r, a, l, time.Since(start)) }()
 			defer recoverPanic(a, r, l.fail)
 			next.ServeHTTP(a, r)
@@ -99,7 +107,7 @@ func (h *Handler) record(r *http.Request, a *answer, l listener, took time.Durat
 	route := l.route(r)
 	if span := trace.SpanFromContext(r.Context()); span.IsRecording() {
 		span.SetName(metrics.Method(r.Method) + " " + route)
-		span.SetAttributes(attribute.String("http.route", route), attribute.String("request_id", a.id))
+		span.SetAttributes(attribute.String("http.route", route), attribute.String("request_id", requestID(a)))
 	}
 	status := max(a.status, http.StatusOK) // net/http sends 200 for a handler that sets none
 	h.Metrics.Request(route, r.Method, status, took)
@@ -109,7 +117,7 @@ func (h *Handler) record(r *http.Request, a *answer, l listener, took time.Durat
 	}
 	attrs := append([]slog.Attr{
 		slog.String("method", shortMethod(r.Method)), slog.String("route", route), slog.Int("status", status),
-		slog.Float64("duration_ms", float64(took.Microseconds())/1000), slog.String("request_id", a.id),
+		slog.Float64("duration_ms", float64(took.Microseconds())/1000), slog.String("request_id", requestID(a)),
 	}, a.attrs...)
 	h.Log.LogAttrs(r.Context(), a.level, "request", attrs...)
 }

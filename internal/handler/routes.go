@@ -11,7 +11,7 @@ import (
 // Public serves browsers.
 func (h *Handler) Public() http.Handler {
 	r := chi.NewRouter()
-	r.Use(ignoreBody, h.observe(listener{chiRoute, h.fail, h.AccessLog != AccessOff}), h.policy.headers, h.share, limits(h.fail))
+	r.Use(ignoreBody, h.observe(listener{chiRoute, h.fail, h.AccessLog != AccessOff, false}), h.policy.headers, h.share, limits(h.fail))
 	r.NotFound(h.page(h.admit(h.notFound)))
 	r.MethodNotAllowed(h.page(h.admit(h.methodNotAllowed)))
 
@@ -54,11 +54,25 @@ func get(r chi.Router, pattern string, handler http.HandlerFunc) {
 	r.Head(pattern, handler)
 }
 
-// Internal serves proxies and operators. It uses http.ServeMux, because /auth/verify accepts every method and chi refuses
-// methods that it does not know.
+// verifyPath is where proxies check requests.
+const verifyPath = "/auth/verify"
+
+// Internal serves proxies and operators. Checks of proxies skip the mux, because they are nearly all of the requests.
 func (h *Handler) Internal() http.Handler {
+	checks := h.observe(listener{verifyRoute, h.failJSON, h.AccessLog == AccessAll, true})(limits(h.failJSON)(h.api(h.verify)))
+	others := h.operations()
+	return ignoreBody(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == verifyPath {
+			checks.ServeHTTP(w, r)
+			return
+		}
+		others.ServeHTTP(w, r)
+	}))
+}
+
+// operations serves operators, probes and Prometheus.
+func (h *Handler) operations() http.Handler {
 	m := http.NewServeMux()
-	m.HandleFunc("/auth/verify", h.api(noStore(h.verify)))
 	m.HandleFunc("GET /healthz", h.health)
 	m.HandleFunc("GET /readyz", h.ready)
 	m.Handle("GET /metrics", h.Metrics.Handler())
@@ -70,8 +84,10 @@ func (h *Handler) Internal() http.Handler {
 	m.HandleFunc("/debug/pprof/symbol", h.api(noStore(h.admin(profile(pprof.Symbol)))))
 	m.HandleFunc("/debug/pprof/trace", h.api(noStore(h.admin(profile(pprof.Trace)))))
 	m.HandleFunc("/", h.api(h.notFound))
-	return ignoreBody(h.observe(listener{muxRoute, h.failJSON, h.AccessLog == AccessAll})(limits(h.failJSON)(m)))
+	return h.observe(listener{muxRoute, h.failJSON, h.AccessLog == AccessAll, false})(limits(h.failJSON)(m))
 }
+
+func verifyRoute(*http.Request) string { return verifyPath }
 
 func chiRoute(r *http.Request) string { return named(chi.RouteContext(r.Context()).RoutePattern()) }
 

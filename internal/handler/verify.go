@@ -33,6 +33,8 @@ func (h *Handler) verify(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		h.Metrics.Verified(verifyResult(err))
 		if errors.Is(err, session.ErrNone) && r.URL.Query().Get("redirect") == "1" && isNavigation(r) {
+			setNoStore(w)
+			requestID(w) // for its header: the proxy hands this response to the browser
 			goTo(w, strings.TrimSuffix(h.PublicURL.String(), "/")+"/signin")
 			return nil
 		}
@@ -44,7 +46,8 @@ func (h *Handler) verify(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	h.Metrics.Verified("allowed")
-	// One slice for all values: this is the hottest path, and it has eight headers.
+	// One slice for all values, and no header besides the eight: a ninth would double what net/http spends on them, because
+	// Go's small map holds eight.
 	values := []string{
 		s.AppID, s.OperatorID, string(e.OperatorType), e.PartnerID, shopsHeader(e.ShopIDs), rfc3339(e.ExpiresAt), asserted, h.forwarded(w, e),
 	}

@@ -44,6 +44,9 @@ func TestVerifySendsEveryHeader(t *testing.T) {
 				t.Errorf("%s is missing: a proxy would pass the client's own on", name)
 			}
 		}
+		if n := len(a.Header); n != len(identityHeaders)+2 { // with Date and Content-Length, which net/http keeps elsewhere
+			t.Errorf("%s: got %d headers, want no others: %v", method, n, a.Header)
+		}
 	}
 	a := verify(t, w, b, "GET", "", nil)
 	want := map[string]string{"X-Koubei-App-Id": w.Koubei.AppID(), "X-Koubei-Operator-Id": testworld.ProviderStaff.OperatorID,

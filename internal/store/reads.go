@@ -3,121 +3,117 @@ package store
 import (
 	"context"
 	"fmt"
+	"runtime"
 	"sync"
-	"time"
 
 	"github.com/redis/go-redis/v9"
 )
 
-// maxReads is how many questions are under way at once before others are put together. One that a lost packet holds up
-// then holds up no more than a part of the others.
-const maxReads = 2
+const (
+	// freeReads is how many reads go to Redis each on its own. More at once are batched.
+	freeReads = 2
 
-// maxWait is how long a question waits for others. It is longer than an answer takes on loopback, and short beside a round
-// trip that takes longer: a question that waited for another's answer would take two of them.
-const maxWait = time.Millisecond
+	// maxBatch bounds a batch: one that a lost packet delays then delays only so many reads.
+	maxBatch = 64
+)
 
-// reads puts questions together that are asked at once. Up to maxReads go to Redis alone and at once; those that come
-// meanwhile wait until one of these is answered, at most maxWait, and then go together, in one pipeline. So nothing waits
-// while there is little to do, and where there is much, one system call serves many: a check costs a quarter less.
+// reads batches GETs that are requested at the same moment. The first read of a batch leads it: it lets the other runnable
+// goroutines go first, then sends what they have added in one pipeline. So a batch is as large as the process is busy, and no
+// read waits for a timer or for another read's reply, however far away Redis is. On a busy process one system call serves many
+// reads: a check costs a quarter less.
 //
 // go-redis's AutoPipeline does the same, but it is experimental, and it carries commands out without their deadlines.
 type reads struct {
 	store *Store
 
-	mu       sync.Mutex
-	underWay int
-	waiting  *together // those that wait; nil for none
+	mu        sync.Mutex
+	inFlight  int    // reads on their own, and batches
+	gathering *batch // the batch that takes reads; nil for none
 }
 
-// together are questions that go in one pipeline.
-type together struct {
-	cmds     []redis.Cmder
-	timer    *time.Timer   // sends them after maxWait
-	answered chan struct{} // closed when they are
-	err      error         // of the pipeline, set before
+// batch is reads that go in one pipeline.
+type batch struct {
+	cmds []redis.Cmder
+	done chan struct{} // closed when all have their replies
+	err  error         // of the pipeline, set before
 }
 
-// get asks for the value of a key, within the store's time-out. It fails with ErrUnavailable.
+// get returns the value of a key, within the store's timeout. It fails with ErrUnavailable.
 func (r *reads) get(ctx context.Context, key string) ([]byte, error) {
+	if _, limited := ctx.Deadline(); limited { // a batch would not end with it
+		return r.alone(ctx, redis.NewStringCmd(ctx, "get", key))
+	}
 	cmd := redis.NewStringCmd(ctx, "get", key)
-	t := r.join(cmd)
-	if t == nil {
-		defer r.next()
-		if err := r.store.Do(ctx, cmd); err != nil {
-			return nil, err
-		}
-		return Bytes(cmd)
+	b, leads := r.join(cmd)
+	if b == nil {
+		defer r.leave()
+		return r.alone(ctx, cmd)
+	}
+	if leads {
+		runtime.Gosched() // the other runnable goroutines may add their reads
+		r.send(b)
 	}
 	select {
-	case <-t.answered: // at the latest maxWait after the store's timeout
-		return t.answer(cmd)
+	case <-b.done: // at the latest after the store's timeout
+		return b.reply(cmd)
 	case <-ctx.Done():
 		return nil, fmt.Errorf("%w: %w", ErrUnavailable, ctx.Err())
 	}
 }
 
-// join returns with whom a question has to go, nil where it may go alone: then next is to be called after it.
-func (r *reads) join(cmd redis.Cmder) *together {
+func (r *reads) alone(ctx context.Context, cmd *redis.StringCmd) ([]byte, error) {
+	if err := r.store.Do(ctx, cmd); err != nil {
+		return nil, err
+	}
+	return Bytes(cmd)
+}
+
+// join adds a read to the batch that is gathering, or begins one, which the caller then leads. It returns no batch if the read
+// goes on its own.
+func (r *reads) join(cmd redis.Cmder) (b *batch, leads bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.underWay < maxReads {
-		r.underWay++
-		return nil
+	if b = r.gathering; b != nil {
+		b.cmds = append(b.cmds, cmd)
+		if len(b.cmds) == maxBatch {
+			r.gathering = nil
+		}
+		return b, false
 	}
-	if r.waiting == nil {
-		t := &together{answered: make(chan struct{})}
-		t.timer = time.AfterFunc(maxWait, func() { r.waited(t) })
-		r.waiting = t
+	r.inFlight++
+	if r.inFlight <= freeReads {
+		return nil, false
 	}
-	r.waiting.cmds = append(r.waiting.cmds, cmd)
-	return r.waiting
+	r.gathering = &batch{cmds: []redis.Cmder{cmd}, done: make(chan struct{})}
+	return r.gathering, true
 }
 
-// next sends those who wait in the place of what was answered.
-func (r *reads) next() {
+func (r *reads) leave() {
 	r.mu.Lock()
-	t := r.waiting
-	r.waiting = nil
-	if t == nil {
-		r.underWay--
+	r.inFlight--
+	r.mu.Unlock()
+}
+
+// send sends a batch with a context of its own, so one canceled caller does not cancel the others.
+func (r *reads) send(b *batch) {
+	r.mu.Lock()
+	if r.gathering == b {
+		r.gathering = nil
 	}
 	r.mu.Unlock()
-	if t != nil {
-		t.timer.Stop()
-		go r.send(t)
-	}
+	defer r.leave()
+	b.err = r.store.Do(context.Background(), b.cmds...)
+	close(b.done)
 }
 
-// waited sends those who have waited for maxWait, if nobody has sent them yet.
-func (r *reads) waited(t *together) {
-	r.mu.Lock()
-	mine := r.waiting == t
-	if mine {
-		r.waiting = nil
-		r.underWay++
-	}
-	r.mu.Unlock()
-	if mine {
-		r.send(t)
-	}
-}
-
-// send asks on nobody's behalf alone: that one of those who wait leaves doesn't concern the others.
-func (r *reads) send(t *together) {
-	defer r.next()
-	t.err = r.store.Do(context.Background(), t.cmds...)
-	close(t.answered)
-}
-
-// answer returns what Redis has said to one question. That another question of the same pipeline was answered with an
-// error doesn't concern it; only where it was not answered at all, the pipeline's error is its own.
-func (t *together) answer(cmd *redis.StringCmd) ([]byte, error) {
+// reply returns what Redis replied to one read of the batch. An error in reply to another read of it does not concern this
+// one; only a read without a reply fails with the pipeline's error.
+func (b *batch) reply(cmd *redis.StringCmd) ([]byte, error) {
 	if err := unavailable(cmd.Err()); err != nil {
 		return nil, err
 	}
-	if cmd.Err() == nil && cmd.Val() == "" && t.err != nil {
-		return nil, t.err
+	if cmd.Err() == nil && cmd.Val() == "" && b.err != nil {
+		return nil, b.err
 	}
 	return Bytes(cmd)
 }

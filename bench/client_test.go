@@ -1,0 +1,135 @@
+package bench
+
+import (
+	"bytes"
+	"fmt"
+	"net"
+	"slices"
+	"strconv"
+	"syscall"
+	"time"
+)
+
+// target is one kind of request to one server.
+type target struct {
+	name    string
+	pid     int // of the server; 0: its CPU is not measured
+	addr    string
+	status  int
+	request func() []byte
+}
+
+// get returns the request of a target whose requests are all equal.
+func get(host, uri string, headers ...string) func() []byte {
+	raw := []byte("GET " + uri + " HTTP/1.1\r\nHost: " + host + "\r\n")
+	for _, line := range headers {
+		raw = append(raw, line+"\r\n"...)
+	}
+	raw = append(raw, "\r\n"...)
+	return func() []byte { return raw }
+}
+
+// drive keeps one request under way on each of so many connections, for d or, if requests is not 0, until so many have a
+// response, and returns the sorted latencies. One thread serves all connections, so that the client takes as little as
+// possible of the machine that it shares with what is measured. A response with another status is a panic.
+func drive(t *target, conns int, d time.Duration, requests int) (latencies []time.Duration, took time.Duration) {
+	c := &client{target: t, epoll: must(syscall.EpollCreate1(syscall.EPOLL_CLOEXEC)), conns: map[int32]*conn{}}
+	defer c.close()
+	began := time.Now()
+	last := began
+	for range conns {
+		c.open()
+	}
+	events := make([]syscall.EpollEvent, conns)
+	for done := false; !done; done = requests > 0 && len(c.latencies) >= requests || requests == 0 && last.Sub(began) >= d {
+		n, err := syscall.EpollWait(c.epoll, events, 10_000)
+		if n == 0 {
+			panic(t.name + ": no response for 10 s")
+		}
+		if err != syscall.EINTR {
+			check(err)
+		}
+		for _, event := range events[:max(n, 0)] {
+			c.receive(c.conns[event.Fd])
+		}
+		last = time.Now()
+	}
+	slices.Sort(c.latencies)
+	return c.latencies, last.Sub(began)
+}
+
+type client struct {
+	*target
+	epoll     int
+	conns     map[int32]*conn
+	latencies []time.Duration
+}
+
+type conn struct {
+	fd   int
+	sent time.Time
+	buf  []byte // of the response, as far as it has arrived
+}
+
+func (c *client) close() {
+	for fd := range c.conns {
+		_ = syscall.Close(int(fd))
+	}
+	_ = syscall.Close(c.epoll)
+}
+
+// open opens a connection and sends its first request.
+func (c *client) open() {
+	addr := must(net.ResolveTCPAddr("tcp4", c.addr))
+	fd := must(syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0))
+	opened := &conn{fd: fd, buf: make([]byte, 0, 32<<10)}
+	c.conns[int32(fd)] = opened
+	check(syscall.Connect(fd, &syscall.SockaddrInet4{Port: addr.Port, Addr: [4]byte(addr.IP.To4())}))
+	check(syscall.SetsockoptInt(fd, syscall.IPPROTO_TCP, syscall.TCP_NODELAY, 1))
+	check(syscall.EpollCtl(c.epoll, syscall.EPOLL_CTL_ADD, fd, &syscall.EpollEvent{Events: syscall.EPOLLIN, Fd: int32(fd)}))
+	c.send(opened)
+}
+
+func (c *client) send(to *conn) {
+	raw := c.request()
+	to.buf, to.sent = to.buf[:0], time.Now()
+	if n := must(syscall.Write(to.fd, raw)); n < len(raw) {
+		panic(c.name + ": request written in part")
+	}
+}
+
+// receive reads what has arrived, and sends the next request after a whole response.
+func (c *client) receive(from *conn) {
+	n := must(syscall.Read(from.fd, from.buf[len(from.buf):cap(from.buf)]))
+	from.buf = from.buf[:len(from.buf)+n]
+	head, body, whole := bytes.Cut(from.buf, []byte("\r\n\r\n"))
+	if n > 0 && !whole {
+		return
+	}
+	length, err := strconv.Atoi(field(head, "Content-Length", "content-length", "0"))
+	if n <= 0 || err != nil || len(head) < 12 || string(head[9:12]) != strconv.Itoa(c.status) {
+		panic(fmt.Sprintf("%s: got %q, want status %d and a length", c.name, from.buf, c.status))
+	}
+	if len(body) < length {
+		return
+	}
+	c.latencies = append(c.latencies, time.Since(from.sent))
+	if field(head, "Connection", "connection", "") != "close" {
+		c.send(from)
+		return
+	}
+	delete(c.conns, int32(from.fd))
+	check(syscall.Close(from.fd))
+	c.open()
+}
+
+// field returns the value of a header field, in one of the two spellings that servers use.
+func field(head []byte, name, lower, missing string) string {
+	for _, name := range []string{name, lower} {
+		if _, rest, found := bytes.Cut(head, []byte("\r\n"+name+": ")); found {
+			value, _, _ := bytes.Cut(rest, []byte("\r\n"))
+			return string(value)
+		}
+	}
+	return missing
+}
