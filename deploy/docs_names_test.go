@@ -201,3 +201,23 @@ func declaredBy(d ast.Decl) (names []string) {
 	}
 	return names
 }
+
+// TestDocsNameLogLines: the service writes the log lines that docs/operations.md lists.
+func TestDocsNameLogLines(t *testing.T) {
+	t.Parallel()
+	_, table, _ := strings.Cut(slurp(t, "../docs/operations.md"), "| line | when | attributes |\n| --- | --- | --- |\n")
+	table, _, _ = strings.Cut(table, "\n\n")
+	code, lines := sources(t), 0
+	for row := range strings.Lines(table) {
+		first, _, _ := strings.Cut(strings.TrimPrefix(row, "| "), " | ")
+		for _, m := range regexp.MustCompile("`([^`]+)`").FindAllStringSubmatch(first, -1) {
+			lines++
+			if !strings.Contains(code, `"`+m[1]+`"`) {
+				t.Errorf("the service writes no line %q", m[1])
+			}
+		}
+	}
+	if lines < 6 {
+		t.Errorf("got %d lines, want 6 or more", lines)
+	}
+}
