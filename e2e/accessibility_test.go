@@ -7,7 +7,9 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/chromedp/cdproto/cdp"
@@ -28,7 +30,7 @@ var narrow = device{360, 740, 2}
 
 // TestAccessibility shows every page in both languages. In both color schemes and at both widths, axe-core must find no
 // violation, everything to press must be at least 44 px wide and high, and nothing may be wider than the screen. Text must
-// be in one font, as long as it is in the page's own language.
+// be in one font, as long as it is in the page's own language. With -screenshots, the test keeps a picture of each.
 func TestAccessibility(t *testing.T) {
 	t.Parallel()
 	axe, err := os.ReadFile(axeFile)
@@ -92,6 +94,12 @@ func TestAccessibility(t *testing.T) {
 					for _, scheme := range []string{"light", "dark"} {
 						b.show(screen, scheme)
 						b.isAccessible(fmt.Sprintf("%d px, %s", screen.width, scheme))
+						if *screenshotDir != "" {
+							name := fmt.Sprintf("%s-%s-%d-%s.png", strings.NewReplacer("/", "-", ", ", "-", " ", "-").Replace(page.name), lang, screen.width, scheme)
+							if err := os.WriteFile(filepath.Join(*screenshotDir, name), get(b, capture), 0o644); err != nil {
+								t.Fatal(err)
+							}
+						}
 					}
 				}
 			})

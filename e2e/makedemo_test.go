@@ -55,7 +55,7 @@ func TestCtrlCEndsMakeDemo(t *testing.T) {
 			t.Fatalf("make demo has not ended:\n%s", screen)
 		case <-time.After(20 * time.Millisecond):
 		}
-		if !pressed && strings.Contains(screen.String(), "Ctrl-C ends it") {
+		if !pressed && strings.Contains(screen.String(), "Press Ctrl-C") {
 			pressed = true
 			if _, err := master.Write([]byte{3}); err != nil {
 				t.Fatal(err)

@@ -144,14 +144,14 @@ func (d *demo) announce(w io.Writer) {
 	fmt.Fprintf(w, `
   Open %s
 
-  This is Koubei's portal: choose who to be, and what shall go wrong.
+  It simulates Koubei's portal: choose an account and, if you like, a fault.
 
   The ISV's pages        %s
   The service            %s
-  its internal listener  %s/metrics
+  Internal listener      %s/metrics
   Redis                  %s
 
-  Ctrl-C ends it.
+  Press Ctrl-C to stop.
 
 `, d.portal+"/", d.isv+"/", d.isv+servicePath+"/", d.internal, d.redis)
 }

@@ -40,7 +40,7 @@ var isvWords = map[string]map[string]string{
 	"en": {
 		"lang":           "en",
 		"title":          "Shop Assistant",
-		"hello":          "Signed in:",
+		"hello":          "Signed in: ",
 		"none":           "No merchant chosen",
 		"back":           "Identity on the back end",
 		"back.how":       "The back end requests /auth/verify on the internal listener with the visitor’s cookie.",
