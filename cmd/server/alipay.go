@@ -23,7 +23,7 @@ type alipaySettings struct {
 	AlipayGatewayURL     string `name:"alipay-gateway-url" default:"https://openapi.alipay.com/gateway.do" help:"Address of the gateway: production, the sandbox or koubeisim."`
 	AlipayAllowHTTP      string `name:"alipay-allow-http" default:"false" help:"Allow an http:// gateway on another host. Without TLS, a response can be replayed."`
 	AlipaySignType       string `default:"RSA2" help:"RSA2 or RSA."`
-	AlipayCharset        string `default:"utf-8" help:"utf-8, gbk, gb2312 or gb18030. The gateway is known to take only the first two."`
+	AlipayCharset        string `default:"utf-8" help:"utf-8, gbk, gb2312 or gb18030. The gateway is known to accept only the first two."`
 	AlipayTimeout        string `default:"10s" help:"Timeout of the whole exchange of a code, retries included."`
 	AlipayAttemptTimeout string `default:"6s" help:"Timeout of one attempt."`
 }

@@ -20,7 +20,7 @@ type checkCmd struct {
 }
 
 // errCheck says that a check failed. The findings are already printed.
-var errCheck = errors.New("check: something is wrong")
+var errCheck = errors.New("check failed")
 
 // Run prints the problems, each with its fix, then the passed checks and every setting in effect. It runs the other checks
 // even if some settings have problems.
@@ -81,7 +81,7 @@ func settingsFindings(r parsed) []app.Finding {
 		add(app.Failure, p)
 	}
 	if len(findings) == 0 {
-		findings = append(findings, app.Finding{Group: "settings", Check: "settings", Level: app.OK, Detail: "each can be read"})
+		findings = append(findings, app.Finding{Group: "settings", Check: "settings", Level: app.OK, Detail: "all are valid"})
 	}
 	for _, p := range r.warnings {
 		add(app.Warning, p)

@@ -162,11 +162,11 @@ func TestCheckTellsProblemsApart(t *testing.T) {
 		text    string
 	}{
 		{"another app id", koubeisim.Options{}, func(c checked) { c.env["ALIPAY_APP_ID"] = other.AppID() },
-			"gateway", "gateway", "doesn't know the app id"},
+			"gateway", "gateway", "does not know the app id"},
 		{"another app id: the cure", koubeisim.Options{}, func(c checked) { c.env["ALIPAY_APP_ID"] = other.AppID() },
 			"gateway", "gateway", "→ Check ALIPAY_APP_ID"},
 		{"another private key", koubeisim.Options{}, func(c checked) { c.env["ALIPAY_APP_PRIVATE_KEY"] = other.AppPrivateKey() },
-			"gateway", "gateway", "doesn't accept the application's signature"},
+			"gateway", "gateway", "does not accept the application's signature"},
 		{"another private key: the cure", koubeisim.Options{}, func(c checked) { c.env["ALIPAY_APP_PRIVATE_KEY"] = other.AppPrivateKey() },
 			"gateway", "gateway", "→ Upload the public key that belongs to ALIPAY_APP_PRIVATE_KEY"},
 		{"another Alipay's public key", koubeisim.Options{}, func(c checked) { c.env["ALIPAY_PUBLIC_KEY"] = other.AlipayPublicKey() },
@@ -192,7 +192,7 @@ func TestCheckTellsProblemsApart(t *testing.T) {
 		{"a clock that the gateway refuses", koubeisim.Options{Now: ahead(-20 * time.Minute)}, func(checked) {},
 			"gateway clock", "clock", "ahead of the gateway's"},
 		{"Redis", koubeisim.Options{}, func(c checked) { c.env["REDIS_URL"] = "redis://user:topsecret@127.0.0.1:1/0" },
-			"redis", "redis", "out of reach"},
+			"redis", "redis", "unreachable"},
 		{"replicas", koubeisim.Options{}, func(c checked) { c.env["REDIS_WAIT_REPLICAS"] = "2" },
 			"redis role", "redis role", "REDIS_WAIT_REPLICAS is 2, "},
 	} {

@@ -34,10 +34,10 @@ func main() {
 
 // cli holds the commands. Those that need the settings have them as flags.
 type cli struct {
-	Serve       serveCmd       `cmd:"" default:"withargs" help:"Serve. This is what a bare 'server' does."`
+	Serve       serveCmd       `cmd:"" default:"withargs" help:"Run the service. This is the default command."`
 	Check       checkCmd       `cmd:"" help:"Validate settings, keys, certificates, clock, gateway and Redis; list every problem with its fix."`
 	Sessions    sessionsCmd    `cmd:"" help:"List or revoke an operator's sessions."`
-	Healthcheck healthcheckCmd `cmd:"" help:"Ask a running service whether it lives: for a container's health check."`
+	Healthcheck healthcheckCmd `cmd:"" help:"Check whether the service is running, for a container's health check."`
 	Version     versionCmd     `cmd:"" help:"Print the version."`
 
 	PrintVersion kong.VersionFlag `name:"version" help:"Print the version."`

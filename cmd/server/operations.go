@@ -28,7 +28,7 @@ func (s operationSettings) parse(p *parser) app.Operations {
 // checkShutdown warns if the shutdown may end before a landing that has claimed its code.
 func (p *parser) checkShutdown(c app.Config) {
 	if longest := landing.Lease(c.Alipay.Timeout, c.Redis.Timeout); c.Operations.ShutdownTimeout < longest {
-		p.warn(fmt.Sprintf("don't go together: the shutdown waits %s, but a landing with a claimed code may take %s and lose it", c.Operations.ShutdownTimeout, longest),
+		p.warn(fmt.Sprintf("conflict: the shutdown waits %s, but a landing with a claimed code may take %s and lose it", c.Operations.ShutdownTimeout, longest),
 			"raise SHUTDOWN_TIMEOUT, or lower one of the others", "SHUTDOWN_TIMEOUT", "ALIPAY_TIMEOUT", "REDIS_TIMEOUT")
 	}
 }

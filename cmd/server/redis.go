@@ -18,7 +18,7 @@ type redisSettings struct {
 	RedisMode         string `default:"single" help:"single, sentinel or cluster: the kind of URL in REDIS_URL."`
 	RedisTimeout      string `default:"500ms" help:"Timeout of one command, including connecting and waiting for a connection. It overrides the timeouts in the URL."`
 	RedisKeyPrefix    string `help:"Prefix of every key. Default: koubei: and the application's id and a colon."`
-	RedisCAFile       string `name:"redis-ca-file" help:"PEM file, with rediss://: the authorities that may sign Redis's certificate. It concerns Redis alone. Default: the system's authorities."`
+	RedisCAFile       string `name:"redis-ca-file" help:"PEM file, with rediss://: the authorities that may sign Redis's certificate. It applies to Redis only. Default: the system's authorities."`
 	RedisCertFile     string `help:"PEM file, with rediss://: the client's own certificate. Set it together with REDIS_KEY_FILE."`
 	RedisKeyFile      string `help:"PEM file, with rediss://: the private key of the client's own certificate."`
 	RedisWaitReplicas string `default:"0" help:"How many replicas must confirm a claim, a session, a sign-out or a revocation before it counts as done."`

@@ -52,11 +52,11 @@ func (s sessionSettings) cookie(p *parser, public *url.URL) session.CookieOption
 	case "none":
 		o.SameSite = http.SameSiteNoneMode
 		if !o.Secure {
-			p.addProblem("don't go together: browsers accept SameSite=None over https only", "use an https:// PUBLIC_URL, or SESSION_COOKIE_SAMESITE=lax",
+			p.addProblem("conflict: browsers accept SameSite=None over https only", "use an https:// PUBLIC_URL, or SESSION_COOKIE_SAMESITE=lax",
 				"SESSION_COOKIE_SAMESITE", "PUBLIC_URL")
 		}
 	case "strict":
-		p.add("SESSION_COOKIE_SAMESITE", "is strict: the cookie would not come back after the cross-site landing", "use lax or none")
+		p.add("SESSION_COOKIE_SAMESITE", "is strict: browsers would not send the cookie after the cross-site landing", "use lax or none")
 	default:
 		p.invalid("SESSION_COOKIE_SAMESITE", s.SessionCookieSamesite, "use lax or none")
 	}
@@ -74,7 +74,7 @@ func (s sessionSettings) cookieDomain(p *parser, host string) string {
 	case err != nil || !strings.Contains(d, "."):
 		p.invalid("SESSION_COOKIE_DOMAIN", s.SessionCookieDomain, "use a parent domain of PUBLIC_URL's host, such as isv.example")
 	case net.ParseIP(host) != nil || host != d && !strings.HasSuffix(host, "."+d):
-		p.addProblem("don't go together: the domain is not the URL's host or a parent of it", "use a parent domain of PUBLIC_URL's host",
+		p.addProblem("conflict: the domain is not the URL's host or a parent of it", "use a parent domain of PUBLIC_URL's host",
 			"SESSION_COOKIE_DOMAIN", "PUBLIC_URL")
 	}
 	return d

@@ -35,7 +35,7 @@ func (p *parser) checkTracing(getenv func(string) string) {
 	}
 	check("OTEL_TRACES_EXPORTER", func(v string) bool { return v == "otlp" }, "use otlp or none")
 	for _, traces := range []string{"", "TRACES_"} {
-		check("OTEL_EXPORTER_OTLP_"+traces+"PROTOCOL", func(v string) bool { return v == "http/protobuf" }, "use http/protobuf, usually on port 4318: the service has no other")
+		check("OTEL_EXPORTER_OTLP_"+traces+"PROTOCOL", func(v string) bool { return v == "http/protobuf" }, "use http/protobuf, usually on port 4318: the service supports no other protocol")
 		check("OTEL_EXPORTER_OTLP_"+traces+"ENDPOINT", isHTTP, "use an address such as http://collector.example:4318")
 		check("OTEL_EXPORTER_OTLP_"+traces+"HEADERS", isHeaders, "use name=value pairs separated by commas, the values percent-encoded")
 	}

@@ -161,7 +161,7 @@ func (s webSettings) adminToken(p *parser) string {
 // checkFrames adds a problem if the pages may be framed but browsers do not send the session cookie in a frame.
 func (p *parser) checkFrames(c app.Config) {
 	if len(c.Web.FrameAncestors) > 0 && c.Session.Cookie.SameSite != http.SameSiteNoneMode {
-		p.addProblem("don't go together: in an iframe a lax cookie does not come back",
+		p.addProblem("conflict: browsers do not send a lax cookie in an iframe",
 			"set SESSION_COOKIE_SAMESITE=none, or remove FRAME_ANCESTORS", "FRAME_ANCESTORS", "SESSION_COOKIE_SAMESITE")
 	}
 }

@@ -29,7 +29,7 @@ func leafOf(certs []*x509.Certificate) (*x509.Certificate, error) {
 	case 1:
 		return leaves[0], nil
 	}
-	return nil, fmt.Errorf("it holds %d certificates that issued none of the others, and which of them is meant cannot be told", len(leaves))
+	return nil, fmt.Errorf("it holds %d certificates that issued none of the others, so it is unclear which one to use", len(leaves))
 }
 
 // chainTo returns leaf and, if one stands between them, the intermediate from certs that leads to one of roots.

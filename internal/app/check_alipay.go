@@ -136,13 +136,13 @@ func knowsUs(err error) bool {
 func whatItSaid(e *alipay.Error) string {
 	switch {
 	case strings.HasSuffix(e.SubCode, "invalid-app-id"):
-		return "doesn't know the app id"
+		return "does not know the app id"
 	case strings.HasSuffix(e.SubCode, "invalid-signature"):
-		return "doesn't accept the application's signature"
+		return "does not accept the application's signature"
 	case errors.Is(e, alipay.ErrUnavailable):
-		return "can't be asked"
+		return "is unavailable"
 	case errors.Is(e, alipay.ErrUntrusted):
-		return "gave an answer that Alipay's key didn't sign, or that makes no sense"
+		return "sent a response that Alipay's key did not sign, or that is malformed"
 	}
 	return "refused the call"
 }
@@ -156,7 +156,7 @@ func checkGatewayClock(probe alipay.Probe) Finding {
 
 // clockFinding compares this machine's clock with another clock, which is ahead by skew.
 func clockFinding(group, check, whose string, skew time.Duration) Finding {
-	f := Finding{Group: group, Check: check, Level: OK, Detail: "agrees with " + whose + ", to a second or so"}
+	f := Finding{Group: group, Check: check, Level: OK, Detail: "agrees with " + whose + ", within about a second"}
 	if rounded := skew.Round(time.Second); rounded.Abs() > time.Second {
 		direction := "behind"
 		if rounded < 0 {
@@ -165,7 +165,7 @@ func clockFinding(group, check, whose string, skew time.Duration) Finding {
 		f.Detail = fmt.Sprintf("%s %s %s", rounded.Abs(), direction, whose)
 	}
 	if skew.Abs() > noticedSkew {
-		f.Level, f.Fix = Warning, "set this machine's clock, by NTP"
+		f.Level, f.Fix = Warning, "set this machine's clock, for example with NTP"
 	}
 	if skew.Abs() > maxSkew {
 		f.Level = Failure

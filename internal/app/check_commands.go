@@ -72,7 +72,7 @@ func checkCommands(ctx context.Context, rdb redis.UniversalClient, n node, c Red
 	half := now().Add(-now().Sub(begun) / 2)
 	found := judge(n.name, all, c)
 	if len(found) == 0 {
-		found = append(found, Finding{Group: groupRedis, Check: n.name + " commands", Level: OK, Detail: "all that the service needs are allowed under " + c.Prefix})
+		found = append(found, Finding{Group: groupRedis, Check: n.name + " commands", Level: OK, Detail: "all required commands are allowed under " + c.Prefix})
 	}
 	if theirs, err := timeOf(all); err == nil {
 		found = append(found, clockFinding(groupRedis, n.name+" clock", "Redis's", theirs.Sub(half)))
@@ -168,7 +168,7 @@ func keysProblem(prefix string, kinds []string) setting.Problem {
 	}
 	return setting.Problem{
 		Settings: []string{"REDIS_URL", "REDIS_KEY_PREFIX"},
-		Problem:  "don't go together: the user may not access the keys " + strings.Join(patterns, ", "),
+		Problem:  "conflict: the user may not access the keys " + strings.Join(patterns, ", "),
 		Fix:      grant("~"+prefix+"*") + "; or set REDIS_KEY_PREFIX to the prefix that the user may access",
 	}
 }
@@ -205,7 +205,7 @@ func checkChannel(ctx context.Context, rdb redis.UniversalClient, c Config) Find
 		return Finding{Group: groupRedis, Check: "redis channel", Level: OK, Detail: "publishing and subscribing are allowed"}
 	}
 	p := setting.Problem{Settings: []string{"REDIS_URL", "SESSION_CACHE_TTL"}, Fix: grant(strings.Join(slices.Compact(rules), " "))}
-	p.Problem = "don't go together: the user may not publish or subscribe on " + c.Redis.Prefix + "*, so the session cache serves nothing"
+	p.Problem = "conflict: the user may not publish or subscribe on " + c.Redis.Prefix + "*, so the session cache serves nothing"
 	if level == Warning {
 		p.Settings = p.Settings[:1]
 		p.Problem = "has a user who may not publish or subscribe on " + c.Redis.Prefix + "*: SESSION_CACHE_TTL would have no effect"

@@ -25,15 +25,15 @@ func checkProxies(c Config) Finding {
 	case len(c.Web.TrustedProxies) > 0:
 		f.Detail = fmt.Sprintf("X-Forwarded-For is trusted from %d networks", len(c.Web.TrustedProxies))
 	case c.Landing.Rate == 0:
-		f.Detail = "no limit counts clients, so X-Forwarded-For doesn't matter"
+		f.Detail = "the rate limit is off, so X-Forwarded-For is not used"
 	case strings.HasPrefix(c.Operations.PublicListen, unixScheme):
 		f.Detail = "X-Forwarded-For is trusted from the proxy at the Unix socket"
 	case c.Web.PublicURL.Scheme == "https":
-		return warn("PUBLIC_URL", "is https, which a proxy in front must speak")
+		return warn("PUBLIC_URL", "is https, so a proxy with TLS must be in front")
 	case onLoopback(c.Operations.PublicListen) && !setting.Loopback(c.Web.PublicURL.Hostname()):
-		return warn("PUBLIC_LISTEN", "can be reached by a proxy on this machine only")
+		return warn("PUBLIC_LISTEN", "is reachable only for a proxy on this machine")
 	default:
-		f.Detail = "no proxy is expected in front: X-Forwarded-For is trusted from nobody"
+		f.Detail = "no proxy is expected in front: no X-Forwarded-For is trusted"
 	}
 	return f
 }

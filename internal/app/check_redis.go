@@ -103,7 +103,7 @@ func (n node) check(c Redis) (found []Finding, usable bool) {
 		return []Finding{failure(n.name, explain(n.err, c))}, false
 	}
 	if mode := n.info["Server"]["redis_mode"]; c.Mode != Cluster && mode == "cluster" {
-		return []Finding{failure(n.name, setting.Bad("REDIS_MODE", "is "+string(c.Mode)+", but this is a node of a Cluster, which has some of the keys only", "set REDIS_MODE=cluster"))}, false
+		return []Finding{failure(n.name, setting.Bad("REDIS_MODE", "is "+string(c.Mode)+", but this is a node of a Cluster, which has only some of the keys", "set REDIS_MODE=cluster"))}, false
 	} else if mode == "sentinel" {
 		return []Finding{failure(n.name, setting.Bad("REDIS_MODE", "is "+string(c.Mode)+", but this is a Sentinel, which has no keys", "set REDIS_MODE=sentinel, and add ?master_name= to REDIS_URL"))}, false
 	}
@@ -135,7 +135,7 @@ func (n node) checkRole(c Redis) Finding {
 }
 
 // evictionFix is printed by the check, and logged once by the running service.
-const evictionFix = "set maxmemory-policy to noeviction: an evicted session is a person signed out, an evicted code could be claimed twice"
+const evictionFix = "set maxmemory-policy to noeviction: evicting a session signs the user out, and an evicted code could be claimed twice"
 
 func (n node) checkMemory() Finding {
 	policy := n.info["Memory"]["maxmemory_policy"]

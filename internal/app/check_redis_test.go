@@ -214,7 +214,7 @@ func TestCheckOfABrokenRedis(t *testing.T) {
 		}, "redis", "REDIS_URL", "NOAUTH"},
 		{"a database that isn't there", func(t *testing.T) app.Redis {
 			return app.Redis{URL: strings.Replace(testworld.StartRedis(t).URL(), "/0", "/99", 1)}
-		}, "redis", "REDIS_URL", "number behind the host"},
+		}, "redis", "REDIS_URL", "number after the host"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()

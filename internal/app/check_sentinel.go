@@ -33,7 +33,7 @@ func checkSentinels(ctx context.Context, c Redis) (found []Finding, ok bool) {
 			f = failure(f.Check, explainSentinel(a.err, c))
 		case master != "" && a.master != master:
 			f.Level, f.Settings, f.Fix = Warning, []string{"REDIS_URL"}, "wait until a failover is over; the Sentinels in REDIS_URL must watch the same Redis"
-			f.Detail += ", another one than another Sentinel says"
+			f.Detail += ", but another Sentinel names another one"
 		default:
 			master = a.master
 		}
@@ -87,11 +87,11 @@ func explainSentinel(err error, c Redis) setting.Problem {
 	case errors.Is(err, redis.Nil):
 		return setting.Bad("REDIS_URL", "has a master_name that the Sentinel does not know", "correct ?master_name=: redis-cli -p 26379 SENTINEL MASTERS lists the names")
 	case redis.HasErrorPrefix(err, "NOAUTH"):
-		return setting.Bad("REDIS_URL", "has no password in front of the host, and the Sentinel asks for one (NOAUTH)", "write the Sentinels' user and password there; the master's are the options username and password")
+		return setting.Bad("REDIS_URL", "has no password in front of the host, but the Sentinel requires one (NOAUTH)", "write the Sentinels' user and password there; the master's are the options username and password")
 	case redis.HasErrorPrefix(err, "WRONGPASS"), redis.HasErrorPrefix(err, "AUTH <password> called without any password"):
 		return setting.Bad("REDIS_URL", "has a user or password in front of the host that the Sentinel refuses (WRONGPASS)", "write the Sentinels' user and password there, or none; "+masterPassword)
 	case redis.HasErrorPrefix(err, "unknown command"):
-		return setting.Bad("REDIS_MODE", "is sentinel, but this is no Sentinel", "write the Sentinels' addresses into REDIS_URL (their port is 26379), or set REDIS_MODE=single")
+		return setting.Bad("REDIS_MODE", "is sentinel, but this is not a Sentinel", "write the Sentinels' addresses into REDIS_URL (their port is 26379), or set REDIS_MODE=single")
 	}
 	return explain(err, Redis{Mode: Single, Certificate: c.Certificate})
 }

@@ -137,7 +137,7 @@ func TestCheckWithoutADate(t *testing.T) {
 	if f := find(got, "clock"); f.Level != app.Skipped {
 		t.Errorf("clock: got %+v", f)
 	}
-	if f := find(got, "gateway"); f.Level != app.Failure || !strings.Contains(f.Detail, "can't be asked") {
+	if f := find(got, "gateway"); f.Level != app.Failure || !strings.Contains(f.Detail, "is unavailable") {
 		t.Errorf("gateway: got %+v", f)
 	}
 }

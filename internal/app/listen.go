@@ -58,7 +58,7 @@ func removeStale(path string) error {
 	}
 	c, err := net.Dial("unix", path)
 	if err == nil {
-		return errors.Join(fmt.Errorf("another process listens on %s", path), c.Close())
+		return errors.Join(fmt.Errorf("another process is listening on %s", path), c.Close())
 	}
 	if !errors.Is(err, syscall.ECONNREFUSED) {
 		return err

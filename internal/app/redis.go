@@ -40,7 +40,7 @@ func OpenRedis(c Redis) (redis.UniversalClient, error) {
 	}
 	for _, name := range readsReplicas {
 		if u.Query().Has(name) {
-			return nil, badURL("has the option "+name+", which reads from replicas that may not have heard of a sign-out", "remove the option")
+			return nil, badURL("has the option "+name+", which reads from replicas that may not have the latest sign-outs", "remove the option")
 		}
 	}
 	switch c.Mode {

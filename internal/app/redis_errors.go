@@ -20,30 +20,30 @@ var answers = []struct {
 	prefix       string
 	problem, fix string
 }{
-	{"NOAUTH", "has no password, and Redis asks for one (NOAUTH)", "write the user and the password into REDIS_URL"},
+	{"NOAUTH", "has no password, but Redis requires one (NOAUTH)", "write the user and the password into REDIS_URL"},
 	{"WRONGPASS", "has a user or password that Redis refuses (WRONGPASS)", "correct the user and the password in REDIS_URL"},
-	{"READONLY", "leads to a replica, which takes no writes (READONLY)", "lead it to the master, or set REDIS_MODE=sentinel so that it is found"},
-	{"MASTERDOWN", "leads to a replica that has lost its master (MASTERDOWN)", "lead it to the master, or set REDIS_MODE=sentinel so that it is found"},
-	{"MISCONF", "leads to a Redis that takes no writes because it could not save to its disk (MISCONF)", "see Redis's log: free the disk, or correct its dir; then run BGSAVE"},
-	{"OOM", "leads to a Redis that is full (OOM)", "raise its maxmemory, or remove what others store there"},
-	{"NOREPLICAS", "leads to a master that takes no writes because too few of its replicas are up to date (NOREPLICAS)", "connect its replicas, or lower its min-replicas-to-write"},
+	{"READONLY", "leads to a replica, which accepts no writes (READONLY)", "use the master's address, or set REDIS_MODE=sentinel"},
+	{"MASTERDOWN", "leads to a replica that has lost its master (MASTERDOWN)", "use the master's address, or set REDIS_MODE=sentinel"},
+	{"MISCONF", "leads to a Redis that accepts no writes because it could not save to its disk (MISCONF)", "see Redis's log: free the disk, or correct its dir; then run BGSAVE"},
+	{"OOM", "leads to a Redis that is full (OOM)", "raise its maxmemory, or remove other data from it"},
+	{"NOREPLICAS", "leads to a master that accepts no writes because too few of its replicas are up to date (NOREPLICAS)", "connect its replicas, or lower its min-replicas-to-write"},
 	{"LOADING", "leads to a Redis that is loading its data (LOADING)", "wait until it has finished"},
-	{"BUSY", "leads to a Redis that runs a script of somebody else's (BUSY)", "wait, or run SCRIPT KILL"},
+	{"BUSY", "leads to a Redis that is running another client's script (BUSY)", "wait, or run SCRIPT KILL"},
 	{"CLUSTERDOWN", "leads to a Cluster that is down (CLUSTERDOWN)", "see CLUSTER NODES: every slot needs a master"},
-	{"MOVED", "leads to a node of a Cluster, which has some of the keys only (MOVED)", "set REDIS_MODE=cluster"},
+	{"MOVED", "leads to a node of a Cluster, which has only some of the keys (MOVED)", "set REDIS_MODE=cluster"},
 	{"CROSSSLOT", "leads to a node of a Cluster (CROSSSLOT)", "set REDIS_MODE=cluster"},
-	{"This instance has cluster support disabled", "leads to a Redis that is no Cluster", "set REDIS_MODE=single"},
-	{"unknown command 'cluster", "leads to a Redis that is no Cluster", "set REDIS_MODE=single"},
-	{"DB index is out of range", "names a database that Redis does not have", "correct the number behind the host in REDIS_URL"},
-	{"SELECT is not allowed in cluster mode", "leads to a node of a Cluster, which has one database only", "set REDIS_MODE=cluster, and remove the number behind the host in REDIS_URL"},
-	{"max number of clients", "leads to a Redis that takes no more clients", "raise its maxclients, or see who holds connections: CLIENT LIST"},
-	{"DENIED", "leads to a Redis in protected mode (DENIED)", "give it a password, and the address to listen on"},
+	{"This instance has cluster support disabled", "leads to a Redis that is not a Cluster", "set REDIS_MODE=single"},
+	{"unknown command 'cluster", "leads to a Redis that is not a Cluster", "set REDIS_MODE=single"},
+	{"DB index is out of range", "names a database that Redis does not have", "correct the number after the host in REDIS_URL"},
+	{"SELECT is not allowed in cluster mode", "leads to a node of a Cluster, which has one database only", "set REDIS_MODE=cluster, and remove the number after the host in REDIS_URL"},
+	{"max number of clients", "leads to a Redis that accepts no more clients", "raise its maxclients, or find unused connections with CLIENT LIST"},
+	{"DENIED", "leads to a Redis in protected mode (DENIED)", "set a password and a bind address in Redis"},
 }
 
 // explain turns an error of a Redis client into a problem. It uses only Redis's first word of the error's text, because the
 // rest may quote parts of REDIS_URL.
 func explain(err error, c Redis) setting.Problem {
-	p := setting.Bad("REDIS_URL", "leads to a Redis that is out of reach", "check the address, and that Redis runs and can be reached from here")
+	p := setting.Bad("REDIS_URL", "leads to an unreachable Redis", "check the address, and that Redis runs and can be reached from here")
 	if problem, fix, ok := explainReply(err, c); ok {
 		p.Problem, p.Fix = problem, fix
 	} else if problem, fix, ok := explainTLS(err, c); ok {
@@ -52,9 +52,9 @@ func explain(err error, c Redis) setting.Problem {
 		p.Problem += ": " + why
 		switch s := scheme(c); {
 		case s == "redis" && closed(err):
-			p.Fix += "; write rediss:// if it speaks TLS"
+			p.Fix += "; write rediss:// if it uses TLS"
 		case s == "rediss" && timedOut(err):
-			p.Fix += "; write redis:// if it does not speak TLS"
+			p.Fix += "; write redis:// if it does not use TLS"
 		}
 	}
 	return p
@@ -88,23 +88,23 @@ func explainReply(err error, c Redis) (problem, fix string, ok bool) {
 
 func explainTLS(err error, c Redis) (problem, fix string, ok bool) {
 	if _, ok := errors.AsType[x509.UnknownAuthorityError](err); ok {
-		return "don't go together: Redis's certificate leads to none of the authorities", "set REDIS_CA_FILE to the certificate of the authority that signed Redis's", true
+		return "conflict: no trusted authority signed Redis's certificate", "set REDIS_CA_FILE to the certificate of the authority that signed Redis's", true
 	}
 	if _, ok := errors.AsType[x509.HostnameError](err); ok {
-		return "don't go together: Redis's certificate is for other hosts", "write a host of the certificate into REDIS_URL, or add the host to the certificate", true
+		return "conflict: Redis's certificate is for other hosts", "write a host of the certificate into REDIS_URL, or add the host to the certificate", true
 	}
 	if _, ok := errors.AsType[x509.CertificateInvalidError](err); ok {
-		return "don't go together: Redis's certificate is not valid now, or not made for servers", "renew Redis's certificate", true
+		return "conflict: Redis's certificate is not valid now, or is not a server certificate", "renew Redis's certificate", true
 	}
 	if _, ok := errors.AsType[tls.RecordHeaderError](err); ok {
-		return "don't go together: REDIS_URL asks for TLS, and the server does not speak it", "write redis:// in REDIS_URL, or the port on which Redis speaks TLS", true
+		return "conflict: REDIS_URL uses TLS, but the server does not", "write redis:// in REDIS_URL, or Redis's TLS port", true
 	}
 	e, alert := errors.AsType[*net.OpError](err)
 	if alert && e.Op == "remote error" || scheme(c) == "rediss" && closed(err) { // the alert may be lost with the connection
 		if c.Certificate == nil {
-			return "don't go together: Redis asks for a client certificate", "set REDIS_CERT_FILE and REDIS_KEY_FILE", true
+			return "conflict: Redis requires a client certificate", "set REDIS_CERT_FILE and REDIS_KEY_FILE", true
 		}
-		return "don't go together: Redis refuses the client certificate", "set REDIS_CERT_FILE to a certificate that leads to an authority which Redis trusts", true
+		return "conflict: Redis refuses the client certificate", "set REDIS_CERT_FILE to a certificate of an authority that Redis trusts", true
 	}
 	return "", "", false
 }

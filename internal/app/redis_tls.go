@@ -18,7 +18,7 @@ func (c Redis) secure(t *tls.Config) error {
 	if t == nil {
 		return setting.Problem{
 			Settings: []string{"REDIS_URL", "REDIS_CA_FILE", "REDIS_CERT_FILE", "REDIS_KEY_FILE"},
-			Problem:  "don't go together: certificates need TLS", Fix: "write rediss:// in REDIS_URL, or remove the files",
+			Problem:  "conflict: certificates need TLS", Fix: "write rediss:// in REDIS_URL, or remove the files",
 		}
 	}
 	if c.Authorities != nil {

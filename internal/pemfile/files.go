@@ -75,7 +75,7 @@ func (f File) KeyBlock() (Block, error) {
 		return Block{}, err
 	}
 	if len(blocks) > 1 {
-		return Block{}, f.refuse(blocks[1].Number, fmt.Sprintf("more than one PEM block: there are %d, and which is the key cannot be told", len(blocks)))
+		return Block{}, f.refuse(blocks[1].Number, fmt.Sprintf("more than one PEM block: there are %d, so it is unclear which one is the key", len(blocks)))
 	}
 	return blocks[0], nil
 }
