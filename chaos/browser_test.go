@@ -4,16 +4,15 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"io"
 	"math/rand/v2"
 	"net/http"
-	"net/http/cookiejar"
 	"net/url"
 	"regexp"
 	"strconv"
 	"strings"
 	"time"
 
+	"koubei-landing/internal/testworld"
 	"koubei-landing/internal/testworld/history"
 	"koubei-landing/koubeisim"
 )
@@ -26,30 +25,20 @@ const (
 	longest = 60 * time.Second
 )
 
-// browser keeps cookies and knows what a page's script does: it tries again when told to, ten times at most.
+// browser does what a page's script does: it tries again when told to, ten times at most.
 type browser struct {
-	w      *world
-	dice   *rand.Rand // used by one goroutine at a time: those that go at once get their own
-	client *http.Client
-	header http.Header
-}
-
-var navigates = http.Header{
-	"Accept":         {"text/html,application/xhtml+xml,*/*;q=0.8"},
-	"User-Agent":     {"Mozilla/5.0 (chaos)"},
-	"Sec-Fetch-Mode": {"navigate"},
-	"Sec-Fetch-Dest": {"document"},
+	*testworld.Browser
+	w    *world
+	dice *rand.Rand // used by one goroutine at a time: those that go at once get their own
 }
 
 // sockets are shared: a thousand browsers of their own would keep three thousand open.
 var sockets = &http.Transport{MaxIdleConnsPerHost: 256, IdleConnTimeout: 30 * time.Second}
 
-func (w *world) browser(dice *rand.Rand, header http.Header) *browser {
-	jar, _ := cookiejar.New(nil) // never fails without options
-	return &browser{w: w, dice: dice, header: header, client: &http.Client{
-		Jar: jar, Transport: sockets, Timeout: longest,
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}}
+func (w *world) browser(dice *rand.Rand) *browser {
+	b := testworld.NewBrowser(w.t, &w.given)
+	b.Client.Transport, b.Client.Timeout = sockets, longest
+	return &browser{b, w, dice}
 }
 
 // again is the same browser in another tab: the same cookies, dice of its own.
@@ -59,11 +48,8 @@ func (b *browser) again() *browser {
 	return &tab
 }
 
-// answer is a response, read.
-type answer struct {
-	*http.Response
-	body []byte
-}
+// answer is a response with what it says of a code.
+type answer struct{ testworld.Answer }
 
 // location is where the answer leads; empty without an answer.
 func (a answer) location() string {
@@ -86,8 +72,8 @@ func (a answer) result() history.Result {
 	if a.Response == nil {
 		return history.Unknown
 	}
-	if m := errorCode.FindSubmatch(a.body); m != nil && verdicts[string(m[1])] != "" {
-		return history.Verdict(verdicts[string(m[1])])
+	if m := errorCode.FindStringSubmatch(a.Body); m != nil && verdicts[m[1]] != "" {
+		return history.Verdict(verdicts[m[1]])
 	}
 	switch {
 	case a.StatusCode == http.StatusSeeOther && a.session() != "":
@@ -99,7 +85,7 @@ func (a answer) result() history.Result {
 }
 
 // name tells browsers apart, whatever their tabs.
-func (b *browser) name() string { return fmt.Sprintf("%p", b.client) }
+func (b *browser) name() string { return fmt.Sprintf("%p", b.Client) }
 
 // session is the token that the answer sets; empty when it sets none.
 func (a answer) session() string {
@@ -132,13 +118,13 @@ func (b *browser) ask(ctx context.Context, method, uri, code string) (answer, er
 	if err != nil {
 		return answer{}, err
 	}
-	req.Header = b.header.Clone()
 	if method == http.MethodPost {
 		req.Header.Set("Sec-Fetch-Site", "same-origin")
 		req.Header.Set("Origin", r.public)
 	}
 	began := time.Now()
-	a, err := b.send(req)
+	res, err := b.Try(req)
+	a := answer{res}
 	if err != nil && ctx.Err() == nil && !r.disturbed(began, time.Now()) {
 		b.w.tally.unanswered("%s at replica %d, which lived: %v", req.URL.Path, r.number, err)
 	}
@@ -149,23 +135,13 @@ func (b *browser) ask(ctx context.Context, method, uri, code string) (answer, er
 		b.w.history.Add(history.Operation{Kind: history.Land, Code: code, Browser: b.name(), Token: a.session(), Result: a.result(), Began: began, Ended: time.Now()})
 	}
 	if code != "" {
-		e := request{by: b.client, replica: r.number, began: began, unanswered: err != nil}
+		e := request{by: b.Client, replica: r.number, began: began, unanswered: err != nil}
 		if err == nil {
 			e.gotSession, e.refusedWith = a.session() != "", a.StatusCode
 		}
 		b.w.tally.landing(code, e)
 	}
 	return a, err
-}
-
-func (b *browser) send(req *http.Request) (answer, error) {
-	res, err := b.client.Do(req)
-	if err != nil {
-		return answer{}, err
-	}
-	defer res.Body.Close()
-	body, err := io.ReadAll(res.Body)
-	return answer{res, body}, err
 }
 
 // ending is how an attempt to land ended.
@@ -265,8 +241,8 @@ func (b *browser) confirm(ctx context.Context, br *brought) {
 	var id identity
 	switch {
 	case a.StatusCode != http.StatusOK:
-		t.wrong(&t.sessionsLost, "operator %s, partner %s: /session answers %d %s", p.OperatorID, p.PartnerID, a.StatusCode, a.body)
-	case json.Unmarshal(a.body, &id) != nil || !id.is(p):
-		t.wrong(&t.wrongPartner, "operator %s, partner %s: /session answers %s", p.OperatorID, p.PartnerID, a.body)
+		t.wrong(&t.sessionsLost, "operator %s, partner %s: /session answers %d %s", p.OperatorID, p.PartnerID, a.StatusCode, a.Body)
+	case json.Unmarshal([]byte(a.Body), &id) != nil || !id.is(p):
+		t.wrong(&t.wrongPartner, "operator %s, partner %s: /session answers %s", p.OperatorID, p.PartnerID, a.Body)
 	}
 }

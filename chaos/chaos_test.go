@@ -39,6 +39,7 @@ type world struct {
 	outages  *spans // of Redis
 	replicas []*replica
 	tally    *tally
+	given    testworld.Log // keeps the cookies that browsers were given
 	history  *history.History
 }
 
@@ -80,12 +81,8 @@ func newWorld(t *testing.T) *world {
 	if w.seed == 0 {
 		w.seed = uint64(time.Now().UnixNano())
 	}
-	w.redis = testworld.StartNode(t, "--appendonly", "yes", "--appendfsync", "always")
-	var err error
-	w.koubei, err = koubeisim.New(koubeisim.Options{CodeLifetime: time.Hour, SlowFor: 700 * time.Millisecond})
-	if err != nil {
-		t.Fatal(err)
-	}
+	w.redis = testworld.StartRedis(t, "--appendonly", "yes", "--appendfsync", "always")
+	w.koubei = testworld.NewKoubei(t, koubeisim.Options{CodeLifetime: time.Hour, SlowFor: 700 * time.Millisecond})
 	w.gateway = &gateway{koubei: w.koubei}
 	w.queueFaults()
 	w.startReplicas(3)

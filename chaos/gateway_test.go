@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
-	"net/http/httptest"
 	"net/url"
 	"sync"
 	"testing"
@@ -34,9 +33,9 @@ type call struct {
 	outcome string
 }
 
-// forReplica starts the gateway's door for one replica.
-func (g *gateway) forReplica(t *testing.T, n int) string {
-	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+// forReplica is the gateway as one replica sees it.
+func (g *gateway) forReplica(n int) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, 64<<10))
 		if err != nil {
 			return
@@ -45,12 +44,7 @@ func (g *gateway) forReplica(t *testing.T, n int) string {
 		c := g.begin(n, codeIn(body))
 		defer g.end(c) // also where the answer is cut, which is a panic
 		g.koubei.Gateway().ServeHTTP(w, r)
-	}))
-	t.Cleanup(func() {
-		s.CloseClientConnections()
-		s.Close()
 	})
-	return s.URL
 }
 
 func codeIn(body []byte) string {

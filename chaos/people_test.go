@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/http"
-	"net/url"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -67,7 +66,7 @@ func (p *people) next() *person {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	n := &person{people: p, id: len(p.all)}
-	n.browser = p.w.browser(p.w.random(uint64(n.id)), navigates)
+	n.browser = p.w.browser(p.w.random(uint64(n.id)))
 	p.all = append(p.all, n)
 	return n
 }
@@ -167,7 +166,7 @@ func (p *person) leave(ctx context.Context, b *brought) {
 
 // race has somebody else try the same link at the same time: one of the two lands, whichever.
 func (p *person) race(ctx context.Context, b *brought) {
-	b.rival = p.w.browser(rand.New(rand.NewPCG(p.dice.Uint64(), 0)), navigates)
+	b.rival = p.w.browser(rand.New(rand.NewPCG(p.dice.Uint64(), 0)))
 	var both sync.WaitGroup
 	both.Go(func() { b.won = b.rival.land(ctx, b.code) })
 	b.ending = p.land(ctx, b.code)
@@ -231,7 +230,7 @@ func (p *person) signOut(ctx context.Context) {
 
 // checkSignedOut shows the token that was, which a thief might have kept.
 func (p *person) checkSignedOut(ctx context.Context) {
-	keeper := p.w.browser(p.dice, navigates)
+	keeper := p.w.browser(p.dice)
 	keeper.setCookie(sessionCookie, p.token)
 	for range p.w.replicas {
 		if a, ok := keeper.persist(ctx, http.MethodGet, "/session"); ok && a.StatusCode != http.StatusUnauthorized {
@@ -276,24 +275,11 @@ func (p *person) finish(ctx context.Context) {
 
 // cookie is the session's token.
 func (b *browser) cookie() string {
-	for _, c := range b.client.Jar.Cookies(b.home()) {
-		if c.Name == sessionCookie {
-			return c.Value
-		}
-	}
-	return ""
+	return b.Cookie(b.w.replicas[0].public, sessionCookie)
 }
 
 func (b *browser) setCookie(name, value string) {
-	b.client.Jar.SetCookies(b.home(), []*http.Cookie{{Name: name, Value: value, Path: "/"}})
-}
-
-func (b *browser) home() *url.URL {
-	u, err := url.Parse(b.w.replicas[0].public)
-	if err != nil {
-		panic(err) // our own address
-	}
-	return u
+	b.SetCookie(b.w.replicas[0].public, &http.Cookie{Name: name, Value: value, Path: "/"})
 }
 
 // startThieves lets others try links that the gateway has just given away: without the arrival cookie, in each of the
@@ -302,7 +288,7 @@ func startThieves(ctx context.Context, w *world) *sync.WaitGroup {
 	var thieves sync.WaitGroup
 	for i := range 3 {
 		dice := rand.New(rand.NewPCG(w.seed, forThieves+uint64(i)<<8))
-		member := w.browser(dice, navigates)
+		member := w.browser(dice)
 		if member.land(ctx, w.koubei.Issue(koubeisim.Person{OperatorID: fmt.Sprintf("208899999999999%d", i), OperatorType: "SALES", PartnerID: "2088300000000000"})) != landed {
 			w.t.Log("a thief could not sign in first")
 		}
@@ -327,7 +313,7 @@ func (w *world) steal(ctx context.Context, dice *rand.Rand, member *browser) {
 		code = codes[dice.IntN(len(codes))]
 	}
 	uri := w.link(code)
-	thief := w.browser(dice, navigates)
+	thief := w.browser(dice)
 	switch dice.IntN(4) {
 	case 0: // goes round the hop, and has an arrival of its own
 		a, err := thief.ask(ctx, http.MethodGet, uri, "")
@@ -338,7 +324,7 @@ func (w *world) steal(ctx context.Context, dice *rand.Rand, member *browser) {
 	case 1: // pretends that it has been round
 		uri += "&arrived=" + strconv.FormatInt(time.Now().Unix(), 10)
 	case 2: // no browser at all
-		thief.header = http.Header{"Accept": {"application/json"}, "User-Agent": {"curl/8"}}
+		thief.Header = http.Header{"Accept": {"application/json"}, "User-Agent": {"curl/8"}}
 	case 3:
 		thief = member
 	}

@@ -2,121 +2,59 @@ package chaos_test
 
 import (
 	"fmt"
-	"net/http"
-	"os"
-	"os/exec"
-	"path/filepath"
-	"sync"
+	"net/http/httptest"
 	"syscall"
-	"testing"
 	"time"
 
 	"koubei-landing/internal/testworld"
 )
 
-// replica is one server process, on addresses that stay.
+// replica is one server process. Its addresses stay the same.
 type replica struct {
-	t        *testing.T
-	number   int
-	program  string
-	env      []string
-	public   string
-	internal string
-	logPath  string
+	*testworld.Process
+	number int
+	public string
 
 	kills *spans // from the SIGKILL until it serves again
 	rolls *spans // likewise from the SIGTERM
-
-	mu  sync.Mutex
-	cmd *exec.Cmd
 }
 
-// startReplicas builds the server and starts it so many times.
+// startReplicas starts so many servers.
 func (w *world) startReplicas(n int) {
 	w.t.Helper()
-	program := filepath.Join(w.t.TempDir(), "server")
-	if out, err := exec.Command("go", "build", "-o", program, "koubei-landing/cmd/server").CombinedOutput(); err != nil {
-		w.t.Fatalf("go build: %v\n%s", err, out)
-	}
-	logs := w.t.TempDir()
 	for i := range n {
 		public, internal := testworld.StablePort(w.t), testworld.StablePort(w.t)
-		r := &replica{
-			t: w.t, number: i, program: program, kills: &spans{}, rolls: &spans{},
-			public:   fmt.Sprintf("http://127.0.0.1:%d", public),
-			internal: fmt.Sprintf("http://127.0.0.1:%d", internal),
-			logPath:  filepath.Join(logs, fmt.Sprintf("replica-%d.log", i)),
-		}
-		r.env = []string{
-			fmt.Sprintf("PUBLIC_LISTEN=127.0.0.1:%d", public),
-			fmt.Sprintf("INTERNAL_LISTEN=127.0.0.1:%d", internal),
-			"PUBLIC_URL=" + r.public,
-			"ALIPAY_APP_ID=" + w.koubei.AppID(),
-			"ALIPAY_APP_PRIVATE_KEY=" + w.koubei.AppPrivateKey(),
-			"ALIPAY_PUBLIC_KEY=" + w.koubei.AlipayPublicKey(),
-			"ALIPAY_GATEWAY_URL=" + w.gateway.forReplica(w.t, i),
-			"REDIS_URL=" + w.redis.URL(),
-			"CALLBACK_RATE=0",
-			// Shorter than in production, so that the lease of a claim whose replica was killed ends sooner.
-			"ALIPAY_TIMEOUT=6s", "ALIPAY_ATTEMPT_TIMEOUT=4s",
-		}
-		w.replicas = append(w.replicas, r)
-		r.start()
+		gateway := httptest.NewServer(w.gateway.forReplica(i))
 		w.t.Cleanup(func() {
-			r.mu.Lock()
-			defer r.mu.Unlock()
-			_ = r.cmd.Process.Kill()
-			_ = r.cmd.Wait()
+			gateway.CloseClientConnections()
+			gateway.Close()
 		})
+		env := testworld.Settings(w.koubei, gateway.URL, w.redis.URL(),
+			fmt.Sprint("PUBLIC_LISTEN=127.0.0.1:", public), fmt.Sprint("INTERNAL_LISTEN=127.0.0.1:", internal),
+			fmt.Sprint("PUBLIC_URL=http://127.0.0.1:", public),
+			// Shorter than in production, so that the lease of a claim whose replica was killed ends sooner.
+			"ALIPAY_TIMEOUT=6s", "ALIPAY_ATTEMPT_TIMEOUT=4s")
+		p := testworld.StartServer(w.t, testworld.Build(w.t, "server"), env)
+		w.replicas = append(w.replicas, &replica{p, i, p.Public, &spans{}, &spans{}})
 	}
-}
-
-// start starts the process and waits until it lives; ready it may not be, while Redis is away.
-func (r *replica) start() {
-	r.t.Helper()
-	log, err := os.OpenFile(r.logPath, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	defer log.Close()
-	cmd := exec.Command(r.program)
-	cmd.Env, cmd.Stdout, cmd.Stderr = r.env, log, log
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	if err := cmd.Start(); err != nil {
-		r.t.Fatal(err)
-	}
-	r.mu.Lock()
-	r.cmd = cmd
-	r.mu.Unlock()
-	client := http.Client{Timeout: time.Second}
-	testworld.Eventually(r.t, 20*time.Second, "the replica lives", func() error {
-		a, err := client.Get(r.internal + "/healthz")
-		if err != nil {
-			return err
-		}
-		return a.Body.Close()
-	})
 }
 
 // kill ends the process as a power cut does.
 func (r *replica) kill() {
 	r.kills.open(time.Now())
-	_ = r.cmd.Process.Kill()
-	_ = r.cmd.Wait()
+	r.Kill()
 }
 
 // roll tells the process to end, waits until it has, and starts it again. What was in flight must have ended well.
-func (r *replica) roll(meanwhile func()) {
-	r.t.Helper()
+func (w *world) roll(r *replica, meanwhile func()) {
+	w.t.Helper()
 	r.rolls.open(time.Now())
-	if err := r.cmd.Process.Signal(syscall.SIGTERM); err != nil {
-		r.t.Error(err)
-	}
+	r.Signal(syscall.SIGTERM)
 	meanwhile()
-	if err := r.cmd.Wait(); err != nil {
-		r.t.Errorf("replica %d, told to end: %v", r.number, err)
+	if err := r.Wait(); err != nil {
+		w.t.Errorf("replica %d ended with %v after SIGTERM", r.number, err)
 	}
-	r.start()
+	r.Restart()
 	r.rolls.close(time.Now())
 }
 

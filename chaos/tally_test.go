@@ -2,7 +2,6 @@ package chaos_test
 
 import (
 	"fmt"
-	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -17,7 +16,6 @@ type tally struct {
 	mu       sync.Mutex
 	requests map[string][]request // about each code, by those who brought it
 	details  []string             // of what must not be
-	given    []string             // tokens
 
 	answers, unavailable, confirmations, refreshes, signOuts, thefts, redisKills, redisFreezes int
 
@@ -45,11 +43,6 @@ func (t *tally) unanswered(format string, args ...any) { t.wrong(&t.died, format
 
 func (t *tally) answered(a answer) {
 	t.add(&t.answers)
-	if token := a.session(); token != "" {
-		t.mu.Lock()
-		t.given = append(t.given, token)
-		t.mu.Unlock()
-	}
 	if a.StatusCode < 500 {
 		return
 	}
@@ -289,25 +282,16 @@ func (t *tally) demandZeros(test *testing.T) {
 
 // readLogs looks for what must not be in the replicas' logs.
 func (w *world) readLogs() {
-	secrets := append(testworld.SecretsOf(w.koubei), w.tally.tokens()...)
+	secrets := append(testworld.SecretsOf(w.koubei), w.given.Secrets()...)
 	for _, r := range w.replicas {
-		log, err := os.ReadFile(r.logPath)
-		if err != nil {
-			w.t.Fatal(err)
-		}
-		for line := range strings.Lines(string(log)) {
+		log := r.Log.String()
+		for line := range strings.Lines(log) {
 			if strings.Contains(line, "panic") || strings.Contains(line, "goroutine ") {
 				w.tally.wrong(&w.tally.spilled, "replica %d: %s", r.number, line)
 			}
 		}
-		for _, secret := range testworld.Leaks(string(log), secrets...) {
+		for _, secret := range testworld.Leaks(log, secrets...) {
 			w.tally.wrong(&w.tally.spilled, "replica %d logged a code, a token or a key: %s", r.number, secret)
 		}
 	}
-}
-
-func (t *tally) tokens() []string {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.given
 }

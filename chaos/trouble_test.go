@@ -1,12 +1,8 @@
 package chaos_test
 
 import (
-	"fmt"
 	"math/rand/v2"
-	"net/http"
 	"time"
-
-	"koubei-landing/internal/testworld"
 )
 
 // trouble makes trouble until it is enough.
@@ -29,14 +25,14 @@ func (w *world) trouble(enough <-chan struct{}) {
 		case 2, 3:
 			w.killReplica(r, dice, enough)
 		case 4:
-			r.roll(func() {})
+			w.roll(r, func() {})
 		case 5: // both at once
 			thaw := w.freeze(dice, enough)
 			w.killReplica(r, dice, enough)
 			thaw()
 		case 6:
 			thaw := w.freeze(dice, enough)
-			r.roll(func() {
+			w.roll(r, func() {
 				wait(enough, between(dice, 0, 800*time.Millisecond))
 				thaw()
 			})
@@ -72,7 +68,7 @@ func (w *world) freeze(dice *rand.Rand, enough <-chan struct{}) (thaw func()) {
 func (w *world) killReplica(r *replica, dice *rand.Rand, enough <-chan struct{}) {
 	r.kill()
 	wait(enough, between(dice, 0, 800*time.Millisecond))
-	r.start()
+	r.Restart()
 	r.kills.close(time.Now())
 }
 
@@ -87,18 +83,7 @@ func wait(enough <-chan struct{}, d time.Duration) {
 func (w *world) calm() {
 	w.t.Helper()
 	w.koubei.ClearFaults()
-	client := http.Client{Timeout: 5 * time.Second}
 	for _, r := range w.replicas {
-		testworld.Eventually(w.t, 30*time.Second, "the replica is ready", func() error {
-			a, err := client.Get(r.internal + "/readyz")
-			if err != nil {
-				return err
-			}
-			defer a.Body.Close()
-			if a.StatusCode != http.StatusOK {
-				return fmt.Errorf("/readyz: %d", a.StatusCode)
-			}
-			return nil
-		})
+		r.AwaitReady()
 	}
 }

@@ -154,7 +154,7 @@ func runImage(t *testing.T, image string) {
 		t.Fatal(err)
 	}
 	redis := testworld.StartRedis(t)
-	m := &member{t: t, name: "server", internal: fmt.Sprintf("http://127.0.0.1:%d", testworld.StablePort(t)), out: &output{}}
+	m := &member{t: t, name: "server", internal: fmt.Sprintf("http://127.0.0.1:%d", testworld.StablePort(t)), out: &testworld.Log{}}
 	env := []string{"PUBLIC_LISTEN=127.0.0.1:0", "INTERNAL_LISTEN=" + host(m.internal), "ALIPAY_APP_ID=" + k.AppID(), "REDIS_URL=" + redis.URL(),
 		"ALIPAY_APP_PRIVATE_KEY=" + k.AppPrivateKey(), "ALIPAY_PUBLIC_KEY=" + k.AlipayPublicKey()}
 	m.env, m.keptOut = env, m.secrets

@@ -210,7 +210,7 @@ type member struct {
 	env      []string
 	public   string // its address, with the scheme
 	internal string
-	out      *output
+	out      *testworld.Log
 	cmd      *exec.Cmd
 	keptOut  func() []string // values that it must not write
 }
@@ -243,7 +243,7 @@ func newComposed(t *testing.T, extra ...string) *composed {
 	conf["server 127.0.0.1:3000;"], conf["listen 127.0.0.1:3000;"] = "server "+app+";", "listen "+app+";"
 	for _, name := range []string{"server-1", "server-2"} {
 		public, internal := local(), local()
-		m := &member{t: t, name: name, program: filepath.Join(c.programs, "server"), public: "http://" + public, internal: "http://" + internal, out: &output{}, keptOut: c.keptOut}
+		m := &member{t: t, name: name, program: filepath.Join(c.programs, "server"), public: "http://" + public, internal: "http://" + internal, out: &testworld.Log{}, keptOut: c.keptOut}
 		for variable, value := range file.Services[name].Environment {
 			switch variable {
 			case "PUBLIC_LISTEN":

@@ -1,7 +1,6 @@
 package deploy_test
 
 import (
-	"bytes"
 	"flag"
 	"fmt"
 	"net"
@@ -11,7 +10,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -61,7 +59,7 @@ func recipes() []recipe {
 
 // proxy is a running proxy and its output.
 type proxy struct {
-	written *output
+	written *testworld.Log
 	files   []string // log files that it writes
 }
 
@@ -258,7 +256,7 @@ func write(t *testing.T, name, text string) {
 // start runs a program until the test ends. It returns when the program accepts connections.
 func start(t *testing.T, front, dir, program string, args ...string) *proxy {
 	t.Helper()
-	out := &output{}
+	out := &testworld.Log{}
 	cmd := exec.Command(find(t, program), args...)
 	cmd.Env = append(os.Environ(), "HOME="+dir, "XDG_CONFIG_HOME="+dir, "XDG_DATA_HOME="+dir)
 	cmd.Stdout, cmd.Stderr = out, out
@@ -301,22 +299,4 @@ func find(t *testing.T, program string) string {
 	}
 	t.Fatalf("%s is not installed: install Debian's package %s", program, program)
 	return ""
-}
-
-// output collects what a process writes.
-type output struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (o *output) Write(b []byte) (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.buf.Write(b)
-}
-
-func (o *output) String() string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.buf.String()
 }

@@ -102,7 +102,7 @@ func (s *several) prepare(name, bin, dir string, addresses map[string]string) *i
 	write(s.t, filepath.Join(dir, name, "alipay-app-private-key"), koubei.AppPrivateKey())
 	write(s.t, filepath.Join(dir, name, "alipay-public-key"), koubei.AlipayPublicKey())
 	values := map[string]string{}
-	m := &member{t: s.t, name: name, program: filepath.Join(bin, "server"), out: &output{}}
+	m := &member{t: s.t, name: name, program: filepath.Join(bin, "server"), out: &testworld.Log{}}
 	for line := range strings.Lines(env) {
 		setting, value, _ := strings.Cut(strings.TrimSpace(line), "=")
 		wantSetting(s.t, setting)

@@ -2,9 +2,11 @@ package e2e_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -14,13 +16,31 @@ import (
 	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/cdproto/runtime"
+	"github.com/chromedp/cdproto/target"
 	"github.com/chromedp/chromedp"
+
+	"koubei-landing/internal/testworld"
 )
 
-// chromium is one process for all tests; each test has a fresh profile in it.
-var chromium = sync.OnceValues(func() (context.Context, error) { return startChromium(context.Background(), "") })
+// keeping is what a browser does with cookies. One process of Chromium serves all tests that need it.
+type keeping struct {
+	name  string
+	start func() (context.Context, error)
+	probe string // what a third party gets back that sets a plain cookie and a Partitioned one
+}
 
-// endChromium ends the process, if a test has started it.
+func keeps(name, preferences, probe string) keeping {
+	return keeping{name, sync.OnceValues(func() (context.Context, error) { return startChromium(preferences) }), probe}
+}
+
+var (
+	usual        = keeps("the usual cookies", "", "")
+	allCookies   = keeps("all cookies", `{"profile":{"cookie_controls_mode":0,"block_third_party_cookies":false}}`, "plain partitioned.")
+	noThirdParty = keeps("third-party cookies blocked", `{"profile":{"cookie_controls_mode":1,"block_third_party_cookies":true}}`, "partitioned.")
+	noCookies    = keeps("no cookies", `{"profile":{"default_content_setting_values":{"cookies":2}}}`, ".")
+)
+
+// endChromium ends all processes of Chromium that a test has started.
 var endChromium = func() {}
 
 // flags keep Chromium to what the tests do, without a word to anybody outside. Newer ones drop the second click of a
@@ -33,22 +53,14 @@ var flags = []chromedp.ExecAllocatorOption{
 	chromedp.WindowSize(1280, 900),
 }
 
-// startChromium starts a browser; with preferences, if there are any.
-func startChromium(parent context.Context, preferences string) (context.Context, error) {
+// startChromium starts a process of Chromium with preferences.
+func startChromium(preferences string) (context.Context, error) {
 	dir, err := os.MkdirTemp("", "koubei-chromium-")
 	if err != nil {
 		return nil, err
 	}
-	if preferences != "" {
-		if err := os.Mkdir(filepath.Join(dir, "Default"), 0o700); err != nil {
-			return nil, err
-		}
-		if err := os.WriteFile(filepath.Join(dir, "Default", "Preferences"), []byte(preferences), 0o600); err != nil {
-			return nil, err
-		}
-	}
-	options := append(chromedp.DefaultExecAllocatorOptions[:], flags...)
-	allocator, _ := chromedp.NewExecAllocator(parent, append(options, chromedp.UserDataDir(dir))...)
+	allocator, _ := chromedp.NewExecAllocator(context.Background(), slices.Concat(chromedp.DefaultExecAllocatorOptions[:], flags,
+		[]chromedp.ExecAllocatorOption{chromedp.UserDataDir(dir)})...)
 	ctx, _ := chromedp.NewContext(allocator)
 	end := endChromium
 	endChromium = func() {
@@ -56,7 +68,11 @@ func startChromium(parent context.Context, preferences string) (context.Context,
 		os.RemoveAll(dir)
 		end()
 	}
-	if err := chromedp.Do(ctx); err != nil {
+	if preferences != "" {
+		err = errors.Join(os.Mkdir(filepath.Join(dir, "Default"), 0o700),
+			os.WriteFile(filepath.Join(dir, "Default", "Preferences"), []byte(preferences), 0o600))
+	}
+	if err := errors.Join(err, chromedp.Do(ctx)); err != nil {
 		return nil, fmt.Errorf("starting Chromium (Debian's package chromium): %w", err)
 	}
 	return ctx, nil
@@ -74,9 +90,11 @@ type tab struct {
 }
 
 // newBrowser opens a tab of a fresh profile: no cookies, no history.
-func newBrowser(t *testing.T) *tab {
+func newBrowser(t *testing.T) *tab { t.Helper(); return newBrowserOf(t, usual) }
+
+func newBrowserOf(t *testing.T, k keeping) *tab {
 	t.Helper()
-	ctx, err := chromium()
+	ctx, err := k.start()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -140,35 +158,25 @@ func (b *tab) note(event any) {
 func (b *tab) answered(part string, status int64) int {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	n := 0
-	for _, r := range b.responses {
-		if strings.Contains(r.URL, part) && r.Status == status {
-			n++
-		}
-	}
-	return n
+	return count(b.responses, func(r *network.Response) bool { return strings.Contains(r.URL, part) && r.Status == status })
 }
 
 // asked counts the requests to addresses that hold a text.
 func (b *tab) asked(part string) int {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	n := 0
-	for _, r := range b.requests {
-		if strings.Contains(r.URL, part) {
-			n++
-		}
-	}
-	return n
+	return count(b.requests, func(r *network.Request) bool { return strings.Contains(r.URL, part) })
+}
+
+func count[T any](all []T, is func(T) bool) int {
+	return len(slices.DeleteFunc(slices.Clone(all), func(v T) bool { return !is(v) }))
 }
 
 // do runs steps, within the time that anything may take.
 func (b *tab) do(steps ...chromedp.Action[chromedp.Void]) {
 	b.t.Helper()
-	ctx, cancel := context.WithTimeout(b.ctx, patience)
-	defer cancel()
-	if err := chromedp.Do(ctx, steps...); err != nil {
-		b.t.Fatalf("%v\n%s", err, b.describe())
+	for _, step := range steps {
+		get(b, step)
 	}
 }
 
@@ -204,7 +212,7 @@ func (b *tab) at(address string) {
 	b.t.Helper()
 	ctx, cancel := context.WithTimeout(b.ctx, patience)
 	defer cancel()
-	eventually(b.t, "the tab is at "+address, func() error {
+	testworld.Eventually(b.t, patience, "the tab is at "+address, func() error {
 		got, err := chromedp.Run(ctx, chromedp.Evaluate[[]string](`[location.href, document.readyState]`))
 		if err != nil {
 			return err // asked in the middle of a navigation
@@ -252,7 +260,7 @@ func (b *tab) tokens(d *demo) []string {
 		if c.Name == "koubei_session" {
 			tokens = append(tokens, c.Value)
 		}
-		d.keepOut(c.Value)
+		d.Log.KeepOut(c.Value)
 	}
 	return tokens
 }
@@ -263,4 +271,26 @@ func (b *tab) cookies() []*network.Cookie {
 		res, err := cdp.Call(ctx, t, network.GetCookies, network.GetCookiesParams{})
 		return res.Cookies, err
 	})
+}
+
+// inside waits for a frame in this tab, or for a window of its profile, whose address begins so.
+func (b *tab) inside(kind, prefix string) *tab {
+	b.t.Helper()
+	var id target.ID
+	testworld.Eventually(b.t, patience, "there is a "+kind+" at "+prefix, func() error {
+		all, err := chromedp.Targets(b.ctx)
+		if err != nil {
+			return err
+		}
+		me := chromedp.FromContext(b.ctx)
+		for _, i := range all {
+			mine := i.ParentID == me.Target.TargetID || kind == "page" && i.BrowserContextID == me.BrowserContextID
+			if i.Type == kind && mine && strings.HasPrefix(i.URL, prefix) {
+				id = i.TargetID
+				return nil
+			}
+		}
+		return fmt.Errorf("there are %d others", len(all))
+	})
+	return newTab(b.t, b.ctx, chromedp.WithTargetID(id))
 }

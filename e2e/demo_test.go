@@ -3,16 +3,14 @@ package e2e_test
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"net/url"
 	"os"
-	"os/exec"
 	"regexp"
 	"strings"
-	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -24,89 +22,50 @@ const patience = 30 * time.Second
 
 // demo is the demo, running as a process of its own.
 type demo struct {
+	*testworld.Process
 	t                              *testing.T
 	portal, isv, service, internal string // addresses, each with a slash at its end but the last
-	log                            *buffer
-
-	mu      sync.Mutex
-	secrets []string
 }
 
 var address = regexp.MustCompile(`http://\S+`)
 
-// startDemo starts the demo on free ports. When the test ends, it must end well, and have kept codes, tokens and keys
-// out of its log, which is at debug level.
+// startDemo starts the demo on free ports. When the test ends, the demo must end well, and its log, which is at debug level,
+// must not hold codes, tokens and keys.
 func startDemo(t *testing.T) *demo {
 	t.Helper()
-	d := &demo{t: t, log: &buffer{}}
-	stdout := &buffer{}
-	cmd := exec.Command(demoProgram, "--port=0", "--log-level=debug")
-	cmd.Env = append(os.Environ(), "REDIS_URL=")
-	cmd.Stdout, cmd.Stderr = stdout, d.log
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	ended := make(chan error, 1)
-	go func() { ended <- cmd.Wait() }()
-	t.Cleanup(func() {
-		d.keepOutCalls()
-		_ = cmd.Process.Signal(os.Interrupt)
-		select {
-		case err := <-ended:
-			if err != nil {
-				t.Errorf("the demo: %v\n%s", err, d.log)
-			}
-		case <-time.After(patience):
-			_ = cmd.Process.Kill()
-			t.Errorf("the demo did not end on Ctrl-C\n%s", d.log)
-		}
-		d.checkLog()
-	})
-	eventually(t, "the demo prints its addresses", func() error {
-		if !strings.Contains(stdout.String(), "Ctrl-C") {
-			return fmt.Errorf("printed %q and logged %q", stdout, d.log)
-		}
-		return nil
-	})
-	all := address.FindAllString(stdout.String(), -1)
+	d := &demo{t: t}
+	d.Process = testworld.StartProcess(t, testworld.Build(t, "demo"), append(os.Environ(), "REDIS_URL="), "--port=0", "--log-level=debug")
+	d.Await("Ctrl-C")
+	_, text, _ := strings.Cut(d.Log.String(), "  Open ")
+	text, _, _ = strings.Cut(text, "Ctrl-C")
+	all := address.FindAllString(text, -1)
 	if len(all) != 4 {
 		t.Fatalf("got addresses %q, want four", all)
 	}
 	d.portal, d.isv, d.service, d.internal = all[0], all[1], all[2], strings.TrimSuffix(all[3], "/metrics")
+	t.Cleanup(d.end)
 	var app struct {
 		Key string `json:"app_private_key"`
 	}
 	d.api(http.MethodGet, "app", nil, &app)
-	d.keepOut(testworld.Fragments(app.Key)...)
+	d.Log.KeepOut(testworld.Fragments(app.Key)...)
 	return d
 }
 
-// keepOut adds what must not be in the log.
-func (d *demo) keepOut(secrets ...string) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.secrets = append(d.secrets, secrets...)
-}
-
-// keepOutCalls does so with every code that reached the gateway: most are the portal's, and no test has seen them.
-func (d *demo) keepOutCalls() {
-	var out struct{ Calls []call }
-	if err := d.tryAPI(http.MethodGet, "calls", nil, &out); err != nil {
-		d.t.Errorf("the demo, asked for its calls at the end: %v", err)
+// end ends the demo as Ctrl-C does. No code that reached the gateway may be in its log: most are the portal's, and no test
+// has seen them.
+func (d *demo) end() {
+	for _, c := range d.calls("") {
+		d.Log.KeepOut(c.Code)
 	}
-	for _, c := range out.Calls {
-		d.keepOut(c.Code)
-	}
-}
-
-func (d *demo) checkLog() {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	testworld.CheckLog(d.t, d.log.String(), d.secrets...)
-	if strings.Contains(d.log.String(), "DATA RACE") {
-		d.t.Errorf("%s", d.log)
-	}
+	d.Signal(os.Interrupt)
+	testworld.Eventually(d.t, patience, "the demo ends on Ctrl-C", func() error {
+		if !d.Ended() {
+			return errors.New(d.Log.String())
+		}
+		return d.Wait()
+	})
+	d.Log.Check(d.t)
 }
 
 // api asks the portal's control API.
@@ -179,7 +138,7 @@ func (d *demo) issue(p person) (code, link string) {
 	var out struct{ Code, URL string }
 	d.api(http.MethodPost, "codes", map[string]string{
 		"operator_id": p.id, "operator_type": p.typ, "partner_id": p.partner, "shop_ids": p.shops}, &out)
-	d.keepOut(out.Code)
+	d.Log.KeepOut(out.Code)
 	return out.Code, out.URL
 }
 
@@ -220,43 +179,6 @@ func (d *demo) lastCode() string {
 		d.t.Fatal("nothing has reached the gateway")
 	}
 	code := all[len(all)-1].Code
-	d.keepOut(code)
+	d.Log.KeepOut(code)
 	return code
-}
-
-// eventually waits until check returns nil.
-func eventually(t *testing.T, what string, check func() error) {
-	t.Helper()
-	deadline := time.After(patience)
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		err := check()
-		if err == nil {
-			return
-		}
-		select {
-		case <-deadline:
-			t.Fatalf("%s: not within %s: %v", what, patience, err)
-		case <-tick.C:
-		}
-	}
-}
-
-// buffer is what a process writes.
-type buffer struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (b *buffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.Write(p)
-}
-
-func (b *buffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.String()
 }

@@ -6,12 +6,10 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/network"
-	"github.com/chromedp/cdproto/target"
 	"github.com/chromedp/chromedp"
 
 	"koubei-landing/internal/app"
@@ -22,33 +20,10 @@ import (
 // Koubei's merchant centre shows applications in a frame, where our cookies are a third party's. The tests stand on
 // sites of their own, over https, because browsers keep the cookies that count there for nothing else.
 
-// keeping is what a browser does with cookies.
-type keeping struct {
-	name    string
-	browser func() (context.Context, error)
-	probe   string // what a third party gets back that sets a plain cookie and a Partitioned one
-}
-
-func keeps(name, preferences, probe string) keeping {
-	return keeping{name, sync.OnceValues(func() (context.Context, error) {
-		return startChromium(context.Background(), preferences)
-	}), probe}
-}
-
-var (
-	allCookies   = keeps("all cookies", `{"profile":{"cookie_controls_mode":0,"block_third_party_cookies":false}}`, "plain partitioned.")
-	noThirdParty = keeps("third-party cookies blocked", `{"profile":{"cookie_controls_mode":1,"block_third_party_cookies":true}}`, "partitioned.")
-	noCookies    = keeps("no cookies", `{"profile":{"default_content_setting_values":{"cookies":2}}}`, ".")
-)
-
 // newBrowser opens a tab of a fresh profile, and makes sure that the browser keeps the cookies that it is to keep.
 func (s *sites) newBrowser(t *testing.T, k keeping) *tab {
 	t.Helper()
-	ctx, err := k.browser()
-	if err != nil {
-		t.Fatal(err)
-	}
-	b := newTab(t, ctx, chromedp.WithNewBrowserContext())
+	b := newBrowserOf(t, k)
 	b.open(s.framing(koubeiHost, "/probe", s.at(probeHost, "/")))
 	frame := b.inside("iframe", s.at(probeHost, "/"))
 	frame.see("#got")
@@ -60,28 +35,6 @@ func (s *sites) newBrowser(t *testing.T, k keeping) *tab {
 
 // frame is the service's frame in a tab.
 func (s *sites) frame(b *tab) *tab { b.t.Helper(); return b.inside("iframe", s.at(isvHost, "/")) }
-
-// inside waits for a frame in this tab, or for a window of its profile, whose address begins so.
-func (b *tab) inside(kind, prefix string) *tab {
-	b.t.Helper()
-	var id target.ID
-	eventually(b.t, "there is a "+kind+" at "+prefix, func() error {
-		all, err := chromedp.Targets(b.ctx)
-		if err != nil {
-			return err
-		}
-		me := chromedp.FromContext(b.ctx)
-		for _, i := range all {
-			mine := i.ParentID == me.Target.TargetID || kind == "page" && i.BrowserContextID == me.BrowserContextID
-			if i.Type == kind && mine && strings.HasPrefix(i.URL, prefix) {
-				id = i.TargetID
-				return nil
-			}
-		}
-		return fmt.Errorf("there are %d others", len(all))
-	})
-	return newTab(b.t, b.ctx, chromedp.WithTargetID(id))
-}
 
 // framedByKoubei lets Koubei show the service's pages.
 func framedByKoubei(c *app.Config) {
@@ -304,7 +257,7 @@ func TestNoCookiesAtAll(t *testing.T) {
 // refusal waits until the browser has refused to show a frame, and returns what it says of it.
 func (b *tab) refusal() (said string) {
 	b.t.Helper()
-	eventually(b.t, "the browser refuses to show the frame", func() error {
+	testworld.Eventually(b.t, patience, "the browser refuses to show the frame", func() error {
 		b.mu.Lock()
 		defer b.mu.Unlock()
 		for i, c := range b.complaint {
@@ -433,7 +386,7 @@ func TestPrefetchFromAnotherSite(t *testing.T) {
 	link := s.Landing(code)
 	b.open(s.linking(koubeiHost, "/ahead", link, fmt.Sprintf(
 		`<script type="speculationrules">{"prefetch":[{"source":"list","urls":[%q],"eagerness":"immediate"}]}</script>`, link)))
-	eventually(t, "the browser loads the link ahead", func() error {
+	testworld.Eventually(t, patience, "the browser loads the link ahead", func() error {
 		visits := s.visitsOf(code)
 		if len(visits) == 0 || !strings.Contains(visits[0].purpose, "prefetch") || visits[0].status == 0 {
 			return fmt.Errorf("got %+v", visits)
@@ -539,7 +492,7 @@ func (s *sites) cancelled(t *testing.T, code string, fault koubeisim.Fault, late
 	s.awaitHeld(t)
 	before := len(s.visitsOf(code))
 	leave()
-	eventually(t, "the browser has gone", func() error {
+	testworld.Eventually(t, patience, "the browser has gone", func() error {
 		if visits := s.visitsOf(code); !visits[before-1].left {
 			return fmt.Errorf("got %+v", visits)
 		}
@@ -547,7 +500,7 @@ func (s *sites) cancelled(t *testing.T, code string, fault koubeisim.Fault, late
 	})
 	if late {
 		s.Koubei.Release()
-		eventually(t, "the exchange is over", func() error {
+		testworld.Eventually(t, patience, "the exchange is over", func() error {
 			if calls := s.Koubei.Calls(); calls[len(calls)-1].Outcome != "success" {
 				return fmt.Errorf("got %+v", calls)
 			}
@@ -564,7 +517,7 @@ func (s *sites) cancelled(t *testing.T, code string, fault koubeisim.Fault, late
 // awaitVisits waits until the callback was asked with a code so often.
 func (s *sites) awaitVisits(t *testing.T, code string, n int) {
 	t.Helper()
-	eventually(t, fmt.Sprintf("the callback was asked %d times", n), func() error {
+	testworld.Eventually(t, patience, fmt.Sprintf("the callback was asked %d times", n), func() error {
 		if visits := s.visitsOf(code); len(visits) < n {
 			return fmt.Errorf("got %+v", visits)
 		}

@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"github.com/chromedp/chromedp"
+
+	"koubei-landing/internal/testworld"
 )
 
 // elsewhere is a page of another site with a link to a landing, and whatever else there is to be in its head.
@@ -26,7 +28,7 @@ func elsewhere(t *testing.T, link, head string) string {
 // awaitHeld waits until the gateway keeps the answers to these codes back.
 func (d *demo) awaitHeld(codes ...string) {
 	d.t.Helper()
-	eventually(d.t, "the gateway holds the calls", func() error {
+	testworld.Eventually(d.t, patience, "the gateway holds the calls", func() error {
 		for _, code := range codes {
 			if got := d.calls(code); len(got) != 1 || got[0].Outcome != "" {
 				return fmt.Errorf("got %+v", got)
@@ -116,7 +118,7 @@ func TestDoubleClick(t *testing.T) {
 		d.awaitHeld(code)
 		before := b.asked("/koubei/callback")
 		b.do(chromedp.MouseClickXY(x, y)) // the browser drops the first navigation for this one
-		eventually(t, "the second click is sent", func() error {
+		testworld.Eventually(t, patience, "the second click is sent", func() error {
 			if b.asked("/koubei/callback") == before {
 				return fmt.Errorf("still %d requests", before)
 			}
@@ -136,7 +138,7 @@ func TestDoubleClick(t *testing.T) {
 		b.wantOneSession(d)
 		var codes []string
 		for _, c := range d.calls("")[already:] {
-			d.keepOut(c.Code)
+			d.Log.KeepOut(c.Code)
 			codes = append(codes, c.Code)
 		}
 		if n := len(codes); n == 0 || len(slices.Compact(codes)) != n {
@@ -158,7 +160,7 @@ func TestTwoTabsAtOnce(t *testing.T) {
 		one.click("#enter")
 		d.awaitHeld(code)
 		two.click("#enter")
-		eventually(t, "the second tab has asked", func() error {
+		testworld.Eventually(t, patience, "the second tab has asked", func() error {
 			if two.asked("/koubei/callback") == 0 {
 				return fmt.Errorf("it has not")
 			}
@@ -215,11 +217,11 @@ func TestPrefetchThenClick(t *testing.T) {
 		t.Run(row.name, func(t *testing.T) {
 			b := newBrowser(t)
 			code, link := d.issue(merchant)
-			before := strings.Count(d.log.String(), "status=503")
+			before := strings.Count(d.Log.String(), "status=503")
 			b.open(elsewhere(t, link, strings.ReplaceAll(row.head, "LINK", link)))
-			eventually(t, "the browser loads the link ahead", func() error {
-				if strings.Count(d.log.String(), "status=503") == before {
-					return fmt.Errorf("nothing was refused: %s", d.log)
+			testworld.Eventually(t, patience, "the browser loads the link ahead", func() error {
+				if strings.Count(d.Log.String(), "status=503") == before {
+					return fmt.Errorf("nothing was refused: %s", d.Log.String())
 				}
 				return nil
 			})

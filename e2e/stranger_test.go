@@ -158,7 +158,7 @@ func TestTheDemoAsksAboutAStranger(t *testing.T) {
 	}
 	b.open(d.service)
 	b.click("#forget")
-	eventually(t, "the button is gone with the memory", func() error {
+	testworld.Eventually(t, patience, "the button is gone with the memory", func() error {
 		if b.answered("/koubei/forget", 303) == 0 || get(b, chromedp.Evaluate[bool](`!!document.getElementById("forget")`)) {
 			return errors.New("it is there")
 		}

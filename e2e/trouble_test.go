@@ -1,13 +1,9 @@
 package e2e_test
 
 import (
-	"context"
-	"fmt"
 	"net/http"
-	"strings"
 	"testing"
 
-	"github.com/chromedp/cdproto/target"
 	"github.com/chromedp/chromedp"
 )
 
@@ -99,12 +95,8 @@ func TestKoubeiIsBusyAndRecovers(t *testing.T) {
 // A browser that keeps no cookies must be told so before its code is spent.
 func TestCookiesSwitchedOff(t *testing.T) {
 	d := startDemo(t)
-	ctx, err := startChromium(context.Background(), `{"profile":{"default_content_setting_values":{"cookies":2}}}`)
-	if err != nil {
-		t.Fatal(err)
-	}
 	code, link := d.issue(merchant)
-	b := newTab(t, ctx)
+	b := newBrowserOf(t, noCookies)
 	b.open(link)
 	b.fails("cookies_blocked", http.StatusForbidden)
 	d.wantCalls(code)
@@ -126,7 +118,7 @@ func TestFramed(t *testing.T) {
 	b.click("[data-show=frame]")
 	b.see("[data-show=frame][aria-current]")
 	b.click("[data-person=mer]")
-	frame := newTab(t, b.ctx, chromedp.WithTargetID(b.target("iframe", d.isv)))
+	frame := b.inside("iframe", d.isv)
 	if got := frame.text("#error-code"); got != "cookies_blocked" {
 		t.Errorf("the frame shows %q, want cookies_blocked", got)
 	}
@@ -134,26 +126,7 @@ func TestFramed(t *testing.T) {
 		t.Errorf("got %d calls before a window of its own was opened, want none", n)
 	}
 	frame.click("#open-window")
-	window := newTab(t, b.ctx, chromedp.WithTargetID(b.target("page", d.isv)))
+	window := b.inside("page", d.isv)
 	window.arrives(d, merchant)
 	d.wantCalls(d.lastCode(), "success")
-}
-
-// target waits for a tab or a frame of the browser whose address begins so.
-func (b *tab) target(kind, prefix string) (id target.ID) {
-	b.t.Helper()
-	eventually(b.t, "there is a "+kind+" at "+prefix, func() error {
-		all, err := chromedp.Targets(b.ctx)
-		if err != nil {
-			return err
-		}
-		for _, i := range all {
-			if i.Type == kind && strings.HasPrefix(i.URL, prefix) {
-				id = i.TargetID
-				return nil
-			}
-		}
-		return fmt.Errorf("there are %d others", len(all))
-	})
-	return id
 }

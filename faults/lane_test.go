@@ -13,6 +13,7 @@ import (
 	"regexp"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -76,21 +77,16 @@ func newLane(t *testing.T) *lane {
 }
 
 // newProcessLane starts a lane whose replicas are processes of their own.
-func newProcessLane(t *testing.T, program string) *lane {
+func newProcessLane(t *testing.T) *lane {
 	t.Helper()
 	l := &lane{redis: testworld.StartRedis(t), front: newFront(t), clocks: [2]*testworld.Clock{{}, {}}, log: &testworld.Log{}}
 	l.proxy = respproxy.Start(t, l.redis.Addr(), len(l.nodes), l.counts)
-	k, err := koubeisim.New(koubeisim.Options{CodeLifetime: time.Hour, LandingURL: "http://127.0.0.1/koubei/callback"})
-	if err != nil {
-		t.Fatal(err)
-	}
+	k := testworld.NewKoubei(t, koubeisim.Options{CodeLifetime: time.Hour, LandingURL: "http://127.0.0.1/koubei/callback"})
 	l.koubei, l.front.koubei = k, k
 	for n := range l.nodes {
-		l.nodes[n] = ownProcess{testworld.StartProcess(t, program,
-			"PUBLIC_URL=http://127.0.0.1", "ALIPAY_APP_ID="+k.AppID(), "ALIPAY_APP_PRIVATE_KEY="+k.AppPrivateKey(),
-			"ALIPAY_PUBLIC_KEY="+k.AlipayPublicKey(), "ALIPAY_GATEWAY_URL="+l.front.urls[n].String(), "REDIS_URL="+l.proxy.URLs[n],
-			"CALLBACK_RATE=0", "ADMIN_TOKEN="+adminToken, "LOG_LEVEL=info", fmt.Sprint("REDIS_TIMEOUT=", redisTimeout),
-			fmt.Sprint("ALIPAY_TIMEOUT=", exchangeTimeout), fmt.Sprint("ALIPAY_ATTEMPT_TIMEOUT=", attemptTimeout))}
+		l.nodes[n] = ownProcess{testworld.StartServer(t, testworld.Build(t, "server"), testworld.Settings(k, l.front.urls[n].String(), l.proxy.URLs[n],
+			"PUBLIC_URL=http://127.0.0.1", "ADMIN_TOKEN="+adminToken, "LOG_LEVEL=info", fmt.Sprint("REDIS_TIMEOUT=", redisTimeout),
+			fmt.Sprint("ALIPAY_TIMEOUT=", exchangeTimeout), fmt.Sprint("ALIPAY_ATTEMPT_TIMEOUT=", attemptTimeout)))}
 	}
 	return l
 }
@@ -116,12 +112,12 @@ func (r inProcess) restart() (replica, error)            { panic("a replica in t
 type ownProcess struct{ *testworld.Process }
 
 func (r ownProcess) addresses() (public, internal string) { return r.Public, r.Internal }
-func (r ownProcess) signal()                              { r.Signal() }
+func (r ownProcess) signal()                              { r.Signal(syscall.SIGTERM) }
 func (r ownProcess) kill()                                { r.Kill() }
 
 func (r ownProcess) restart() (replica, error) {
 	err := r.Wait()
-	r.Start()
+	r.Restart()
 	return r, err
 }
 

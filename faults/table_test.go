@@ -16,7 +16,6 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"koubei-landing/internal/testworld"
 	"koubei-landing/internal/testworld/history"
 	"koubei-landing/internal/testworld/respproxy"
 )
@@ -96,10 +95,8 @@ func TestFaults(t *testing.T) {
 
 // TestReplicaDeaths is a replica, a real process, that is killed or told to end at each step.
 func TestReplicaDeaths(t *testing.T) {
-	program := testworld.BuildServer(t)
-	open := func(t *testing.T) *lane { return newProcessLane(t, program) }
-	l := open(t)
-	runAll(t, chosen(plan(t, l, allClocks[0], processFaults)), l, open)
+	l := newProcessLane(t)
+	runAll(t, chosen(plan(t, l, allClocks[0], processFaults)), l, newProcessLane)
 }
 
 // plan records each operation and lists its cells.

@@ -10,10 +10,6 @@ import (
 	"bufio"
 	"fmt"
 	"net/http"
-	"net/http/httptest"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
@@ -31,12 +27,11 @@ type world struct {
 	koubei   *koubeisim.Koubei
 	program  string
 	env      []string
+	process  *testworld.Process
 	public   string
 	internal string
-	started  time.Time
 	ready    time.Duration // from the start of the process until it was ready
-	log      string
-	tokens   []string // of sessions that were made beside the service
+	tokens   []string      // of sessions that were made beside the service
 }
 
 // adminToken opens /debug/pprof/, for whoever looks into a soak that was not flat.
@@ -44,77 +39,37 @@ const adminToken = "soak-soak-soak-soak-soak-soak-soak"
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	w := &world{t: t, redis: testworld.StartRedis(t), program: filepath.Join(t.TempDir(), "server"), log: filepath.Join(t.TempDir(), "log")}
-	build := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w", "-o", w.program, "koubei-landing/cmd/server")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("go build: %v\n%s", err, out)
-	}
-	var err error
-	if w.koubei, err = koubeisim.New(koubeisim.Options{CodeLifetime: time.Hour}); err != nil {
-		t.Fatal(err)
-	}
-	gateway := httptest.NewServer(w.koubei.Gateway())
-	t.Cleanup(gateway.Close)
-	public, internal := testworld.StablePort(t), testworld.StablePort(t)
-	w.public, w.internal = fmt.Sprintf("http://127.0.0.1:%d", public), fmt.Sprintf("http://127.0.0.1:%d", internal)
-	w.env = []string{
-		fmt.Sprintf("PUBLIC_LISTEN=127.0.0.1:%d", public), fmt.Sprintf("INTERNAL_LISTEN=127.0.0.1:%d", internal),
-		"PUBLIC_URL=" + w.public, "ALIPAY_APP_ID=" + w.koubei.AppID(), "ALIPAY_APP_PRIVATE_KEY=" + w.koubei.AppPrivateKey(),
-		"ALIPAY_PUBLIC_KEY=" + w.koubei.AlipayPublicKey(), "ALIPAY_GATEWAY_URL=" + gateway.URL, "REDIS_URL=" + w.redis.URL(), "CALLBACK_RATE=0",
-		"ADMIN_TOKEN=" + adminToken,
-	}
-	if err := w.koubei.SetLandingURL(w.public + "/koubei/callback"); err != nil {
-		t.Fatal(err)
-	}
+	w := &world{t: t, redis: testworld.StartRedis(t), koubei: testworld.NewKoubei(t, koubeisim.Options{CodeLifetime: time.Hour})}
+	// As the image holds it.
+	w.program = testworld.Build(t, "server", "CGO_ENABLED=0", "-trimpath", "-ldflags=-s -w")
+	w.env = testworld.Settings(w.koubei, testworld.ServeGateway(t, w.koubei), w.redis.URL(), "ADMIN_TOKEN="+adminToken)
 	return w
 }
 
 // start starts the service and waits until it is ready.
 func (w *world) start(env ...string) {
 	w.t.Helper()
-	log, err := os.Create(w.log)
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	defer log.Close()
-	cmd := exec.Command(w.program)
-	cmd.Env, cmd.Stdout, cmd.Stderr = append(env, w.env...), log, log
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	w.started = time.Now()
-	if err := cmd.Start(); err != nil {
+	started := time.Now()
+	w.process = testworld.StartServer(w.t, w.program, append(env, w.env...))
+	w.process.AwaitReady()
+	w.ready = time.Since(started)
+	w.public, w.internal = w.process.Public, w.process.Internal
+	if err := w.koubei.SetLandingURL(w.public + "/koubei/callback"); err != nil {
 		w.t.Fatal(err)
 	}
 	w.t.Cleanup(func() {
-		_ = cmd.Process.Signal(syscall.SIGTERM)
-		if err := cmd.Wait(); err != nil {
-			w.t.Errorf("the service, told to end: %v", err)
+		w.process.Signal(syscall.SIGTERM)
+		if err := w.process.Wait(); err != nil {
+			w.t.Errorf("the service ended with %v after SIGTERM", err)
 		}
-		w.readLog()
+		w.checkLog()
 	})
-	client := &http.Client{Timeout: time.Second}
-	testworld.Eventually(w.t, 20*time.Second, "the service is ready", func() error {
-		a, err := client.Get(w.internal + "/readyz")
-		if err != nil {
-			return err
-		}
-		defer a.Body.Close()
-		if a.StatusCode != http.StatusOK {
-			return fmt.Errorf("/readyz: %d", a.StatusCode)
-		}
-		return nil
-	})
-	w.ready = time.Since(w.started)
 }
 
-// readLog fails the test on a code, a token or a key, and on a line that somebody would be woken up for.
-func (w *world) readLog() {
-	text, err := os.ReadFile(w.log)
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	testworld.CheckLog(w.t, string(text), append(append(testworld.SecretsOf(w.koubei), w.tokens...), adminToken)...)
-	for line := range strings.Lines(string(text)) {
+// checkLog fails the test on a code, a token or a key, and on a line that somebody would be woken up for.
+func (w *world) checkLog() {
+	w.process.Log.Check(w.t, append(append(testworld.SecretsOf(w.koubei), w.tokens...), adminToken)...)
+	for line := range strings.Lines(w.process.Log.String()) {
 		if strings.Contains(line, `"level":"ERROR"`) || strings.Contains(line, `"level":"WARN"`) {
 			w.t.Errorf("the log says %s", line)
 			return

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/cookiejar"
 	"os"
+	"os/exec"
 	"slices"
 	"strings"
 	"sync"
@@ -21,8 +22,9 @@ import (
 
 // piped is the real program with a real pipe for its output. The test may stop reading.
 type piped struct {
-	*process
+	*exec.Cmd
 	t       *testing.T
+	ended   chan error
 	koubei  *koubeisim.Koubei
 	reader  *os.File
 	lines   *bufio.Scanner
@@ -45,10 +47,18 @@ func startPiped(t *testing.T) *piped {
 	if err := reader.SetReadDeadline(time.Now().Add(2 * time.Minute)); err != nil {
 		t.Fatal(err)
 	}
-	p := &piped{process: newProcess(t, env), t: t, koubei: k, reader: reader, lines: bufio.NewScanner(reader)}
-	p.Stdout, p.Stderr = writer, writer
-	p.start(t)
+	p := &piped{Cmd: exec.Command(testworld.Build(t, "server")), t: t, ended: make(chan error, 1), koubei: k, reader: reader, lines: bufio.NewScanner(reader)}
+	p.Env, p.Stdout, p.Stderr = environ(env), writer, writer
+	p.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if err := p.Start(); err != nil {
+		t.Fatal(err)
+	}
 	writer.Close()
+	go func() { p.ended <- p.Wait() }()
+	t.Cleanup(func() {
+		_ = p.Process.Kill()
+		<-p.ended
+	})
 	for p.public == "" {
 		var l struct{ Msg, Public, Internal string }
 		p.read(&l)

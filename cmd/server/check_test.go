@@ -26,10 +26,7 @@ type checked struct {
 // settingsFor returns settings that work with a koubeisim of these options, but without Redis.
 func settingsFor(t *testing.T, o koubeisim.Options) checked {
 	t.Helper()
-	k, err := koubeisim.New(o)
-	if err != nil {
-		t.Fatal(err)
-	}
+	k := testworld.NewKoubei(t, o)
 	gateway := httptest.NewServer(k.Gateway())
 	t.Cleanup(gateway.Close)
 	env := map[string]string{

@@ -6,7 +6,6 @@ import (
 	"io"
 	"maps"
 	"net/http"
-	"net/http/httptest"
 	"runtime"
 	"slices"
 	"strings"
@@ -53,17 +52,12 @@ func environ(env map[string]string) []string {
 // good returns valid settings for a new koubeisim.
 func good(t *testing.T) (map[string]string, *koubeisim.Koubei) {
 	t.Helper()
-	k, err := koubeisim.New(koubeisim.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	gateway := httptest.NewServer(k.Gateway())
-	t.Cleanup(gateway.Close)
+	k := testworld.NewKoubei(t, koubeisim.Options{})
 	return map[string]string{
 		"ALIPAY_APP_ID":          k.AppID(),
 		"ALIPAY_APP_PRIVATE_KEY": k.AppPrivateKey(),
 		"ALIPAY_PUBLIC_KEY":      k.AlipayPublicKey(),
-		"ALIPAY_GATEWAY_URL":     gateway.URL,
+		"ALIPAY_GATEWAY_URL":     testworld.ServeGateway(t, k),
 		"REDIS_URL":              "redis://user:topsecret@127.0.0.1:1/0",
 		"PUBLIC_LISTEN":          "127.0.0.1:0",
 		"INTERNAL_LISTEN":        "127.0.0.1:0",

@@ -3,7 +3,10 @@ package main
 import (
 	"net/http"
 	"net/http/httptest"
+	"os/exec"
 	"testing"
+
+	"koubei-landing/internal/testworld"
 )
 
 // TestGatewayThroughAProxy: with HTTPS_PROXY the program reaches the gateway through the proxy, as docs/operations.md says.
@@ -18,8 +21,8 @@ func TestGatewayThroughAProxy(t *testing.T) {
 	env, _ := good(t)
 	env["ALIPAY_GATEWAY_URL"] = "https://gateway.example/gateway.do"
 	env["HTTPS_PROXY"] = proxy.URL
-	p := newProcess(t, env)
-	p.Args = append(p.Args, "check")
+	p := exec.Command(testworld.Build(t, "server"), "check")
+	p.Env = environ(env)
 	// Redis is unavailable, and the proxy refuses: the check fails.
 	if out, err := p.CombinedOutput(); p.ProcessState.ExitCode() != exitFailed {
 		t.Errorf("got %v: %s", err, out)

@@ -48,11 +48,11 @@ func TestNothingSecretIsWritten(t *testing.T) {
 		c.env[name] = value
 	}
 	p := startProgram(t, c.env)
-	public, internal := p.address(t, "public"), p.address(t, "internal")
+	public, internal := p.Public, p.Internal
 	if err := c.koubei.SetLandingURL(public + "/koubei/callback"); err != nil {
 		t.Fatal(err)
 	}
-	w := &testworld.World{T: t, Log: &p.log} // keeps the output of its browsers out of this log
+	w := &testworld.World{T: t, Log: &p.Log} // keeps the output of its browsers out of this log
 	link := func(state koubeisim.CodeState) string {
 		return c.koubei.LandingURL(c.koubei.IssueIn(state, testworld.Provider), koubeisim.Observed)
 	}
@@ -111,26 +111,24 @@ func TestNothingSecretIsWritten(t *testing.T) {
 		return nil
 	})
 	landsWith(http.StatusSeeOther, link(koubeisim.CodeFresh))
-	if err := p.Process.Signal(syscall.SIGTERM); err != nil {
-		t.Fatal(err)
-	}
-	if err := p.end(); err != nil {
+	p.Signal(syscall.SIGTERM)
+	if err := p.Wait(); err != nil {
 		t.Errorf("it ended with %v", err)
 	}
 
 	for _, text := range []string{`"result":"landed"`, `"level":"WARN"`, `"route":"/koubei/callback"`, "WRONGPASS"} {
-		if !strings.Contains(p.log.String(), text) {
-			t.Errorf("the log says nothing of %s, and so not what was to be searched:\n%s", text, p.log.String())
+		if !strings.Contains(p.Log.String(), text) {
+			t.Errorf("the log says nothing of %s, and so not what was to be searched:\n%s", text, p.Log.String())
 		}
 	}
-	p.log.KeepOut(redisPassword, admin, appAuth)
-	p.log.KeepOut(append(testworld.Spellings(seal), testworld.Spellings(aes)...)...)
+	p.Log.KeepOut(redisPassword, admin, appAuth)
+	p.Log.KeepOut(append(testworld.Spellings(seal), testworld.Spellings(aes)...)...)
 	for _, line := range strings.Split(assertion, "\n") {
 		if !strings.HasPrefix(line, "---") {
-			p.log.KeepOut(testworld.Fragments(line)...)
+			p.Log.KeepOut(testworld.Fragments(line)...)
 		}
 	}
-	p.log.Check(t, testworld.SecretsOf(c.koubei)...)
+	p.Log.Check(t, testworld.SecretsOf(c.koubei)...)
 }
 
 // assertionKey returns a new key for ASSERTION_KEYS_FILE.

@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/redis/go-redis/v9"
+
 	"koubei-landing/internal/app"
 	"koubei-landing/internal/testworld"
 )
@@ -151,21 +153,21 @@ func TestCheckOfABrokenRedis(t *testing.T) {
 			return app.Redis{URL: r.URL()}
 		}, "redis commands", "REDIS_URL", "NOREPLICAS"},
 		{"a replica", func(t *testing.T) app.Redis {
-			return app.Redis{URL: testworld.StartReplica(t, testworld.StartNode(t).Addr()).URL()}
+			return app.Redis{URL: testworld.StartReplica(t, testworld.StartRedis(t).Addr()).URL()}
 		}, "redis role", "REDIS_URL", "READONLY"},
 		{"a replica that may not be asked for INFO", func(t *testing.T) app.Redis {
-			r := testworld.StartReplica(t, testworld.StartNode(t).Addr())
+			r := testworld.StartReplica(t, testworld.StartRedis(t).Addr())
 			setUser(t, r, "on", ">hush", "allkeys", "allchannels", "+@all", "-info")
 			return app.Redis{URL: "redis://app:hush@" + r.Addr()}
 		}, "redis commands", "REDIS_URL", "READONLY"},
 		{"a demoted master", func(t *testing.T) app.Redis {
-			r, next := testworld.StartNode(t), testworld.StartNode(t)
+			r, next := testworld.StartRedis(t), testworld.StartRedis(t)
 			host, port, _ := strings.Cut(next.Addr(), ":")
 			must(t, r.Client.ReplicaOf(t.Context(), host, port).Err())
 			return app.Redis{URL: r.URL()}
 		}, "redis role", "REDIS_URL", "REDIS_MODE=sentinel"},
 		{"Sentinels that call a replica the master", func(t *testing.T) app.Redis {
-			r := testworld.StartReplica(t, testworld.StartNode(t).Addr())
+			r := testworld.StartReplica(t, testworld.StartRedis(t).Addr())
 			return app.Redis{Mode: app.Sentinel, URL: "redis://" + startSentinelProcess(t, r.Addr()) + "?master_name=koubei"}
 		}, "redis role", "REDIS_URL", "READONLY"},
 		{"fewer replicas than are waited for", func(t *testing.T) app.Redis {
@@ -189,10 +191,10 @@ func TestCheckOfABrokenRedis(t *testing.T) {
 			return app.Redis{URL: "redis://" + testworld.StartRedis(t).Addr() + "?master_name=koubei", Mode: app.Sentinel}
 		}, "sentinel", "REDIS_MODE", "REDIS_MODE=single"},
 		{"a Sentinel as if it were a Redis", func(t *testing.T) app.Redis {
-			return app.Redis{URL: "redis://" + startSentinelProcess(t, testworld.StartNode(t).Addr())}
+			return app.Redis{URL: "redis://" + startSentinelProcess(t, testworld.StartRedis(t).Addr())}
 		}, "redis", "REDIS_MODE", "REDIS_MODE=sentinel"},
 		{"another master's name", func(t *testing.T) app.Redis {
-			return app.Redis{Mode: app.Sentinel, URL: "redis://" + startSentinelProcess(t, testworld.StartNode(t).Addr()) + "?master_name=other"}
+			return app.Redis{Mode: app.Sentinel, URL: "redis://" + startSentinelProcess(t, testworld.StartRedis(t).Addr()) + "?master_name=other"}
 		}, "sentinel", "REDIS_URL", "master_name"},
 		{"the master's password in front of the Sentinel's host", func(t *testing.T) app.Redis {
 			r := startSecret(t)
@@ -252,7 +254,7 @@ func startSecret(t *testing.T) *testworld.Redis {
 func startSlots(t *testing.T, from, to int) (r *testworld.Redis, bus int) {
 	t.Helper()
 	bus = testworld.StablePort(t)
-	r = testworld.StartNode(t, "--cluster-enabled", "yes", "--cluster-port", strconv.Itoa(bus), "--cluster-announce-ip", "127.0.0.1", "--cluster-require-full-coverage", "no")
+	r = testworld.StartRedis(t, "--cluster-enabled", "yes", "--cluster-port", strconv.Itoa(bus), "--cluster-announce-ip", "127.0.0.1", "--cluster-require-full-coverage", "no")
 	must(t, r.Client.ClusterAddSlotsRange(t.Context(), from, to).Err())
 	return r, bus
 }
@@ -273,7 +275,8 @@ func aCluster(t *testing.T) *testworld.Redis {
 	host, port, _ := strings.Cut(other.Addr(), ":")
 	must(t, r.Client.Do(t.Context(), "CLUSTER", "MEET", host, port, bus).Err())
 	testworld.Eventually(t, 20*time.Second, "the node knows the other", func() error {
-		if err := r.Client.Set(context.Background(), "foo", "", 0).Err(); err == nil || !strings.HasPrefix(err.Error(), "MOVED") {
+		err := r.Client.Set(context.Background(), "foo", "", 0).Err()
+		if _, moved := redis.IsMovedError(err); !moved {
 			return fmt.Errorf("got %v", err)
 		}
 		return nil

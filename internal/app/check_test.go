@@ -111,8 +111,7 @@ func TestCheckOfTheClock(t *testing.T) {
 		{"three minutes behind", -3 * time.Minute, app.Failure, "3m0s behind"},
 	} {
 		noon := time.Now()
-		k, err := koubeisim.New(koubeisim.Options{Now: func() time.Time { return noon.Truncate(time.Second).Add(time.Second / 2) }})
-		must(t, err)
+		k := testworld.NewKoubei(t, koubeisim.Options{Now: func() time.Time { return noon.Truncate(time.Second).Add(time.Second / 2) }})
 		config := keyMode(t, k)
 		now := func() time.Time { return noon.Truncate(time.Second).Add(time.Second/2 + row.ours) }
 		f := find(app.Check(t.Context(), app.Config{Alipay: config, Now: now}), "clock")
@@ -123,16 +122,15 @@ func TestCheckOfTheClock(t *testing.T) {
 }
 
 func TestCheckWithoutADate(t *testing.T) {
-	k, err := koubeisim.New(koubeisim.Options{})
-	must(t, err)
-	config := keyMode(t, k)
+	config := keyMode(t, testworld.NewKoubei(t, koubeisim.Options{}))
 	gateway := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header()["Date"] = nil
 		fmt.Fprint(w, "<html>")
 	}))
 	t.Cleanup(gateway.Close)
-	config.GatewayURL, err = url.Parse(gateway.URL)
+	address, err := url.Parse(gateway.URL)
 	must(t, err)
+	config.GatewayURL = address
 	got := app.Check(t.Context(), app.Config{Alipay: config})
 	if f := find(got, "clock"); f.Level != app.Skipped {
 		t.Errorf("clock: got %+v", f)

@@ -16,51 +16,43 @@ import (
 	"koubei-landing/internal/testworld"
 )
 
-// TestRedisUserOfTheDocs creates the user with the commands in docs/redis.md, and runs all operations as this user: on a
-// single Redis, through Sentinels and on a Cluster. Redis must refuse nothing, not even optional commands.
-func TestRedisUserOfTheDocs(t *testing.T) {
+// testUserOfTheDocs creates the user with the commands in docs/redis.md, and runs all operations as this user. Redis must
+// refuse nothing, not even optional commands.
+func testUserOfTheDocs(t *testing.T, d testworld.Deployment) {
 	page, err := os.ReadFile("../../docs/redis.md")
 	must(t, err)
-	blocks := regexp.MustCompile("(?s)```sh by TestRedisUserOfTheDocs\n(.*?)```").FindAllStringSubmatch(string(page), -1)
+	blocks := regexp.MustCompile("(?s)```sh by TestRedisModes\n(.*?)```").FindAllStringSubmatch(string(page), -1)
 	if len(blocks) != 2 {
 		t.Fatalf("got %d blocks of commands, want one for Redis and one for Sentinel", len(blocks))
 	}
-	for name, start := range map[string]func(*testing.T) deployment{"single": startSingle, "sentinel": startSentinel, "cluster": startCluster} {
-		t.Run(name, func(t *testing.T) {
-			d := start(t)
-			address, err := url.Parse(d.url)
-			must(t, err)
-			options := address.Query()
-			address.User = url.UserPassword("koubei", "CHANGE-ME")
-			if d.mode == app.Sentinel {
-				for _, sentinel := range append([]string{address.Host}, options["addr"]...) {
-					createUser(t, blocks[1][1], sentinel)
-				}
-				address.User = url.UserPassword("koubei", "SENTINELS-PASSWORD")
-				options.Set("username", "koubei")
-				options.Set("password", "CHANGE-ME")
-			}
-			for _, n := range d.nodes {
-				createUser(t, blocks[0][1], n.Addr())
-			}
-			address.RawQuery = options.Encode()
-			d.url = address.String()
-			underPrefix := func(c *app.Config) { c.Redis.Prefix = "koubei:2014072300007148:" }
-			testOperations(t, d, 0, underPrefix)
-			if d.mode != app.Single {
-				testOperations(t, d, 1, underPrefix)
-			}
-			w := d.world(t, underPrefix, func(c *app.Config) { c.Session.CacheTTL = time.Minute })
-			testCacheOn(t, w)
-			if got := problemsOf(app.Check(t.Context(), w.Config)); len(got) > 0 {
-				t.Errorf("check: got %+v, want no problem", got)
-			}
-			for _, n := range d.nodes {
-				if refused := n.Client.Do(t.Context(), "ACL", "LOG").Val().([]any); len(refused) > 0 {
-					t.Errorf("%s refused %v", n.Addr(), refused)
-				}
-			}
-		})
+	address, err := url.Parse(d.URL)
+	must(t, err)
+	options := address.Query()
+	address.User = url.UserPassword("koubei", "CHANGE-ME")
+	if d.Mode == app.Sentinel {
+		for _, sentinel := range append([]string{address.Host}, options["addr"]...) {
+			createUser(t, blocks[1][1], sentinel)
+		}
+		address.User = url.UserPassword("koubei", "SENTINELS-PASSWORD")
+		options.Set("username", "koubei")
+		options.Set("password", "CHANGE-ME")
+	}
+	for _, n := range d.Nodes {
+		createUser(t, blocks[0][1], n.Addr())
+	}
+	address.RawQuery = options.Encode()
+	d.URL = address.String()
+	underPrefix := func(c *app.Config) { c.Redis.Prefix = "koubei:2014072300007148:" }
+	testOperations(t, &d, min(1, len(d.Nodes)-1), underPrefix)
+	w := worldOn(t, &d, underPrefix, func(c *app.Config) { c.Session.CacheTTL = time.Minute })
+	testCacheOn(t, w)
+	if got := problemsOf(app.Check(t.Context(), w.Config)); len(got) > 0 {
+		t.Errorf("check: got %+v, want no problem", got)
+	}
+	for _, n := range d.Nodes {
+		if refused := n.Client.Do(t.Context(), "ACL", "LOG").Val().([]any); len(refused) > 0 {
+			t.Errorf("%s refused %v", n.Addr(), refused)
+		}
 	}
 }
 

@@ -20,54 +20,49 @@ import (
 	"koubei-landing/koubeisim"
 )
 
-// deployment is Redis in one of its modes, as real processes.
-type deployment struct {
-	mode   app.RedisMode
-	url    string
-	nodes  []*testworld.Redis
-	master func() *testworld.Redis // one that takes writes
-	whole  func(time.Duration)     // waits until all nodes are connected again
-}
-
-func startSingle(t *testing.T) deployment {
-	r := testworld.StartNode(t)
-	return deployment{app.Single, r.URL(), []*testworld.Redis{r}, func() *testworld.Redis { return r }, func(time.Duration) {}}
+// startSingle starts one Redis.
+func startSingle(t *testing.T) *testworld.Deployment {
+	r := testworld.StartRedis(t)
+	return testworld.Single(t, r, r.URL())
 }
 
 // startSingleWithPassword is a single Redis with a password: a new connection has to wait if Redis is frozen.
-func startSingleWithPassword(t *testing.T) deployment {
+func startSingleWithPassword(t *testing.T) *testworld.Deployment {
 	r := startSecret(t)
-	return deployment{app.Single, "redis://app:hush@" + r.Addr() + "/0", []*testworld.Redis{r}, func() *testworld.Redis { return r }, func(time.Duration) {}}
+	return testworld.Single(t, r, "redis://app:hush@"+r.Addr()+"/0")
 }
 
-func startSentinel(t *testing.T) deployment {
-	s := testworld.StartSentinel(t, time.Second)
-	return deployment{app.Sentinel, s.URL(), s.Nodes, s.Master, s.AwaitWhole}
-}
-
-func startCluster(t *testing.T) deployment {
-	c := testworld.StartCluster(t, 2*time.Second)
-	return deployment{app.Cluster, c.URL(), c.Nodes, func() *testworld.Redis { return c.Masters()[0] }, c.AwaitWhole}
-}
-
-// world starts the service on this Redis.
-func (d deployment) world(t *testing.T, changes ...func(*app.Config)) *testworld.World {
+// worldOn starts a world whose service uses a deployment of Redis.
+func worldOn(t *testing.T, d *testworld.Deployment, changes ...func(*app.Config)) *testworld.World {
 	t.Helper()
-	return testworld.New(t, append([]func(*app.Config){func(c *app.Config) { c.Redis.URL, c.Redis.Mode = d.url, d.mode }}, changes...)...)
+	return testworld.New(t, append([]func(*app.Config){d.On}, changes...)...)
 }
 
-// TestRedisModes checks the same behavior in every mode: all operations, and responses while Redis is frozen.
+// TestRedisModes checks that the service does the same in every mode of Redis, with the rights that docs/redis.md gives to
+// its user, and while Redis is frozen or a master dies.
 func TestRedisModes(t *testing.T) {
-	for name, start := range map[string]func(*testing.T) deployment{
-		"single": startSingle, "single with a password": startSingleWithPassword, "sentinel": startSentinel, "cluster": startCluster,
+	for name, start := range map[string]func(*testing.T) *testworld.Deployment{
+		"single": startSingle, "single with a password": startSingleWithPassword,
+		"sentinel": func(t *testing.T) *testworld.Deployment { return testworld.StartSentinel(t, time.Second) },
+		"cluster":  func(t *testing.T) *testworld.Deployment { return testworld.StartCluster(t, 2*time.Second) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			d := start(t)
+			several := len(d.Nodes) > 1
 			t.Run("operations", func(t *testing.T) { testOperations(t, d, 0) })
-			if d.mode != app.Single {
+			if several {
 				t.Run("operations with a replica waited for", func(t *testing.T) { testOperations(t, d, 1) })
 			}
+			if name != "single with a password" {
+				t.Run("user of the docs", func(t *testing.T) { testUserOfTheDocs(t, *d) })
+			}
 			t.Run("frozen", func(t *testing.T) { testFrozen(t, d) })
+			if several {
+				t.Parallel() // a failover waits more than it works
+				for replicas := range 2 {
+					t.Run(fmt.Sprintf("failover, wait for %d", replicas), func(t *testing.T) { testFailover(t, d, replicas) })
+				}
+			}
 		})
 	}
 }
@@ -77,8 +72,8 @@ var (
 	formField      = regexp.MustCompile(`name="(\w+)" value="([^"]*)"`)
 )
 
-func testOperations(t *testing.T, d deployment, replicas int, changes ...func(*app.Config)) {
-	w := d.world(t, append(changes, func(c *app.Config) { c.Redis.Replicas = replicas })...)
+func testOperations(t *testing.T, d *testworld.Deployment, replicas int, changes ...func(*app.Config)) {
+	w := worldOn(t, d, append(changes, func(c *app.Config) { c.Redis.Replicas = replicas })...)
 	b := w.Browser()
 	first := w.Landing(w.Koubei.Issue(testworld.Provider))
 	var token string
@@ -117,8 +112,8 @@ func testOperations(t *testing.T, d deployment, replicas int, changes ...func(*a
 		{"readiness", func(t *testing.T) error {
 			awaitCheck(t, w, "redis", "ok", http.StatusOK)
 			awaitCheck(t, w, "redis_writes", "ok", http.StatusOK)
-			// One full node is enough: the next session may belong to it.
-			master := d.master().Client
+			// One full node of several is enough: the next session may belong to it.
+			master := d.Masters()[0].Client
 			err := master.ConfigSet(t.Context(), "maxmemory", "1").Err()
 			awaitCheck(t, w, "redis_writes", "OOM ", http.StatusOK)
 			err = errors.Join(err, master.ConfigSet(t.Context(), "maxmemory", "0").Err())
@@ -179,8 +174,8 @@ func landedFor(b *testworld.Browser, w *testworld.World, a testworld.Answer, p k
 // little is how much longer than REDIS_TIMEOUT a response may take on a machine that is busy with other tests.
 const little = 500 * time.Millisecond
 
-func testFrozen(t *testing.T, d deployment) {
-	w := d.world(t)
+func testFrozen(t *testing.T, d *testworld.Deployment) {
+	w := worldOn(t, d)
 	b := w.Browser()
 	if err := landedFor(b, w, b.Land(w.Landing(w.Koubei.Issue(testworld.Provider))), testworld.Provider); err != nil {
 		t.Fatal(err)
@@ -190,14 +185,14 @@ func testFrozen(t *testing.T, d deployment) {
 		t.Fatal(err)
 	}
 	requests := frozenRequests(t, w, b, leaving)
-	for _, n := range d.nodes {
+	for _, n := range d.Nodes {
 		n.Freeze()
 	}
 	slowest := askAll(t, requests)
-	for _, n := range d.nodes {
+	for _, n := range d.Nodes {
 		n.Thaw()
 	}
-	t.Logf("%s, frozen: %d requests at once, each answered 503 within %s", d.mode, len(requests), slowest.Round(time.Millisecond))
+	t.Logf("%s, frozen: %d requests at once, each answered 503 within %s", d.Mode, len(requests), slowest.Round(time.Millisecond))
 	if limit := w.Config.Redis.Timeout + little; slowest > limit {
 		t.Errorf("the slowest answer took %s, want %s at most", slowest, limit)
 	}
@@ -275,7 +270,7 @@ func askAll(t *testing.T, requests []errand) time.Duration {
 
 // TestNoReplica: a write that needs a replica fails if there is none, so no code is sent.
 func TestNoReplica(t *testing.T) {
-	w := startSingle(t).world(t, func(c *app.Config) { c.Redis.Replicas = 1 })
+	w := worldOn(t, startSingle(t), func(c *app.Config) { c.Redis.Replicas = 1 })
 	code := w.Koubei.Issue(testworld.Provider)
 	b := w.Browser()
 	b.Header.Set("Accept", "application/json")
@@ -288,31 +283,19 @@ func TestNoReplica(t *testing.T) {
 	}
 }
 
-// TestFailover kills a master while users land, and measures the effects: in both modes, with and without waiting for a
-// replica.
-func TestFailover(t *testing.T) {
-	for name, start := range map[string]func(*testing.T) deployment{"sentinel": startSentinel, "cluster": startCluster} {
-		t.Run(name, func(t *testing.T) {
-			d := start(t)
-			for replicas := range 2 {
-				t.Run(fmt.Sprintf("wait for %d", replicas), func(t *testing.T) { testFailover(t, d, replicas) })
-			}
-		})
-	}
-}
-
 // recovery is the maximum time until users can land again after a failover: detection, election, and the client's update.
 const recovery = 20 * time.Second
 
-func testFailover(t *testing.T, d deployment, replicas int) {
-	w := d.world(t, func(c *app.Config) { c.Redis.Replicas = replicas })
+// testFailover kills a master while users land, and measures the effects.
+func testFailover(t *testing.T, d *testworld.Deployment, replicas int) {
+	w := worldOn(t, d, func(c *app.Config) { c.Redis.Replicas = replicas })
 	landers := startUsers(t, w)
 	landers.await("landings before", func() bool { return landers.landed() >= 40 })
-	master := d.master()
+	master := d.Masters()[0]
 	landers.kill(master)
-	if replicas > 0 && d.mode == app.Cluster {
+	if replicas > 0 && d.Mode == app.Cluster {
 		// The shard has no second replica: the dead node must be restarted before a write can be acknowledged again.
-		landers.await("a failover", func() bool { return len(d.nodes) == 6 && promoted(d, master) })
+		landers.await("a failover", func() bool { return len(d.Masters()) == 3 })
 		master.Start()
 	}
 	landers.await("calm after the failover", landers.calm)
@@ -323,32 +306,15 @@ func testFailover(t *testing.T, d deployment, replicas int) {
 	if !master.Running() {
 		master.Start()
 	}
-	d.whole(time.Minute)
+	d.AwaitHealthy()
 	lost := landers.lost()
-	t.Logf("%s, waiting for %d replicas: %s; %d of %d sessions lost", d.mode, replicas, landers, lost, landers.landed())
+	t.Logf("%s, waiting for %d replicas: %s; %d of %d sessions lost", d.Mode, replicas, landers, lost, landers.landed())
 	if landers.early > 0 {
 		t.Errorf("refused %d times before the kill, want 0", landers.early)
 	}
 	if replicas > 0 && lost > 0 {
 		t.Errorf("%d sessions lost although a replica had each, want 0", lost)
 	}
-}
-
-// promoted reports whether the cluster has three masters without the one that was killed.
-func promoted(d deployment, killed *testworld.Redis) bool {
-	masters := 0
-	for _, n := range d.nodes {
-		if n == killed {
-			continue
-		}
-		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
-		info, err := n.Client.InfoMap(ctx, "replication").Result()
-		cancel()
-		if err == nil && info["Replication"]["role"] == "master" {
-			masters++
-		}
-	}
-	return masters == 3
 }
 
 // users land in four concurrent loops.
@@ -509,11 +475,10 @@ func (c *users) String() string {
 func TestLaggingReplica(t *testing.T) {
 	for _, row := range []struct{ replicas, landed int }{{0, 10}, {1, 0}} {
 		t.Run(fmt.Sprintf("wait for %d", row.replicas), func(t *testing.T) {
-			master := testworld.StartNode(t)
+			master := testworld.StartRedis(t)
 			link := relayTo(t, master.Addr())
 			replica := testworld.StartReplica(t, link.addr)
-			d := deployment{mode: app.Single, url: master.URL()}
-			w := d.world(t, func(c *app.Config) { c.Redis.Replicas = row.replicas })
+			w := worldOn(t, testworld.Single(t, master, master.URL()), func(c *app.Config) { c.Redis.Replicas = row.replicas })
 			before := w.Browser()
 			if err := landedFor(before, w, before.Land(w.Landing(w.Koubei.Issue(testworld.Provider))), testworld.Provider); err != nil {
 				t.Fatal(err)

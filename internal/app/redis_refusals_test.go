@@ -19,14 +19,15 @@ import (
 func TestAnUnknownMasterIsAnOutage(t *testing.T) {
 	t.Parallel()
 	sentinel := testworld.StartSentinel(t, time.Second)
-	w := deployment{app.Sentinel, sentinel.URL(), sentinel.Nodes, sentinel.Master, sentinel.AwaitWhole}.
-		world(t, func(c *app.Config) { c.Web.AdminToken = strings.Repeat("a", 32) })
+	w := worldOn(t, sentinel, func(c *app.Config) { c.Web.AdminToken = strings.Repeat("a", 32) })
 	b := w.Browser()
 	if err := landedFor(b, w, b.Land(w.Landing(w.Koubei.Issue(testworld.Provider))), testworld.Provider); err != nil {
 		t.Fatal(err)
 	}
 	cookie := b.Cookie(w.Public, "koubei_session")
-	sentinel.Remove()
+	for _, s := range sentinel.Sentinels {
+		must(t, s.Remove(t.Context(), "koubei").Err())
+	}
 	for _, n := range sentinel.Nodes {
 		n.Client.Do(t.Context(), "CLIENT", "KILL", "TYPE", "normal")
 	}

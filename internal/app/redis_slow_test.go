@@ -5,14 +5,10 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
 
@@ -104,37 +100,9 @@ func (l *link) cluster(t *testing.T) app.Redis {
 // startPrivate starts a Redis whose user app has the password hush.
 func startPrivate(t *testing.T, args ...string) *testworld.Redis {
 	t.Helper()
-	r := testworld.StartNode(t, args...)
+	r := testworld.StartRedis(t, args...)
 	must(t, r.Client.Do(t.Context(), "ACL", "SETUSER", "app", "on", ">hush", "~*", "&*", "+@all").Err())
 	return r
-}
-
-// startSentinelProcess starts one Sentinel that watches a master, and returns its address. options are added to its
-// configuration.
-func startSentinelProcess(t *testing.T, master string, options ...string) string {
-	t.Helper()
-	host, port, err := net.SplitHostPort(master)
-	must(t, err)
-	dir, listen := t.TempDir(), testworld.StablePort(t)
-	config := filepath.Join(dir, "sentinel.conf")
-	must(t, os.WriteFile(config, fmt.Appendf(nil, "port %d\nbind 127.0.0.1\ndir %s\nlogfile %s\nsentinel monitor koubei %s %s 1\nsentinel down-after-milliseconds koubei 60000\n",
-		listen, dir, filepath.Join(dir, "sentinel.log"), host, port), 0o600))
-	cmd := exec.Command("redis-server", append([]string{config, "--sentinel"}, options...)...)
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	must(t, cmd.Start())
-	t.Cleanup(func() {
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
-	})
-	address := "127.0.0.1:" + strconv.Itoa(listen)
-	testworld.Eventually(t, 10*time.Second, "the Sentinel listens", func() error {
-		conn, err := net.Dial("tcp", address)
-		if err == nil {
-			conn.Close()
-		}
-		return err
-	})
-	return address
 }
 
 // TestSlowLink sends a burst of checks over a link whose round trip takes 0.8 of REDIS_TIMEOUT. A command then succeeds
@@ -267,4 +235,10 @@ func burst(t *testing.T, w *testworld.World, s *testworld.Service, b *testworld.
 	}
 	all.Wait()
 	return int(allowed.Load())
+}
+
+// startSentinelProcess starts one Sentinel that watches a master, and returns its address.
+func startSentinelProcess(t *testing.T, master string, options ...string) string {
+	t.Helper()
+	return testworld.StartSentinelProcess(t, master, 1, time.Minute, options...)
 }

@@ -92,13 +92,13 @@ func (a *authority) options(t *testing.T, port int, hosts ...string) []string {
 
 func tlsSingle(t *testing.T, a *authority) (address string, mode app.RedisMode) {
 	port := testworld.StablePort(t)
-	testworld.StartNode(t, a.options(t, port, "localhost")...)
+	testworld.StartRedis(t, a.options(t, port, "localhost")...)
 	return fmt.Sprintf("rediss://localhost:%d/0", port), app.Single
 }
 
 func tlsCluster(t *testing.T, a *authority) (string, app.RedisMode) {
 	port := testworld.StablePort(t)
-	r := testworld.StartNode(t, append(a.options(t, port, "localhost"), "--cluster-enabled", "yes", "--cluster-port", strconv.Itoa(testworld.StablePort(t)),
+	r := testworld.StartRedis(t, append(a.options(t, port, "localhost"), "--cluster-enabled", "yes", "--cluster-port", strconv.Itoa(testworld.StablePort(t)),
 		"--cluster-announce-ip", "127.0.0.1", "--tls-cluster", "yes")...)
 	must(t, r.Client.ClusterAddSlotsRange(t.Context(), 0, 16383).Err())
 	testworld.Eventually(t, 10*time.Second, "the cluster works", func() error { return r.Client.Set(t.Context(), "key", "", 0).Err() })
@@ -107,7 +107,7 @@ func tlsCluster(t *testing.T, a *authority) (string, app.RedisMode) {
 
 func tlsSentinel(t *testing.T, a *authority) (string, app.RedisMode) {
 	master, sentinel := testworld.StablePort(t), testworld.StablePort(t)
-	testworld.StartNode(t, a.options(t, master, "localhost")...)
+	testworld.StartRedis(t, a.options(t, master, "localhost")...)
 	options := append(a.options(t, sentinel, "localhost"), "--tls-replication", "yes")
 	startSentinelProcess(t, fmt.Sprint("127.0.0.1:", master), options...)
 	address := fmt.Sprintf("rediss://localhost:%d?master_name=koubei", sentinel)

@@ -8,7 +8,6 @@ import (
 	"testing"
 	"time"
 
-	"koubei-landing/internal/app"
 	"koubei-landing/internal/testworld"
 )
 
@@ -110,7 +109,7 @@ func TestASignOutEndsEverySession(t *testing.T) {
 func TestManyCookiesOnACluster(t *testing.T) {
 	t.Parallel()
 	cluster := testworld.StartCluster(t, 2*time.Second)
-	w := testworld.New(t, func(c *app.Config) { c.Redis.Mode, c.Redis.URL = app.Cluster, cluster.URL() })
+	w := testworld.New(t, cluster.On)
 	var own []string
 	for range 6 {
 		own = append(own, sessionCookie(w, land(t, w, testworld.Merchant)))

@@ -106,7 +106,7 @@ func openOtherBrowserWaits(w *world) {
 	if a := <-first; a.err != nil {
 		w.t.Errorf("the first: %v", a.err)
 	}
-	if b := <-second; !isUsed(b.err) || b.Token != "" {
+	if b := <-second; !errors.Is(b.err, landing.ErrCodeUsed) || b.Token != "" {
 		w.t.Errorf("the other: got %q, %v, want used", b.Result, b.err)
 	}
 	w.wantCalls(code, 1)
@@ -116,7 +116,7 @@ func openPatienceEnds(w *world) {
 	code := w.koubei.Issue(provider)
 	w.claimedBy(code, "somebody", time.Minute, "one")
 	r := w.open(func(s *settings) { s.timeout = 200 * time.Millisecond })
-	if out := <-w.background(r, arrival(code, "one")); out.err == nil || !strings.Contains(out.err.Error(), landing.ErrInProgress.Error()) {
+	if out := <-w.background(r, arrival(code, "one")); !errors.Is(out.err, landing.ErrInProgress) {
 		w.t.Errorf("got %q, %v, want in progress", out.Result, out.err)
 	}
 	w.wantState(code, "open")
@@ -266,7 +266,7 @@ func declinedByRevocation(w *world) {
 	_, err := w.open().sessions.Revoke(w.t.Context(), provider.OperatorID)
 	w.must(err)
 	w.koubei.Release()
-	if out := <-done; !isUsed(out.err) || out.Token != "" {
+	if out := <-done; !errors.Is(out.err, landing.ErrCodeUsed) || out.Token != "" {
 		w.t.Errorf("got %q, %v, want used", out.Result, out.err)
 	}
 	w.wantState(code, "declined")
@@ -315,10 +315,6 @@ func releasedAfterFailure(w *world) {
 		_, _ = w.Land(w.t.Context(), arrival(code, "another"))
 		w.wantCalls(code, 2)
 	}
-}
-
-func isUsed(err error) bool {
-	return err != nil && strings.Contains(err.Error(), landing.ErrCodeUsed.Error())
 }
 
 func TestOnlyTheOwnerOfAClaimSettlesIt(t *testing.T) {
@@ -459,7 +455,7 @@ func TestSixtyFourWaitForOneCode(t *testing.T) {
 		}()
 	}
 	for range 6 {
-		if err := <-results; !strings.Contains(fmt.Sprint(err), landing.ErrOverloaded.Error()) {
+		if err := <-results; !errors.Is(err, landing.ErrOverloaded) {
 			t.Errorf("got %v, want overloaded for those above 64", err)
 		}
 	}

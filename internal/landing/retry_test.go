@@ -72,7 +72,7 @@ func TestShutdownWaitsForLedgerWrites(t *testing.T) {
 // landing has failed.
 func loseRedis(t *testing.T, issue func(*koubeisim.Koubei) string) (*testworld.World, *testworld.Redis, *testworld.Browser, string) {
 	t.Helper()
-	node := testworld.StartNode(t)
+	node := testworld.StartRedis(t)
 	// The lease is longer than the test, so that the end of the lease does not hide a missing write.
 	w := testworld.New(t, func(c *app.Config) { c.Redis.URL, c.Alipay.Timeout = node.URL(), time.Minute })
 	code := issue(w.Koubei)

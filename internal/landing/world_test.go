@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net/http/httptest"
 	"net/url"
 	"strings"
 	"sync/atomic"
@@ -63,17 +62,12 @@ type settings struct {
 func newWorld(t *testing.T, changes ...func(*settings)) *world {
 	t.Helper()
 	w := &world{t: t, redis: testworld.StartRedis(t), clock: &testworld.Clock{}, log: &testworld.Log{}}
-	var err error
-	if w.koubei, err = koubeisim.New(koubeisim.Options{Now: w.clock.Now}); err != nil {
-		t.Fatal(err)
-	}
-	server := httptest.NewServer(w.koubei.Gateway())
+	w.koubei = testworld.NewKoubei(t, koubeisim.Options{Now: w.clock.Now})
 	t.Cleanup(func() { w.log.Check(t, testworld.SecretsOf(w.koubei)...) })
-	t.Cleanup(server.Close)
+	gateway, err := url.Parse(testworld.ServeGateway(t, w.koubei))
+	w.must(err)
+	w.gateway = gateway
 	t.Cleanup(func() { w.koubei.Release() })
-	if w.gateway, err = url.Parse(server.URL); err != nil {
-		t.Fatal(err)
-	}
 	w.replica = w.open(changes...)
 	return w
 }

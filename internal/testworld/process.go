@@ -1,88 +1,182 @@
 package testworld
 
 import (
-	"encoding/json"
 	"errors"
+	"fmt"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
+
+	"koubei-landing/koubeisim"
 )
 
-// Process is the server program in a process of its own. It listens on ports that the kernel chooses, new ones after each
-// start.
+// Process is a program of cmd in a process of its own. It may be started again after it has ended.
 type Process struct {
-	Public   string // its address, with the scheme
-	Internal string
-	Logs     []string // paths; one for each start
+	Log Log // what it wrote to stdout and stderr since its first start
+
+	// Where a server listens, with the scheme.
+	Public, Internal string
 
 	t       testing.TB
 	program string
+	args    []string
 	env     []string
 	cmd     *exec.Cmd
+	ended   chan error
+	begin   int // where the output of its latest start begins
 }
 
-// BuildServer builds the server program and returns its path.
-func BuildServer(t testing.TB, flags ...string) string {
+// builds holds a function for each program that this test process has asked for. It builds the program once.
+var builds sync.Map
+
+// Build builds a program of cmd, once for all tests of this process, and returns its path. Environment variables such as
+// CGO_ENABLED=0 may stand among the flags.
+func Build(t testing.TB, name string, flags ...string) string {
 	t.Helper()
-	program := filepath.Join(t.TempDir(), "server")
-	args := append(append([]string{"build"}, flags...), "-o", program, "koubei-landing/cmd/server")
-	if out, err := exec.Command("go", args...).CombinedOutput(); err != nil {
-		t.Fatalf("go build: %v\n%s", err, out)
-	}
+	build, _ := builds.LoadOrStore(fmt.Sprint(name, flags), sync.OnceValues(func() (string, error) { return build(name, flags) }))
+	program, err := build.(func() (string, error))()
+	must(t, err)
 	return program
 }
 
-// StartProcess starts the program with an environment, besides the addresses to listen on. It is killed when the test ends.
-func StartProcess(t testing.TB, program string, env ...string) *Process {
+// build leaves the program where the next test process of the same checkout finds it: the go command does not link what is
+// up to date.
+func build(name string, flags []string) (string, error) {
+	module, err := exec.Command("go", "env", "GOMOD").Output()
+	if err != nil {
+		return "", err
+	}
+	dir := filepath.Join(tempDir(), fmt.Sprintf("%x", module))
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return "", err
+	}
+	program := filepath.Join(dir, name+strings.Join(flags, " "))
+	isEnv := func(flag string) bool { return !strings.HasPrefix(flag, "-") }
+	cmd := exec.Command("go", "build", "-o", program)
+	cmd.Args = append(cmd.Args, slices.DeleteFunc(slices.Clone(flags), isEnv)...)
+	cmd.Args = append(cmd.Args, "koubei-landing/cmd/"+name)
+	cmd.Env = append(os.Environ(), flags...)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("go build: %w\n%s", err, out)
+	}
+	return program, nil
+}
+
+// Settings returns the environment of a server that works with Koubei's stand-in, on ports that the kernel chooses. Later
+// settings replace earlier ones.
+func Settings(k *koubeisim.Koubei, gateway, redis string, more ...string) []string {
+	return append([]string{
+		"PUBLIC_LISTEN=127.0.0.1:0", "INTERNAL_LISTEN=127.0.0.1:0",
+		"ALIPAY_APP_ID=" + k.AppID(), "ALIPAY_APP_PRIVATE_KEY=" + k.AppPrivateKey(), "ALIPAY_PUBLIC_KEY=" + k.AlipayPublicKey(),
+		"ALIPAY_GATEWAY_URL=" + gateway, "REDIS_URL=" + redis, "CALLBACK_RATE=0",
+	}, more...)
+}
+
+// StartProcess starts a program with this environment. It is killed when the test ends.
+func StartProcess(t testing.TB, program string, env []string, args ...string) *Process {
 	t.Helper()
-	p := &Process{t: t, program: program, env: append([]string{"PUBLIC_LISTEN=127.0.0.1:0", "INTERNAL_LISTEN=127.0.0.1:0"}, env...)}
+	p := &Process{t: t, program: program, env: env, args: args}
 	p.Start()
 	t.Cleanup(p.Kill)
 	return p
 }
 
-// Start starts the program again, once it has ended, and returns when it listens. It may not be ready then.
+// StartServer starts the server and returns when it serves. It may not be ready then.
+func StartServer(t testing.TB, program string, env []string) *Process {
+	t.Helper()
+	p := StartProcess(t, program, env)
+	p.awaitServing()
+	return p
+}
+
+// Restart starts a server again, once it has ended, and returns when it serves.
+func (p *Process) Restart() {
+	p.t.Helper()
+	p.Start()
+	p.awaitServing()
+}
+
+func (p *Process) awaitServing() {
+	p.t.Helper()
+	p.Await(`"msg":"serving"`)
+	address := func(listener string) string {
+		_, after, _ := strings.Cut(p.Log.String()[p.begin:], `"`+listener+`":"`)
+		address, _, _ := strings.Cut(after, `"`)
+		return "http://" + address
+	}
+	p.Public, p.Internal = address("public"), address("internal")
+}
+
+// AwaitReady waits until a server says that it is ready.
+func (p *Process) AwaitReady() {
+	p.t.Helper()
+	client := http.Client{Timeout: 5 * time.Second}
+	Eventually(p.t, 30*time.Second, "the server is ready", func() error {
+		a, err := client.Get(p.Internal + "/readyz")
+		if err == nil && a.StatusCode != http.StatusOK {
+			err = errors.New(a.Status)
+		}
+		if a != nil {
+			a.Body.Close()
+		}
+		return err
+	})
+}
+
+// Start starts the program.
 func (p *Process) Start() {
 	p.t.Helper()
-	log, err := os.CreateTemp(p.t.TempDir(), "log")
-	must(p.t, err)
-	defer log.Close()
-	p.Logs = append(p.Logs, log.Name())
-	p.cmd = exec.Command(p.program)
-	p.cmd.Env, p.cmd.Stdout, p.cmd.Stderr = p.env, log, log
-	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	must(p.t, p.cmd.Start())
-	Eventually(p.t, 20*time.Second, "the program listens", func() error { return p.findAddresses(log.Name()) })
+	cmd, ended := exec.Command(p.program, p.args...), make(chan error, 1)
+	cmd.Env, cmd.Stdout, cmd.Stderr = p.env, &p.Log, &p.Log
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	p.begin = len(p.Log.String())
+	must(p.t, cmd.Start())
+	go func() { ended <- cmd.Wait() }()
+	p.cmd, p.ended = cmd, ended
 }
 
-// findAddresses reads from the log where the program listens.
-func (p *Process) findAddresses(log string) error {
-	text, err := os.ReadFile(log)
-	if err != nil {
-		return err
-	}
-	for line := range strings.Lines(string(text)) {
-		var at struct{ Public, Internal string }
-		if json.Unmarshal([]byte(line), &at) == nil && at.Public != "" && at.Internal != "" {
-			p.Public, p.Internal = "http://"+at.Public, "http://"+at.Internal
+// Await waits until the program has written a text since its latest start.
+func (p *Process) Await(text string) {
+	p.t.Helper()
+	Eventually(p.t, 30*time.Second, "the program writes "+text, func() error {
+		log := p.Log.String()[p.begin:]
+		switch {
+		case strings.Contains(log, text):
 			return nil
+		case p.Ended():
+			p.t.Fatalf("the program ended with %v:\n%s", p.Wait(), log)
 		}
-	}
-	return errors.New("its log does not say where: " + string(text))
+		return errors.New("it wrote:\n" + log)
+	})
 }
 
-// Signal tells the program to shut down.
-func (p *Process) Signal() { _ = p.cmd.Process.Signal(syscall.SIGTERM) }
+// Signal sends a signal. A process that has ended does not mind.
+func (p *Process) Signal(s os.Signal) {
+	p.t.Helper()
+	if err := p.cmd.Process.Signal(s); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		p.t.Fatal(err)
+	}
+}
 
 // Kill ends the program as a power cut does.
 func (p *Process) Kill() {
 	_ = p.cmd.Process.Kill()
-	_ = p.cmd.Wait()
+	_ = p.Wait()
 }
 
 // Wait waits for the program's end and returns an error unless its exit status was 0.
-func (p *Process) Wait() error { return p.cmd.Wait() }
+func (p *Process) Wait() error {
+	err := <-p.ended
+	p.ended <- err
+	return err
+}
+
+// Ended reports whether the program has ended.
+func (p *Process) Ended() bool { return len(p.ended) > 0 }

@@ -3,6 +3,7 @@
 package testworld
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"crypto/rsa"
@@ -60,39 +61,47 @@ type Service struct {
 func New(t testing.TB, changes ...func(*app.Config)) *World {
 	t.Helper()
 	w := &World{T: t, Redis: StartRedis(t), Clock: &Clock{}, Log: &Log{}}
-	w.begin(changes)
-	return w
-}
-
-// alipayKey returns the key that signs the gateway's responses in every world of a test program, because making one takes
-// time.
-var alipayKey = sync.OnceValue(func() string {
-	key, err := rsa.GenerateKey(rand.Reader, 2048)
-	if err != nil {
-		panic(err) // the system has no randomness
-	}
-	return base64.StdEncoding.EncodeToString(x509.MarshalPKCS1PrivateKey(key))
-})
-
-func (w *World) begin(changes []func(*app.Config)) {
-	t := w.T
-	t.Helper()
-	k, err := koubeisim.New(koubeisim.Options{Now: w.Clock.Now, AlipayPrivateKey: alipayKey()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	w.Koubei = k
-	gateway := httptest.NewServer(k.Gateway())
-	t.Cleanup(gateway.Close)
-	w.Config = w.settings(gateway.URL)
+	w.Koubei = NewKoubei(t, koubeisim.Options{Now: w.Clock.Now})
+	w.Config = w.settings(ServeGateway(t, w.Koubei))
 	for _, change := range changes {
 		change(&w.Config)
 	}
-	t.Cleanup(w.checkLog)
+	t.Cleanup(func() { w.Log.Check(t, SecretsOf(w.Koubei)...) })
 	w.Service = w.Replica()
-	if err := k.SetLandingURL(w.Public + w.Config.Web.CallbackPath); err != nil {
-		t.Fatal(err)
+	must(t, w.Koubei.SetLandingURL(w.Public+w.Config.Web.CallbackPath))
+	return w
+}
+
+// keys returns the private keys of the application and of Alipay in every world of a test process, because making a key
+// takes time.
+var keys = sync.OnceValue(func() (keys [2]string) {
+	for i := range keys {
+		key, err := rsa.GenerateKey(rand.Reader, 2048)
+		if err != nil {
+			panic(err) // the system has no randomness
+		}
+		keys[i] = base64.StdEncoding.EncodeToString(x509.MarshalPKCS1PrivateKey(key))
 	}
+	return keys
+})
+
+// NewKoubei returns a Koubei with the keys of this test process, unless the options have others.
+func NewKoubei(t testing.TB, o koubeisim.Options) *koubeisim.Koubei {
+	t.Helper()
+	if o.AppPrivateKey == "" && o.AppPublicKey == "" {
+		o.AppPrivateKey = keys()[0]
+	}
+	o.AlipayPrivateKey = cmp.Or(o.AlipayPrivateKey, keys()[1])
+	k, err := koubeisim.New(o)
+	must(t, err)
+	return k
+}
+
+// ServeGateway serves a Koubei's gateway until the test ends, and returns its address.
+func ServeGateway(t testing.TB, k *koubeisim.Koubei) string {
+	s := httptest.NewServer(k.Gateway())
+	t.Cleanup(s.Close)
+	return s.URL
 }
 
 // settings are the defaults of the contract, with the addresses of this world.
@@ -103,8 +112,7 @@ func (w *World) settings(gateway string) app.Config {
 	must(w.T, err)
 	seal, err := session.DeriveSealKey(x509.MarshalPKCS1PrivateKey(private))
 	must(w.T, err)
-	port := StablePort(w.T)
-	here := mustURL(w.T, fmt.Sprintf("http://127.0.0.1:%d", port))
+	here := mustURL(w.T, fmt.Sprint("http://127.0.0.1:", StablePort(w.T)))
 	targets := handler.Targets{PublicURL: here, CallbackPath: "/koubei/callback"}
 	targets.Home, err = targets.ParseHome("/")
 	must(w.T, err)
@@ -175,9 +183,6 @@ func On(s *Service, link string) string {
 	}
 	return s.Public + u.RequestURI()
 }
-
-// checkLog holds every world's log to what must never be in one.
-func (w *World) checkLog() { w.Log.Check(w.T, SecretsOf(w.Koubei)...) }
 
 // Clock is the service's clock: real time, and as much more as it was turned.
 type Clock struct{ ahead atomic.Int64 }
