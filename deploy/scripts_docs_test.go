@@ -130,9 +130,9 @@ func (s *script) command(block string) *exec.Cmd {
 }
 
 // start runs a block until the test ends, and returns what it prints.
-func (s *script) start(block string) *output {
+func (s *script) start(block string) *testworld.Log {
 	s.t.Helper()
-	cmd, printed := s.command(block), &output{}
+	cmd, printed := s.command(block), &testworld.Log{}
 	cmd.Stdout, cmd.Stderr = printed, printed
 	if err := cmd.Start(); err != nil {
 		s.t.Fatal(err)
