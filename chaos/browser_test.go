@@ -21,18 +21,18 @@ const (
 	callback      = "/koubei/callback"
 	sessionCookie = "koubei_session"
 
-	// longest is more than any answer may take: waiting for another landing, an exchange of its own, and keeping it.
+	// longest is more than any response may take: it waits for another landing, exchanges the code itself and saves the result.
 	longest = 60 * time.Second
 )
 
-// browser does what a page's script does: it tries again when told to, ten times at most.
+// browser does what the script of a page does: after a 503 it retries, ten times at most.
 type browser struct {
 	*testworld.Browser
 	w    *world
-	dice *rand.Rand // used by one goroutine at a time: those that go at once get their own
+	dice *rand.Rand // used by one goroutine at a time; concurrent tabs have their own
 }
 
-// sockets are shared: a thousand browsers of their own would keep three thousand open.
+// All browsers share sockets. Otherwise a thousand browsers would keep three thousand sockets open.
 var sockets = &http.Transport{MaxIdleConnsPerHost: 256, IdleConnTimeout: 30 * time.Second}
 
 func (w *world) browser(dice *rand.Rand) *browser {
@@ -41,17 +41,17 @@ func (w *world) browser(dice *rand.Rand) *browser {
 	return &browser{b, w, dice}
 }
 
-// again is the same browser in another tab: the same cookies, dice of its own.
+// again returns the same browser in another tab: it has the same cookies and its own dice.
 func (b *browser) again() *browser {
 	tab := *b
 	tab.dice = rand.New(rand.NewPCG(b.dice.Uint64(), b.dice.Uint64()))
 	return &tab
 }
 
-// answer is a response with what it says of a code.
+// answer is a response to a request about a code.
 type answer struct{ testworld.Answer }
 
-// location is where the answer leads; empty without an answer.
+// location returns the redirect's address. It is empty without a response.
 func (a answer) location() string {
 	if a.Response == nil {
 		return ""
@@ -62,12 +62,12 @@ func (a answer) location() string {
 var (
 	errorCode = regexp.MustCompile(`id="error-code">(\w+)<`)
 
-	// verdicts are the gateway's words for what the service says of a code.
+	// verdicts maps the error codes of the service to those of the gateway.
 	verdicts = map[string]string{"invalid_parameter": "INVALID_PARAMETER", "code_not_exist": "AUTH_CODE_NOT_EXIST",
 		"code_expired": "AUTH_CODE_EXPIRES", "access_not_allowed": "ACCESS_NOT_ALLOWED"}
 )
 
-// result is what the answer says of a code.
+// result returns what the response means for the code.
 func (a answer) result() history.Result {
 	if a.Response == nil {
 		return history.Unknown
@@ -84,10 +84,10 @@ func (a answer) result() history.Result {
 	return history.Unknown
 }
 
-// name tells browsers apart, whatever their tabs.
+// name identifies a browser. All its tabs have the same name.
 func (b *browser) name() string { return fmt.Sprintf("%p", b.Client) }
 
-// session is the token that the answer sets; empty when it sets none.
+// session returns the token that the response sets. It is empty if the response sets none.
 func (a answer) session() string {
 	if a.Response == nil {
 		return ""
@@ -100,9 +100,9 @@ func (a answer) session() string {
 	return ""
 }
 
-// request is one request about a code, as evidence.
+// request records one request about a code, as evidence for judge.
 type request struct {
-	by          *http.Client // tells browsers apart, whatever their tabs
+	by          *http.Client // identifies the browser
 	replica     int
 	began       time.Time
 	unanswered  bool
@@ -110,8 +110,8 @@ type request struct {
 	refusedWith int
 }
 
-// ask sends a request to a random replica, as a load balancer does, and tries the next where nobody listens. The error
-// says that no answer came: because ctx ended, or a process did.
+// ask sends a request to a random replica, as a load balancer does. It fails if no response arrives, because ctx or the
+// replica's process ended.
 func (b *browser) ask(ctx context.Context, method, uri, code string) (answer, error) {
 	r := b.w.replicas[b.dice.IntN(len(b.w.replicas))]
 	req, err := http.NewRequestWithContext(ctx, method, r.public+uri, nil)
@@ -144,7 +144,7 @@ func (b *browser) ask(ctx context.Context, method, uri, code string) (answer, er
 	return a, err
 }
 
-// ending is how an attempt to land ended.
+// ending is the outcome of an attempt to land.
 type ending int
 
 const (
@@ -153,11 +153,11 @@ const (
 	refused               // for good
 )
 
-// tries is how often a page asks again by itself.
+// tries is how often a page retries by itself.
 const tries = 10
 
-// land opens a link and does as the pages tell: round the arrival hop, and again after a 503. Where a connection dies, the
-// person presses reload.
+// land opens a link and follows what the pages do: the arrival hop, and retries after a 503. If a connection breaks, the
+// person reloads the page.
 func (b *browser) land(ctx context.Context, code string) ending {
 	uri := b.w.link(code)
 	for n := 0; n < tries && ctx.Err() == nil; {
@@ -179,7 +179,7 @@ func (b *browser) land(ctx context.Context, code string) ending {
 	return gaveUp
 }
 
-// patience is how long the page waits before it asks again.
+// patience returns how long the page waits before it retries.
 func (b *browser) patience(a answer) time.Duration {
 	seconds, err := strconv.Atoi(a.Header.Get("Retry-After"))
 	if err != nil {
@@ -189,7 +189,7 @@ func (b *browser) patience(a answer) time.Duration {
 	return between(b.dice, d*3/4, d*5/4)
 }
 
-// link is where Koubei sends a browser, without the host.
+// link returns the address to which Koubei sends a browser, without the host.
 func (w *world) link(code string) string {
 	u, err := url.Parse(w.koubei.LandingURL(code, koubeisim.Observed))
 	if err != nil {
@@ -198,7 +198,7 @@ func (w *world) link(code string) string {
 	return u.RequestURI()
 }
 
-// persist asks until there is an answer that is no outage.
+// persist repeats a request until the response is not an outage.
 func (b *browser) persist(ctx context.Context, method, uri string) (answer, bool) {
 	for ctx.Err() == nil {
 		a, err := b.ask(ctx, method, uri, "")
@@ -210,7 +210,7 @@ func (b *browser) persist(ctx context.Context, method, uri string) (answer, bool
 	return answer{}, false
 }
 
-// identity is what /session answers, as far as it matters here.
+// identity is the part of the response of /session that these tests check.
 type identity struct {
 	OperatorID   string  `json:"operator_id"`
 	OperatorType string  `json:"operator_type"`
@@ -218,7 +218,7 @@ type identity struct {
 	ShopIDs      string  `json:"shop_ids"`
 }
 
-// is reports whether the answer is about this operator, working for this partner.
+// is reports whether the identity is this operator, working for this partner.
 func (i identity) is(p koubeisim.Person) bool {
 	return i.OperatorID == p.OperatorID && i.OperatorType == p.OperatorType && i.PartnerID != nil && *i.PartnerID == p.PartnerID && i.ShopIDs == p.ShopIDs
 }

@@ -1,13 +1,12 @@
-// Package chaos_test stages everything at once: three replicas as real processes, a real Redis that keeps what it has
-// acknowledged, a Koubei whose gateway fails in a queued order, and people who land, refresh, click twice, leave and come
-// back, work for several merchants and sign out, while Redis is killed and frozen, replicas are killed and rolled, and
-// thieves try the same links without having brought the code.
+// Package chaos_test runs three replicas as real processes, a real Redis that keeps what it has acknowledged, and a Koubei
+// whose gateway fails in a queued order. People land, refresh, double-click, leave and come back, work for several merchants
+// and sign out. Meanwhile the test kills and freezes Redis, kills and restarts replicas, and lets thieves try the same links.
 //
-// It then counts what must never happen. Two ways to lose a code are nobody's fault, are recognised by their evidence, and
-// are counted apart: see judge.
+// The test then counts what must never happen. It counts separately two ways to lose a code that the service cannot prevent,
+// and recognizes them by their evidence: see judge.
 //
-// A run is repeated with its seed, as far as a concurrent test can be: who does what, which faults the gateway has and
-// which trouble comes next follow from it; what meets what does not.
+// The seed determines what each person does, the faults of the gateway and the order of the troubles. It does not determine
+// which of them happen at the same time.
 package chaos_test
 
 import (
@@ -29,7 +28,7 @@ var (
 	atOnce   = flag.Int("chaos.people", 80, "how many people are about at once")
 )
 
-// world is all that a run is made of.
+// world holds everything that a run consists of.
 type world struct {
 	t        *testing.T
 	seed     uint64
@@ -39,7 +38,7 @@ type world struct {
 	outages  *spans // of Redis
 	replicas []*replica
 	tally    *tally
-	given    testworld.Log // keeps the cookies that browsers were given
+	given    testworld.Log // collects the cookies of the browsers, which no log may contain
 	history  *history.History
 }
 
@@ -92,18 +91,18 @@ func newWorld(t *testing.T) *world {
 	return w
 }
 
-// random returns the dice of one purpose, or of one person.
+// random returns the random numbers of one purpose or of one person.
 func (w *world) random(purpose uint64) *rand.Rand { return rand.New(rand.NewPCG(w.seed, purpose)) }
 
-// The purposes besides people, who are numbered.
+// The purposes. People have smaller numbers.
 const (
 	forTrouble = 1<<40 + iota
 	forFaults
 	forThieves
 )
 
-// queueFaults gives the gateway's calls their faults, about two calls for each landing. What the queue needs where a call
-// shall go well is an honest answer that is spelled unusually.
+// queueFaults queues a fault for each call of the gateway, about two calls for each landing. For a call that must succeed, it
+// queues a valid response in an unusual spelling.
 func (w *world) queueFaults() {
 	dice := w.random(forFaults)
 	for range 2 * *landings {
@@ -114,25 +113,25 @@ func (w *world) queueFaults() {
 func drawFault(dice *rand.Rand) koubeisim.Fault {
 	among := func(f ...koubeisim.Fault) koubeisim.Fault { return f[dice.IntN(len(f))] }
 	switch n := dice.IntN(100); {
-	case n < 12: // nothing is spent, and the same code may be tried again
+	case n < 12: // the code is not spent and may be tried again
 		return among(koubeisim.Busy, koubeisim.BusyUnsigned, koubeisim.SystemError, koubeisim.Limited, koubeisim.Drop,
 			koubeisim.Empty, koubeisim.HTML, koubeisim.Status500, koubeisim.Status502)
 	case n < 18:
 		return among(koubeisim.Slow, koubeisim.SlowBy(100*time.Millisecond), koubeisim.SlowBy(2*time.Second))
-	case n < 24: // spent, and the answer is under way for a while
+	case n < 24: // the code is spent, and the response is late
 		return koubeisim.SpendThenSlow
 	case n < 26: // verdicts
 		return among(koubeisim.Expired, koubeisim.AccessDenied, koubeisim.InvalidParameter, koubeisim.NotExist)
-	case n < 28: // spent, and the answer is lost
+	case n < 28: // the code is spent, and the response is lost
 		return among(koubeisim.SpendThenDrop, koubeisim.DropMidway, koubeisim.Truncated, koubeisim.SpendThenBusy)
 	}
 	return among(koubeisim.Spaced, koubeisim.SignFirst)
 }
 
-// span is a time in which something was out of order; it has no end while it still is.
+// span is a period in which something was broken. It has no end while that lasts.
 type span struct{ from, to time.Time }
 
-// spans are those of one process.
+// spans are the periods of one process.
 type spans struct {
 	mu  sync.Mutex
 	all []span
@@ -150,7 +149,7 @@ func (s *spans) close(at time.Time) {
 	s.all[len(s.all)-1].to = at
 }
 
-// touch reports whether one of the spans and the time from one moment to another have anything in common.
+// touch reports whether one of the spans overlaps the period between two moments.
 func (s *spans) touch(from, to time.Time) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -180,7 +179,7 @@ func (s *spans) count() int {
 	return len(s.all)
 }
 
-// pause waits, as long as ctx allows.
+// pause waits for d, or until ctx ends.
 func pause(ctx context.Context, d time.Duration) {
 	timer := time.NewTimer(d)
 	defer timer.Stop()

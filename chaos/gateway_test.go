@@ -14,7 +14,7 @@ import (
 	"koubei-landing/koubeisim"
 )
 
-// gateway stands before koubeisim's and notes which replica asks about which code, and when it was answered.
+// gateway forwards to koubeisim's gateway and records which replica asks about which code, and when it gets the response.
 type gateway struct {
 	koubei *koubeisim.Koubei
 
@@ -22,18 +22,18 @@ type gateway struct {
 	calls []*call
 }
 
-// call is one question about a code.
+// call is one request about a code.
 type call struct {
 	replica      int
 	code         string
 	began, ended time.Time
 
-	// What koubeisim says of it, filled in at the end.
+	// What koubeisim recorded about it, filled in at the end.
 	fault   koubeisim.Fault
 	outcome string
 }
 
-// forReplica is the gateway as one replica sees it.
+// forReplica returns the gateway of one replica.
 func (g *gateway) forReplica(n int) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, 64<<10))
@@ -42,7 +42,7 @@ func (g *gateway) forReplica(n int) http.Handler {
 		}
 		r.Body = io.NopCloser(bytes.NewReader(body))
 		c := g.begin(n, codeIn(body))
-		defer g.end(c) // also where the answer is cut, which is a panic
+		defer g.end(c) // also if koubeisim cuts the connection, which is a panic
 		g.koubei.Gateway().ServeHTTP(w, r)
 	})
 }
@@ -71,7 +71,7 @@ func (g *gateway) end(c *call) {
 	c.ended = time.Now()
 }
 
-// byCode returns all calls of each code in their order, with what koubeisim has made of them.
+// byCode returns all calls of each code in their order, with the outcome that koubeisim recorded.
 func (g *gateway) byCode(t *testing.T) map[string][]*call {
 	t.Helper()
 	g.mu.Lock()
@@ -95,7 +95,7 @@ func (g *gateway) byCode(t *testing.T) map[string][]*call {
 	return calls
 }
 
-// spent lists the codes that the gateway has given away, in the order of their calls.
+// spent lists the codes that the gateway has exchanged, in the order of their calls.
 func (g *gateway) spent() []string {
 	var codes []string
 	for _, c := range g.koubei.Calls() {
@@ -106,10 +106,10 @@ func (g *gateway) spent() []string {
 	return codes
 }
 
-// success is koubeisim's word for an identity given.
+// success is koubeisim's outcome of an exchange.
 const success = "success"
 
-// verdict reports whether the gateway has said something definite about the code, and the service could hear it.
+// verdict reports whether the gateway gave a definite result for the code and the service could receive it.
 func (c *call) verdict() bool {
 	switch c.outcome {
 	case success, "INVALID_PARAMETER", "AUTH_CODE_NOT_EXIST", "AUTH_CODE_EXPIRES", "ACCESS_NOT_ALLOWED":
@@ -118,7 +118,7 @@ func (c *call) verdict() bool {
 	return false
 }
 
-// lostOnTheWire reports whether the answer was queued to be lost after the code was looked at.
+// lostOnTheWire reports whether the queued fault loses the response after the code is spent.
 func (c *call) lostOnTheWire() bool {
 	switch c.fault {
 	case koubeisim.SpendThenDrop, koubeisim.DropMidway, koubeisim.Truncated, koubeisim.SpendThenBusy:
@@ -127,7 +127,7 @@ func (c *call) lostOnTheWire() bool {
 	return false
 }
 
-// checkHistory adds the gateway's calls to the history and has each code's checked against the ledger's model.
+// checkHistory adds the gateway's calls to the history and checks the history of each code against the ledger's model.
 func (w *world) checkHistory() {
 	w.t.Helper()
 	for code, calls := range w.gateway.byCode(w.t) {

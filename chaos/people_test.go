@@ -14,11 +14,11 @@ import (
 	"koubei-landing/koubeisim"
 )
 
-// people are all who bring a code of their own.
+// people are all persons who bring their own code.
 type people struct {
 	w      *world
 	enough chan struct{} // closed when enough have landed
-	done   chan struct{} // closed when nobody is under way any more
+	done   chan struct{} // closed when all persons have finished
 
 	mu      sync.Mutex
 	all     []*person
@@ -35,16 +35,16 @@ type person struct {
 	signedOut bool
 }
 
-// brought is one link that a person was sent with.
+// brought is one link that a person opens.
 type brought struct {
 	code   string
 	as     koubeisim.Person
 	ending ending
-	rival  *browser // somebody who was quick with the same link; nil mostly
-	won    ending   // how the rival ended
+	rival  *browser // another browser that tries the same link at the same time; usually nil
+	won    ending   // the rival's outcome
 }
 
-// startPeople lets people come, a number at once, until enough have landed.
+// startPeople starts people, several at a time, until enough have landed.
 func startPeople(ctx context.Context, w *world) *people {
 	p := &people{w: w, enough: make(chan struct{}), done: make(chan struct{})}
 	var rows sync.WaitGroup
@@ -71,7 +71,7 @@ func (p *people) next() *person {
 	return n
 }
 
-// live is what one person does. All dice are thrown in an order that depends on the seed alone.
+// live does what one person does. The order of its random numbers depends only on the seed.
 func (p *person) live(ctx context.Context) {
 	pause(ctx, between(p.dice, 0, 3*time.Second))
 	first := p.bring()
@@ -94,7 +94,7 @@ func (p *person) live(ctx context.Context) {
 	}
 }
 
-// bring has Koubei issue a code: always the same operator, for one merchant more.
+// bring has Koubei issue a code for the person's operator and one more merchant.
 func (p *person) bring() *brought {
 	n := len(p.brought)
 	as := koubeisim.Person{
@@ -112,7 +112,7 @@ func (p *person) bring() *brought {
 	return b
 }
 
-// counted notes that a link has led to a session.
+// counted records that a link has led to a session.
 func (p *person) counted(b *brought) {
 	if b.ending == landed || b.won == landed {
 		if p.people.reached.Add(1) == int64(*landings) {
@@ -121,7 +121,7 @@ func (p *person) counted(b *brought) {
 	}
 }
 
-// arrive lands, in one of the ways that people have.
+// arrive lands in one of several ways.
 func (p *person) arrive(ctx context.Context, b *brought) {
 	switch n := p.dice.IntN(100); {
 	case n < 35:
@@ -155,7 +155,7 @@ func (p *person) clickTwice(ctx context.Context, b *brought) {
 	}
 }
 
-// leave opens the link and goes away before the answer is there.
+// leave opens the link and leaves before the response arrives.
 func (p *person) leave(ctx context.Context, b *brought) {
 	away, cancel := context.WithTimeout(ctx, between(p.dice, time.Millisecond, 300*time.Millisecond))
 	defer cancel()
@@ -164,7 +164,7 @@ func (p *person) leave(ctx context.Context, b *brought) {
 	}
 }
 
-// race has somebody else try the same link at the same time: one of the two lands, whichever.
+// race has another browser try the same link at the same time. Exactly one of the two may land.
 func (p *person) race(ctx context.Context, b *brought) {
 	b.rival = p.w.browser(rand.New(rand.NewPCG(p.dice.Uint64(), 0)))
 	var both sync.WaitGroup
@@ -173,7 +173,7 @@ func (p *person) race(ctx context.Context, b *brought) {
 	both.Wait()
 }
 
-// refresh loads the link again: the same session, and no second call.
+// refresh loads the link again. It expects the same session and no second call of the gateway.
 func (p *person) refresh(ctx context.Context, b *brought) {
 	for range 1 + p.dice.IntN(3) {
 		before := p.cookie()
@@ -189,7 +189,7 @@ func (p *person) refresh(ctx context.Context, b *brought) {
 	}
 }
 
-// moreMerchants opens links for further merchants, in tabs of their own, all at once.
+// moreMerchants opens links for more merchants, each in its own tab, all at the same time.
 func (p *person) moreMerchants(ctx context.Context) {
 	var tabs sync.WaitGroup
 	for range 1 + p.dice.IntN(3) {
@@ -207,7 +207,7 @@ func (p *person) moreMerchants(ctx context.Context) {
 	}
 }
 
-// signOut ends the session, everywhere and for good.
+// signOut ends the session and expects that it stays ended.
 func (p *person) signOut(ctx context.Context) {
 	p.token = p.cookie()
 	o := history.Operation{Kind: history.SignOut, Browser: p.name(), Token: p.token, Result: history.OK, Began: time.Now()}
@@ -228,7 +228,7 @@ func (p *person) signOut(ctx context.Context) {
 	}
 }
 
-// checkSignedOut shows the token that was, which a thief might have kept.
+// checkSignedOut sends the token of the ended session, as a thief would.
 func (p *person) checkSignedOut(ctx context.Context) {
 	keeper := p.w.browser(p.dice)
 	keeper.setCookie(sessionCookie, p.token)
@@ -239,7 +239,7 @@ func (p *person) checkSignedOut(ctx context.Context) {
 	}
 }
 
-// finish lets those who gave up press reload once more, now that all is well, and asks everybody who they are.
+// finish lets those who gave up reload once more after the troubles, and asks for everybody's identity.
 func (p *people) finish() {
 	ctx, cancel := context.WithTimeout(p.w.t.Context(), 3*time.Minute)
 	defer cancel()
@@ -273,7 +273,7 @@ func (p *person) finish(ctx context.Context) {
 	}
 }
 
-// cookie is the session's token.
+// cookie returns the session's token.
 func (b *browser) cookie() string {
 	return b.Cookie(b.w.replicas[0].public, sessionCookie)
 }
@@ -282,8 +282,8 @@ func (b *browser) setCookie(name, value string) {
 	b.SetCookie(b.w.replicas[0].public, &http.Cookie{Name: name, Value: value, Path: "/"})
 }
 
-// startThieves lets others try links that the gateway has just given away: without the arrival cookie, in each of the
-// ways in which one can be without, and beside a session of their own.
+// startThieves starts browsers that try links whose codes were just exchanged. They do not have the arrival cookie, for each
+// possible reason, or have a session of their own.
 func startThieves(ctx context.Context, w *world) *sync.WaitGroup {
 	var thieves sync.WaitGroup
 	for i := range 3 {
@@ -302,7 +302,7 @@ func startThieves(ctx context.Context, w *world) *sync.WaitGroup {
 	return &thieves
 }
 
-// steal tries one link, mostly a fresh one.
+// steal tries one link, usually a recent one.
 func (w *world) steal(ctx context.Context, dice *rand.Rand, member *browser) {
 	codes := w.gateway.spent()
 	if len(codes) == 0 {
@@ -315,15 +315,15 @@ func (w *world) steal(ctx context.Context, dice *rand.Rand, member *browser) {
 	uri := w.link(code)
 	thief := w.browser(dice)
 	switch dice.IntN(4) {
-	case 0: // goes round the hop, and has an arrival of its own
+	case 0: // follows the hop and gets its own arrival cookie
 		a, err := thief.ask(ctx, http.MethodGet, uri, "")
 		if err != nil || a.Header.Get("Location") == "" {
 			return
 		}
 		uri = a.Header.Get("Location")
-	case 1: // pretends that it has been round
+	case 1: // pretends to have followed the hop
 		uri += "&arrived=" + strconv.FormatInt(time.Now().Unix(), 10)
-	case 2: // no browser at all
+	case 2: // not a browser
 		thief.Header = http.Header{"Accept": {"application/json"}, "User-Agent": {"curl/8"}}
 	case 3:
 		thief = member

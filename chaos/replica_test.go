@@ -15,11 +15,11 @@ type replica struct {
 	number int
 	public string
 
-	kills *spans // from the SIGKILL until it serves again
-	rolls *spans // likewise from the SIGTERM
+	kills *spans // from SIGKILL until it serves again
+	rolls *spans // from SIGTERM until it serves again
 }
 
-// startReplicas starts so many servers.
+// startReplicas starts n servers.
 func (w *world) startReplicas(n int) {
 	w.t.Helper()
 	for i := range n {
@@ -32,20 +32,20 @@ func (w *world) startReplicas(n int) {
 		env := testworld.Settings(w.koubei, gateway.URL, w.redis.URL(),
 			fmt.Sprint("PUBLIC_LISTEN=127.0.0.1:", public), fmt.Sprint("INTERNAL_LISTEN=127.0.0.1:", internal),
 			fmt.Sprint("PUBLIC_URL=http://127.0.0.1:", public),
-			// Shorter than in production, so that the lease of a claim whose replica was killed ends sooner.
+			// Shorter than the defaults, so that the lease of a claim ends sooner after its replica was killed.
 			"ALIPAY_TIMEOUT=6s", "ALIPAY_ATTEMPT_TIMEOUT=4s")
 		p := testworld.StartServer(w.t, testworld.Build(w.t, "server"), env)
 		w.replicas = append(w.replicas, &replica{p, i, p.Public, &spans{}, &spans{}})
 	}
 }
 
-// kill ends the process as a power cut does.
+// kill ends the process with SIGKILL.
 func (r *replica) kill() {
 	r.kills.open(time.Now())
 	r.Kill()
 }
 
-// roll tells the process to end, waits until it has, and starts it again. What was in flight must have ended well.
+// roll sends SIGTERM, waits until the process has ended, and starts it again. All requests in work must succeed.
 func (w *world) roll(r *replica, meanwhile func()) {
 	w.t.Helper()
 	r.rolls.open(time.Now())
@@ -58,8 +58,8 @@ func (w *world) roll(r *replica, meanwhile func()) {
 	r.rolls.close(time.Now())
 }
 
-// disturbed reports whether a request from one moment to another may have died with the process. One that was under way
-// before a SIGTERM may not; for one that had just begun, who knows.
+// disturbed reports whether the process may have ended while it worked on a request. SIGTERM does not end a request that the
+// process had begun, but it may end one that was just sent.
 func (r *replica) disturbed(from, to time.Time) bool {
 	const justBegun = 500 * time.Millisecond
 	return r.kills.touch(from, to.Add(justBegun)) || r.rolls.touch(from, to.Add(justBegun)) && !r.rolls.began(from.Add(justBegun), to)

@@ -11,11 +11,11 @@ import (
 	"koubei-landing/internal/testworld"
 )
 
-// tally is what is counted while the run goes on.
+// tally counts during the run.
 type tally struct {
 	mu       sync.Mutex
-	requests map[string][]request // about each code, by those who brought it
-	details  []string             // of what must not be
+	requests map[string][]request // about each code, by the browsers that brought it
+	details  []string             // of what must not happen
 
 	answers, unavailable, confirmations, refreshes, signOuts, thefts, redisKills, redisFreezes int
 
@@ -29,7 +29,7 @@ func (t *tally) add(n *int) {
 	*n++
 }
 
-// wrong counts something that must not be, and keeps the first few descriptions.
+// wrong counts something that must not happen and keeps the first 20 descriptions.
 func (t *tally) wrong(n *int, format string, args ...any) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -61,7 +61,7 @@ func (t *tally) landing(code string, r request) {
 	t.requests[code] = append(t.requests[code], r)
 }
 
-// reason is why a code was lost, or sent again, and nobody is to blame.
+// reason is why the service could not prevent that a code was lost or sent again.
 type reason int
 
 const (
@@ -71,11 +71,11 @@ const (
 	minute
 )
 
-// writing is how long a replica may take to write down what the gateway has said, while Redis answers, on a machine that
-// is busy; and how long after Redis is back it may take to try again.
+// writing is how long a replica may take, on a busy machine, to write the gateway's result to Redis, or to retry after Redis
+// is back.
 const writing = time.Second
 
-// result is what the run has come to.
+// result is the result of a run.
 type result struct {
 	landings, verdicts                int
 	lost, again                       map[reason]int
@@ -83,16 +83,16 @@ type result struct {
 	calls, people, merchants, contest int
 }
 
-// judge looks at each code.
+// judge evaluates each code.
 //
-// A code may be lost, or sent again after a verdict, for two reasons, each with its evidence:
+// A code may be lost, or sent again after a verdict, for two reasons that the service cannot prevent:
 //
-//   - wire: the gateway spent the code and its answer was queued to be lost;
-//   - killed: the replica that asked was killed before it can have written the answer down, and the request that earned
-//     it got no answer either.
+//   - wire: the gateway spent the code, and the queued fault lost its response;
+//   - killed: the test killed the replica before the replica could write the result, and the browser's request got no
+//     response.
 //
-// That Redis is away is no reason: the browser keeps what the code was worth, and so does the replica until Redis is back.
-// AUTH_CODE_NOT_EXIST is remembered for a minute only, and may be asked again after that.
+// An outage of Redis is not a reason: the browser keeps the grant, and so does the replica until Redis is back. The ledger
+// keeps AUTH_CODE_NOT_EXIST for a minute only, so the code may be sent again after that.
 func (w *world) judge(p *people) result {
 	r := result{lost: map[reason]int{}, again: map[reason]int{}, people: len(p.all)}
 	calls := w.gateway.byCode(w.t)
@@ -120,7 +120,7 @@ func (w *world) judgeCode(r *result, p *person, b *brought, calls []*call) {
 	}
 	spent := spending(calls)
 	if spent == nil {
-		r.verdicts++ // the gateway was told to refuse
+		r.verdicts++ // a queued fault refused it
 		return
 	}
 	why := w.whyLost(b, spent)
@@ -130,7 +130,7 @@ func (w *world) judgeCode(r *result, p *person, b *brought, calls []*call) {
 	}
 }
 
-// spending is the call that was given the identity; nil when none was.
+// spending returns the call that spent the code, or nil.
 func spending(calls []*call) *call {
 	for _, c := range calls {
 		if c.outcome == success || c.lostOnTheWire() {
@@ -160,8 +160,8 @@ func (w *world) judgeRepeats(r *result, b *brought, calls []*call) {
 	}
 }
 
-// unwritten reports whether the replica was killed before it can have written an answer down. On a busy machine the gateway
-// may read a request after the process that sent it was killed.
+// unwritten reports whether the replica was killed before it could write the result. On a busy machine the gateway may read a
+// request after the process that sent it was killed.
 func (w *world) unwritten(c *call) bool {
 	until := c.ended.Add(writing)
 	for _, x := range w.outages.all {
@@ -182,8 +182,8 @@ func (w *world) whyLost(b *brought, spent *call) reason {
 	return none
 }
 
-// unheard reports whether a request that may have earned the answer was never answered: the replica died, or the browser
-// had left.
+// unheard reports whether a request that may have caused the call never got a response, because the replica was killed or the
+// browser had left.
 func (w *world) unheard(b *brought, spent *call) bool {
 	for _, q := range w.tally.requests[b.code] {
 		if q.replica == spent.replica && q.unanswered && q.began.Before(spent.began) && spent.began.Sub(q.began) < longest {
@@ -193,7 +193,7 @@ func (w *world) unheard(b *brought, spent *call) bool {
 	return false
 }
 
-// story is what happened to a code, for whoever has to find out why.
+// story returns everything that happened to a code.
 func (w *world) story(b *brought, calls []*call) string {
 	var s strings.Builder
 	at := func(t time.Time) string { return t.Format("05.000") }
@@ -262,7 +262,7 @@ func (r result) table(w *world, took time.Duration) string {
 	return fmt.Sprintf("chaos, seed %d, %s\n%s", w.seed, took.Round(time.Second), s.String())
 }
 
-// demandZeros fails the test for whatever must not be.
+// demandZeros fails the test for everything that must not happen.
 func (r result) demandZeros(t *testing.T) {
 	t.Helper()
 	for _, d := range r.lostDetails {
@@ -276,11 +276,11 @@ func (t *tally) demandZeros(test *testing.T) {
 		test.Error(d)
 	}
 	if n := t.noRetryAfter + t.stolen + t.wrongPartner + t.sessionsLost + t.refreshRefused + t.revived + t.died + t.spilled; n > 0 {
-		test.Errorf("%d things that must not be", n)
+		test.Errorf("%d things that must not happen", n)
 	}
 }
 
-// readLogs looks for what must not be in the replicas' logs.
+// readLogs searches the replicas' logs for what they must not contain.
 func (w *world) readLogs() {
 	secrets := append(testworld.SecretsOf(w.koubei), w.given.Secrets()...)
 	for _, r := range w.replicas {

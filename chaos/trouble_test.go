@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// trouble makes trouble until it is enough.
+// trouble disturbs Redis and the replicas until enough is closed.
 func (w *world) trouble(enough <-chan struct{}) {
 	dice := w.random(forTrouble)
 	for {
@@ -26,7 +26,7 @@ func (w *world) trouble(enough <-chan struct{}) {
 			w.killReplica(r, dice, enough)
 		case 4:
 			w.roll(r, func() {})
-		case 5: // both at once
+		case 5: // both at the same time
 			thaw := w.freeze(dice, enough)
 			w.killReplica(r, dice, enough)
 			thaw()
@@ -53,7 +53,7 @@ func (w *world) killRedis(dice *rand.Rand, enough <-chan struct{}) {
 	w.tally.add(&w.tally.redisKills)
 }
 
-// freeze stops Redis, at times only for so long that nobody should notice, and returns how to let it go on.
+// freeze freezes Redis, sometimes so briefly that no request fails, and returns a function that ends the freeze.
 func (w *world) freeze(dice *rand.Rand, enough <-chan struct{}) (thaw func()) {
 	w.outages.open(time.Now())
 	w.redis.Freeze()
@@ -79,7 +79,7 @@ func wait(enough <-chan struct{}, d time.Duration) {
 	}
 }
 
-// calm waits until all is well again.
+// calm ends the gateway's faults and waits until all replicas are ready.
 func (w *world) calm() {
 	w.t.Helper()
 	w.koubei.ClearFaults()

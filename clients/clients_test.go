@@ -22,7 +22,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime/debug"
 	"slices"
 	"strconv"
 	"strings"
@@ -54,12 +53,6 @@ func run(dir, stdin string, env []string, name string, args ...string) (string, 
 	return out.String(), nil
 }
 
-// underRace reports whether the tests were built with the race detector.
-func underRace() bool {
-	info, ok := debug.ReadBuildInfo()
-	return ok && slices.Contains(info.Settings, debug.BuildSetting{Key: "-race", Value: "true"})
-}
-
 // koubeiauth and the program that uses it are separate modules, which ./... at the root does not include.
 func TestKoubeiauth(t *testing.T) {
 	staticcheck := filepath.Join(t.TempDir(), "staticcheck")
@@ -70,11 +63,8 @@ func TestKoubeiauth(t *testing.T) {
 		{"go", "mod", "tidy", "-C", "go", "-diff"},
 		{"go", "build", "-o", staticcheck, "honnef.co/go/tools/cmd/staticcheck"},
 	}
-	test := []string{"go", "test", "-C", "../koubeiauth", "-count=1", "-timeout=90s"}
-	if underRace() {
-		test = append(test, "-race")
-	}
-	for _, step := range append(steps, append(test, "./...")) {
+	test := []string{"go", "test", "-C", "../koubeiauth", "-race", "-count=1", "-timeout=90s", "./..."}
+	for _, step := range append(steps, test) {
 		if _, err := run(".", "", nil, step[0], step[1:]...); err != nil {
 			t.Error(err)
 		}

@@ -26,8 +26,8 @@ import (
 
 var live = flag.Int("soak.sessions", 1000, "how many sessions TestFigures lets live at once")
 
-// TestFigures measures what docs/operations.md says of sizes, and holds it to what is promised there: most limits are a
-// quarter above the page's numbers, for another Redis or another kernel.
+// TestFigures measures the sizes that docs/operations.md states. Most limits are a quarter above the page's numbers, because
+// other versions of Redis and of the kernel need more.
 func TestFigures(t *testing.T) {
 	w := newWorld(t)
 	w.start("GOMAXPROCS=2")
@@ -55,15 +55,15 @@ func TestFigures(t *testing.T) {
 	t.Run("many sessions", func(t *testing.T) { w.many(t, *live, 60<<20) })
 }
 
-// TestFiguresOfTheCache measures the same where sessions are kept in the process.
+// TestFiguresOfTheCache measures the same with the session cache.
 func TestFiguresOfTheCache(t *testing.T) {
 	w := newWorld(t)
 	w.start("GOMAXPROCS=2", "SESSION_CACHE_TTL=1m")
 	w.many(t, *live, 190<<20)
 }
 
-// keysOf lets one operator land for so many partners in one browser and measures what Redis keeps of it: the session
-// alone, and all told.
+// keysOf lets one operator land for several partners in one browser. It measures the memory that Redis uses for the session
+// and for all keys.
 func (w *world) keysOf(t *testing.T, partners int, mostAlone, most int64) {
 	if err := w.redis.Client.FlushAll(t.Context()).Err(); err != nil {
 		t.Fatal(err)
@@ -104,7 +104,7 @@ func (w *world) keysOf(t *testing.T, partners int, mostAlone, most int64) {
 	}
 }
 
-// many makes sessions, the ledger left out, and has each of them checked once, so that the service keeps what it keeps.
+// many creates sessions without the ledger and checks each of them once, so that the service caches what it caches.
 func (w *world) many(t *testing.T, n int, most float64) {
 	if err := w.redis.Client.FlushAll(t.Context()).Err(); err != nil {
 		t.Fatal(err)
@@ -146,7 +146,7 @@ func (w *world) many(t *testing.T, n int, most float64) {
 		t.Fatal(err)
 	}
 	t.Logf("%d sessions, each checked: resident %.1f MiB; Redis %.0f bytes each, the index included", n, f.resident/(1<<20), each)
-	if n >= 100_000 && each > 1160 { // of few, Redis's own tables are the greater part
+	if n >= 100_000 && each > 1160 { // with fewer sessions, Redis's own tables need most of the memory
 		t.Errorf("Redis: %.0f bytes each, want at most 1160", each)
 	}
 	if f.resident > most {
@@ -154,7 +154,7 @@ func (w *world) many(t *testing.T, n int, most float64) {
 	}
 }
 
-// manager is what the service has inside, with the same keys.
+// manager returns a session manager with the service's keys.
 func (w *world) manager(t *testing.T) *session.Manager {
 	private, err := alipay.ParsePrivateKey(w.koubei.AppPrivateKey())
 	if err != nil {
@@ -192,7 +192,7 @@ func (w *world) redisMemory(t *testing.T) int64 {
 	return n
 }
 
-// inParallel does something n times, a few at once.
+// inParallel calls do n times, several at the same time.
 func inParallel(t *testing.T, n int, do func(i int) error) {
 	t.Helper()
 	next := make(chan int)

@@ -10,16 +10,16 @@ import (
 var (
 	duration = flag.Duration("soak.duration", 10*time.Second, "how long to go on")
 
-	// In go test other packages have the processors too, and what is looked for is not how crowded the machine is.
+	// In go test other packages use the processors, too, and the test must not fail because the machine is busy.
 	redisTimeout = flag.Duration("soak.redis-timeout", 10*time.Second, "the service's REDIS_TIMEOUT; make soak has the service's own default")
 )
 
-// TestSoak is ten seconds in go test, and ten minutes in make soak.
+// TestSoak takes ten seconds in go test and ten minutes in make soak.
 func TestSoak(t *testing.T) {
 	w := newWorld(t)
 	w.start("GOMAXPROCS=2", "REDIS_TIMEOUT="+redisTimeout.String(), "SHUTDOWN_TIMEOUT=2m") // longer than a landing with that
 	c := newCrowd(w)
-	c.capacity(16, time.Second) // everything once: buffers, connections, pages
+	c.capacity(16, time.Second) // warm up: buffers, connections, pages
 	most := c.capacity(16, min(10*time.Second, *duration/4))
 	half := most / 2
 	t.Logf("capacity: %.0f visits and %.0f requests a second; from now on %.0f visits", most, most*perVisit, half)
@@ -51,7 +51,7 @@ func TestSoak(t *testing.T) {
 	flat(t, samples)
 }
 
-// flat compares the second quarter with the last: the first is still filling what is kept for good.
+// flat compares the second quarter of the samples with the last. In the first quarter, buffers and pools still grow.
 func flat(t *testing.T, samples []figures) {
 	t.Helper()
 	if len(samples) < 8 {

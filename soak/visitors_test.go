@@ -15,7 +15,7 @@ import (
 	"koubei-landing/koubeisim"
 )
 
-// crowd is all visitors: they share their connections, as behind a proxy.
+// crowd is all visitors. They share their connections, as behind a proxy.
 type crowd struct {
 	w         *world
 	transport *http.Transport
@@ -29,7 +29,7 @@ type crowd struct {
 	what   string        // and what it asked for
 }
 
-// atOnce is how many connections the crowd keeps to each listener, as a proxy would.
+// atOnce is how many connections the crowd keeps to each listener.
 const atOnce = 32
 
 func newCrowd(w *world) *crowd {
@@ -38,11 +38,11 @@ func newCrowd(w *world) *crowd {
 	return c
 }
 
-// perVisit is how many requests a visit is made of.
+// perVisit is how many requests a visit consists of.
 const perVisit = 14
 
-// visit is somebody who lands, works for a while and leaves, or forgets to: hop, landing, ten checks by the proxy, the
-// front end's question, the sign-out.
+// visit makes the requests of one visitor: arrival hop, landing, ten checks of the proxy, /session, and for every second
+// visitor the sign-out.
 func (c *crowd) visit() {
 	err := c.visitOnce()
 	c.visits.Add(1)
@@ -89,14 +89,14 @@ func (c *crowd) visitOnce() error {
 	return err
 }
 
-// ask sends a request and returns where the answer leads.
+// ask sends a request and returns the redirect's address.
 func (c *crowd) ask(browser *http.Client, method, address string, want int) (string, error) {
 	r, err := http.NewRequest(method, address, nil)
 	if err != nil {
 		return "", err
 	}
 	r.Header = http.Header{"Accept": {"text/html"}, "User-Agent": {"Mozilla/5.0 (soak)"}, "Sec-Fetch-Mode": {"navigate"}, "Origin": {c.w.public}}
-	if strings.HasPrefix(address, c.w.internal) { // cookies don't tell ports apart
+	if strings.HasPrefix(address, c.w.internal) { // a cookie jar ignores the port
 		r.Header.Del("Sec-Fetch-Mode")
 	}
 	began := time.Now()

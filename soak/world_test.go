@@ -1,9 +1,8 @@
-// Package soak_test lets the service work for as long as one likes, at half of what it can do, and sees that its memory
-// and goroutines stay what they are and that nothing fails. The service is a process of its own, with a real redis-server
-// and Koubei's stand-in, all on this machine: what it "can do" is measured first, with the visitors taking their share of
-// the same processors.
+// Package soak_test runs the service for a chosen time at half of its capacity. It checks that memory and goroutines do not
+// grow and that nothing fails. The service is its own process, with a real redis-server and koubeisim on the same machine.
+// The test measures the capacity first; the visitors use the same processors.
 //
-// Package soak_test also measures what the operations page says of sizes: see [TestFigures].
+// Package soak_test also measures the sizes that the operations page states: see [TestFigures].
 package soak_test
 
 import (
@@ -34,13 +33,13 @@ type world struct {
 	tokens   []string      // of sessions that were made beside the service
 }
 
-// adminToken opens /debug/pprof/, for whoever looks into a soak that was not flat.
+// adminToken opens /debug/pprof/, to find out why memory grew.
 const adminToken = "soak-soak-soak-soak-soak-soak-soak"
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
 	w := &world{t: t, redis: testworld.StartRedis(t), koubei: testworld.NewKoubei(t, koubeisim.Options{CodeLifetime: time.Hour})}
-	// As the image holds it.
+	// Built as for the container image.
 	w.program = testworld.Build(t, "server", "CGO_ENABLED=0", "-trimpath", "-ldflags=-s -w")
 	w.env = testworld.Settings(w.koubei, testworld.ServeGateway(t, w.koubei), w.redis.URL(), "ADMIN_TOKEN="+adminToken)
 	return w
@@ -66,7 +65,7 @@ func (w *world) start(env ...string) {
 	})
 }
 
-// checkLog fails the test on a code, a token or a key, and on a line that somebody would be woken up for.
+// checkLog fails the test if the log contains a code, a token, a key, a warning or an error.
 func (w *world) checkLog() {
 	w.process.Log.Check(w.t, append(append(testworld.SecretsOf(w.koubei), w.tokens...), adminToken)...)
 	for line := range strings.Lines(w.process.Log.String()) {
@@ -77,7 +76,7 @@ func (w *world) checkLog() {
 	}
 }
 
-// figures are what the service tells of itself.
+// figures are the metrics of the service's process.
 type figures struct {
 	resident, heap float64 // bytes
 	goroutines     float64

@@ -43,8 +43,8 @@ func worldOn(t *testing.T, d *testworld.Deployment, changes ...func(*app.Config)
 func TestRedisModes(t *testing.T) {
 	for name, start := range map[string]func(*testing.T) *testworld.Deployment{
 		"single": startSingle, "single with a password": startSingleWithPassword,
-		"sentinel": func(t *testing.T) *testworld.Deployment { return testworld.StartSentinel(t, time.Second) },
-		"cluster":  func(t *testing.T) *testworld.Deployment { return testworld.StartCluster(t, 2*time.Second) },
+		"sentinel": func(t *testing.T) *testworld.Deployment { return testworld.StartSentinel(t, 2*time.Second) },
+		"cluster":  func(t *testing.T) *testworld.Deployment { return testworld.StartCluster(t, 3*time.Second) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			d := start(t)
@@ -270,6 +270,7 @@ func askAll(t *testing.T, requests []errand) time.Duration {
 
 // TestNoReplica: a write that needs a replica fails if there is none, so no code is sent.
 func TestNoReplica(t *testing.T) {
+	t.Parallel()
 	w := worldOn(t, startSingle(t), func(c *app.Config) { c.Redis.Replicas = 1 })
 	code := w.Koubei.Issue(testworld.Provider)
 	b := w.Browser()
@@ -288,7 +289,10 @@ const recovery = 20 * time.Second
 
 // testFailover kills a master while users land, and measures the effects.
 func testFailover(t *testing.T, d *testworld.Deployment, replicas int) {
-	w := worldOn(t, d, func(c *app.Config) { c.Redis.Replicas = replicas })
+	w := worldOn(t, d, func(c *app.Config) {
+		c.Redis.Replicas = replicas
+		c.Redis.Timeout = 2 * time.Second // the machine may be busy with other tests
+	})
 	landers := startUsers(t, w)
 	landers.await("landings before", func() bool { return landers.landed() >= 40 })
 	master := d.Masters()[0]
@@ -475,6 +479,7 @@ func (c *users) String() string {
 func TestLaggingReplica(t *testing.T) {
 	for _, row := range []struct{ replicas, landed int }{{0, 10}, {1, 0}} {
 		t.Run(fmt.Sprintf("wait for %d", row.replicas), func(t *testing.T) {
+			t.Parallel()
 			master := testworld.StartRedis(t)
 			link := relayTo(t, master.Addr())
 			replica := testworld.StartReplica(t, link.addr)

@@ -209,9 +209,9 @@ type verdict struct {
 }
 
 func TestWhatTheGatewaySays(t *testing.T) {
-	w := testworld.New(t, func(c *app.Config) {
-		c.Alipay.Timeout, c.Alipay.AttemptTimeout = 2*time.Second, time.Second
-	})
+	// What ends by a timeout has a short one. Everything else waits for the gateway, also on a busy machine.
+	hurried := testworld.New(t, func(c *app.Config) { c.Alipay.Timeout, c.Alipay.AttemptTimeout = 2*time.Second, time.Second })
+	patient := testworld.New(t, func(c *app.Config) { c.Alipay.Timeout, c.Alipay.AttemptTimeout = time.Minute, time.Minute })
 	many := func(f koubeisim.Fault) []koubeisim.Fault { return []koubeisim.Fault{f, f, f, f, f, f, f, f} }
 	for _, tt := range []verdict{
 		{name: "busy, then well", faults: []koubeisim.Fault{koubeisim.Busy}, status: 303, calls: 2},
@@ -244,7 +244,13 @@ func TestWhatTheGatewaySays(t *testing.T) {
 		{name: "numeric error code", faults: []koubeisim.Fault{koubeisim.NumberErrorCode}, status: 502, code: "gateway_untrusted", calls: 1, again: true},
 		{name: "error in another node", faults: []koubeisim.Fault{koubeisim.OtherNodeError}, status: 502, code: "gateway_untrusted", calls: 1, again: true},
 	} {
-		t.Run(tt.name, func(t *testing.T) { tt.check(t, w) })
+		t.Run(tt.name, func(t *testing.T) {
+			w := patient
+			if tt.calls == 0 {
+				w = hurried
+			}
+			tt.check(t, w)
+		})
 	}
 }
 
@@ -267,6 +273,11 @@ func (tt verdict) check(t *testing.T, w *testworld.World) {
 	before := w.Koubei.CallsFor(code)
 	b.Header.Set("Accept", "application/json")
 	again := b.Land(w.Landing(code))
+	for range 10 { // hurried, on a busy machine
+		if tt.again && tt.calls == 0 && again.StatusCode == http.StatusServiceUnavailable {
+			again = b.Land(w.Landing(code))
+		}
+	}
 	switch {
 	case tt.again && again.StatusCode != http.StatusSeeOther:
 		t.Errorf("again: got %d %s, want 303", again.StatusCode, again.Problem())

@@ -12,7 +12,8 @@ import (
 	"time"
 )
 
-// Browser behaves as a browser does: it keeps cookies and says that it navigates. It follows redirects when told to.
+// Browser is an HTTP client that behaves like a browser: it keeps cookies and sends the headers of a navigation. It does not
+// follow redirects.
 type Browser struct {
 	t      testing.TB
 	log    *Log
@@ -20,20 +21,20 @@ type Browser struct {
 	Header http.Header // sent with every request
 }
 
-// Answer is an answer with its body read.
+// Answer is a response whose body was read.
 type Answer struct {
 	*http.Response
 	Body string
 }
 
-// Browser opens a fresh browser.
+// Browser returns a new browser without cookies.
 func (w *World) Browser() *Browser {
 	b := NewBrowser(w.T, w.Log)
 	w.T.Cleanup(b.Client.CloseIdleConnections)
 	return b
 }
 
-// NewBrowser opens a fresh browser outside of a world; the cookies that it gets are kept out of the log.
+// NewBrowser returns a new browser outside of a world. The log must not contain the cookies that it receives.
 func NewBrowser(t testing.TB, log *Log) *Browser {
 	jar, err := cookiejar.New(nil)
 	must(t, err)
@@ -49,14 +50,14 @@ func NewBrowser(t testing.TB, log *Log) *Browser {
 	return b
 }
 
-// Program opens a client that is no browser: it keeps cookies and wants JSON.
+// Program returns a client that is not a browser. It keeps cookies and accepts JSON.
 func (w *World) Program() *Browser {
 	b := w.Browser()
 	b.Header = http.Header{"Accept": {"application/json"}, "User-Agent": {"curl/8"}}
 	return b
 }
 
-// Do sends a request and returns the answer; it fails the test when there is none.
+// Do sends a request and returns the response. It fails the test if there is none.
 func (b *Browser) Do(r *http.Request) Answer {
 	b.t.Helper()
 	a, err := b.Try(r)
@@ -66,7 +67,7 @@ func (b *Browser) Do(r *http.Request) Answer {
 	return a
 }
 
-// Try sends a request and returns the answer.
+// Try sends a request and returns the response.
 func (b *Browser) Try(r *http.Request) (Answer, error) {
 	for name, values := range b.Header {
 		if _, ok := r.Header[name]; !ok {
@@ -86,11 +87,11 @@ func (b *Browser) Try(r *http.Request) (Answer, error) {
 		b.log.KeepOut(c.Value)
 	}
 	assertion := res.Header.Get("X-Koubei-Assertion")
-	b.log.KeepOut(assertion[strings.LastIndexByte(assertion, '.')+1:]) // without its signature it is worth nothing
+	b.log.KeepOut(assertion[strings.LastIndexByte(assertion, '.')+1:]) // only the signature: nobody accepts the rest alone
 	return Answer{res, string(body)}, nil
 }
 
-// Get navigates to an address, without following a redirect.
+// Get navigates to an address.
 func (b *Browser) Get(address string) Answer {
 	b.t.Helper()
 	r, err := http.NewRequest(http.MethodGet, address, nil)
@@ -98,7 +99,7 @@ func (b *Browser) Get(address string) Answer {
 	return b.Do(r)
 }
 
-// Post sends a form, as from a page of the same origin.
+// Post sends a form, as a page of the same origin does.
 func (b *Browser) Post(address string, form url.Values) Answer {
 	b.t.Helper()
 	r, err := http.NewRequest(http.MethodPost, address, strings.NewReader(form.Encode()))
@@ -109,7 +110,7 @@ func (b *Browser) Post(address string, form url.Values) Answer {
 	return b.Do(r)
 }
 
-// Land opens a landing's link and goes round the arrival hop, but no further.
+// Land opens a landing's link. It follows the redirect of the arrival hop and no other.
 func (b *Browser) Land(link string) Answer {
 	b.t.Helper()
 	a := b.Get(link)
@@ -121,7 +122,7 @@ func (b *Browser) Land(link string) Answer {
 	return a
 }
 
-// Cookie returns the value of a cookie for an address; empty when there is none.
+// Cookie returns the value of a cookie for an address, or an empty string.
 func (b *Browser) Cookie(address, name string) string {
 	u, err := url.Parse(address)
 	must(b.t, err)
@@ -140,7 +141,7 @@ func (b *Browser) SetCookie(address string, c *http.Cookie) {
 	b.Client.Jar.SetCookies(u, []*http.Cookie{c})
 }
 
-// Identity is what /session answers.
+// Identity is the response of /session.
 type Identity struct {
 	AppID           string  `json:"app_id"`
 	OperatorID      string  `json:"operator_id"`
@@ -155,7 +156,7 @@ type Identity struct {
 	} `json:"partners"`
 }
 
-// PartnerIDs are the partners in their order.
+// PartnerIDs returns the ids of the partners in their order.
 func (i Identity) PartnerIDs() []string {
 	var ids []string
 	for _, p := range i.Partners {
@@ -164,7 +165,7 @@ func (i Identity) PartnerIDs() []string {
 	return ids
 }
 
-// Session asks a replica who is signed in; the query may select a partner.
+// Session requests /session from a replica. The query may select a partner.
 func (b *Browser) Session(s *Service, query string) (Answer, Identity) {
 	b.t.Helper()
 	a := b.Get(s.Public + "/session" + query)
@@ -175,7 +176,7 @@ func (b *Browser) Session(s *Service, query string) (Answer, Identity) {
 	return a, id
 }
 
-// Problem returns the code member of problem+json; empty for anything else.
+// Problem returns the code member of problem+json, or an empty string for other content.
 func (a Answer) Problem() string {
 	var p struct {
 		Code string `json:"code"`
@@ -186,7 +187,7 @@ func (a Answer) Problem() string {
 	return p.Code
 }
 
-// SetsCookie reports whether the answer sets a cookie whose name begins so to a value.
+// SetsCookie reports whether the response sets a cookie whose name has the prefix, and does not delete it.
 func (a Answer) SetsCookie(prefix string) bool {
 	return slices.ContainsFunc(a.Cookies(), func(c *http.Cookie) bool { return strings.HasPrefix(c.Name, prefix) && c.MaxAge >= 0 })
 }

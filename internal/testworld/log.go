@@ -20,14 +20,14 @@ import (
 	"koubei-landing/koubeisim"
 )
 
-// Log is a log at debug level, and what must not be in it.
+// Log collects log lines or a program's output, and the secrets that they must not contain.
 type Log struct {
 	mu      sync.Mutex
 	buf     bytes.Buffer
 	secrets []string
 }
 
-// Logger writes to the log.
+// Logger returns a logger at debug level that writes to the log.
 func (l *Log) Logger() *slog.Logger {
 	return slog.New(slog.NewJSONHandler(l, &slog.HandlerOptions{Level: slog.LevelDebug}))
 }
@@ -44,7 +44,8 @@ func (l *Log) String() string {
 	return l.buf.String()
 }
 
-// KeepOut adds what must not be in the log. What is shorter than 16 bytes is no secret of ours: it would be found by chance.
+// KeepOut adds secrets that the log must not contain. It ignores strings of less than 16 bytes, which occur by chance and are
+// never secrets of the service.
 func (l *Log) KeepOut(secrets ...string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -55,20 +56,20 @@ func (l *Log) KeepOut(secrets ...string) {
 	}
 }
 
-// Secrets are what was to be kept out.
+// Secrets returns all secrets that were given to KeepOut.
 func (l *Log) Secrets() []string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return slices.Clone(l.secrets)
 }
 
-// Check fails the test when the log holds what was to be kept out, or one of these.
+// Check fails the test if the log contains one of these secrets or of those given to KeepOut.
 func (l *Log) Check(t testing.TB, secrets ...string) {
 	t.Helper()
 	CheckLog(t, l.String(), append(l.Secrets(), secrets...)...)
 }
 
-// CheckLog fails the test when what a process wrote holds a secret.
+// CheckLog fails the test if the text contains a secret.
 func CheckLog(t testing.TB, text string, secrets ...string) {
 	t.Helper()
 	found := Leaks(text, secrets...)
@@ -85,11 +86,11 @@ func around(text, s string) string {
 	return text[max(0, at-80):min(len(text), at+len(s)+20)]
 }
 
-// stem is how much of a secret it is looked up by.
+// stem is the length of the prefix by which Leaks looks up a secret.
 const stem = 8
 
-// Leaks returns the secrets that a text holds, as they stand there: as they are, or as an address spells them. It reads the
-// text once, however many secrets there are: a soak has a hundred thousand.
+// Leaks returns the secrets that a text contains, unchanged or escaped for a URL. It reads the text once, because a soak has a
+// hundred thousand secrets.
 func Leaks(text string, secrets ...string) []string {
 	begin, seen := map[string][]string{}, map[string]bool{}
 	var found []string
@@ -109,7 +110,7 @@ func Leaks(text string, secrets ...string) []string {
 	for i := 0; i+stem <= len(text) && len(begin) > 0; i++ {
 		for _, s := range begin[text[i:i+stem]] {
 			if seen[s] && strings.HasPrefix(text[i:], s) {
-				seen[s] = false // once is enough
+				seen[s] = false // reported once
 				found = append(found, s)
 			}
 		}
@@ -117,10 +118,10 @@ func Leaks(text string, secrets ...string) []string {
 	return found
 }
 
-// fragment is long enough to be found by intent only.
+// fragment is long enough not to occur by chance.
 const fragment = 32
 
-// Fragments cuts a long secret into pieces, each of which is a leak: a line of a key is one, too.
+// Fragments cuts a long secret into pieces, because a part of a key, such as one line, is a leak, too.
 func Fragments(secret string) []string {
 	if len(secret) <= fragment {
 		return []string{secret}
@@ -132,8 +133,7 @@ func Fragments(secret string) []string {
 	return pieces
 }
 
-// SecretsOf is what Koubei and the application share and no log may hold: every code that was handed out or asked about,
-// and the keys.
+// SecretsOf returns what no log may contain of a Koubei: every code that it issued or was asked about, and the keys.
 func SecretsOf(k *koubeisim.Koubei) []string {
 	secrets := slices.Concat(k.Issued(), Fragments(k.AlipayPublicKey()))
 	for _, call := range k.Calls() {
@@ -149,7 +149,7 @@ func SecretsOf(k *koubeisim.Koubei) []string {
 	return secrets
 }
 
-// secretsIn are the secrets among a service's settings.
+// secretsIn returns the secrets among a service's settings.
 func secretsIn(c app.Config) []string {
 	secrets := []string{c.Web.AdminToken, c.Alipay.AppAuthToken}
 	for _, key := range append(slices.Clone(c.Session.SealKeys), c.Alipay.EncryptKey) {
@@ -164,7 +164,7 @@ func secretsIn(c app.Config) []string {
 	return secrets
 }
 
-// privateKey is a private key as a file holds it, in pieces; an RSA key also in its older form, and its numbers as %v prints
+// privateKey returns pieces of a private key in all its forms: PKCS #8, and for an RSA key PKCS #1 and its numbers as %v prints
 // them.
 func privateKey(key crypto.PrivateKey) []string {
 	der, err := x509.MarshalPKCS8PrivateKey(key)
@@ -181,7 +181,7 @@ func privateKey(key crypto.PrivateKey) []string {
 	return secrets
 }
 
-// Spellings are the ways in which careless code logs a key: as base64, as hexadecimal, as bytes, and as %v prints them.
+// Spellings returns a key in the forms in which code might log it: base64, hexadecimal, bytes, and bytes as %v prints them.
 func Spellings(key []byte) []string {
 	return []string{base64.StdEncoding.EncodeToString(key), base64.RawURLEncoding.EncodeToString(key), hex.EncodeToString(key),
 		string(key), strings.Trim(fmt.Sprint(key), "[]")}

@@ -33,7 +33,7 @@ type Deployment struct {
 	healthy func(context.Context) error // what else must be true then
 }
 
-// Single is one redis-server. Its URL may carry a name and a password.
+// Single returns the deployment of one redis-server. Its URL may have a user and a password.
 func Single(t testing.TB, r *Redis, url string) *Deployment {
 	return &Deployment{Mode: app.Single, URL: url, Nodes: []*Redis{r}, t: t, masters: 1, healthy: func(context.Context) error { return nil }}
 }

@@ -46,8 +46,8 @@ func Build(t testing.TB, name string, flags ...string) string {
 	return program
 }
 
-// build leaves the program where the next test process of the same checkout finds it: the go command does not link what is
-// up to date.
+// build writes the program to a directory that all test processes of the checkout share, because the go command does not
+// link a program that is up to date.
 func build(name string, flags []string) (string, error) {
 	module, err := exec.Command("go", "env", "GOMOD").Output()
 	if err != nil {
@@ -157,7 +157,7 @@ func (p *Process) Await(text string) {
 	})
 }
 
-// Signal sends a signal. A process that has ended does not mind.
+// Signal sends a signal. It does nothing if the process has ended.
 func (p *Process) Signal(s os.Signal) {
 	p.t.Helper()
 	if err := p.cmd.Process.Signal(s); err != nil && !errors.Is(err, os.ErrProcessDone) {
@@ -165,13 +165,13 @@ func (p *Process) Signal(s os.Signal) {
 	}
 }
 
-// Kill ends the program as a power cut does.
+// Kill ends the program with SIGKILL.
 func (p *Process) Kill() {
 	_ = p.cmd.Process.Kill()
 	_ = p.Wait()
 }
 
-// Wait waits for the program's end and returns an error unless its exit status was 0.
+// Wait waits until the program has ended. It returns an error unless the exit status is 0.
 func (p *Process) Wait() error {
 	err := <-p.ended
 	p.ended <- err

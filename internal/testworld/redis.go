@@ -18,7 +18,7 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// Redis is a redis-server of its own, on loopback.
+// Redis is a redis-server on loopback.
 type Redis struct {
 	Client *redis.Client
 
@@ -108,13 +108,13 @@ func inUse(port int) bool {
 	return err != nil || l.Close() != nil
 }
 
-// Addr is where it listens.
+// Addr returns the server's address without a scheme.
 func (r *Redis) Addr() string { return "127.0.0.1:" + strconv.Itoa(r.port) }
 
-// URL is its address for REDIS_URL.
+// URL returns the value for REDIS_URL.
 func (r *Redis) URL() string { return "redis://" + r.Addr() + "/0" }
 
-// Start starts the server, also after Kill: then with what it had saved, which is nothing unless its arguments say so.
+// Start starts the server, also after Kill. It then has no data unless its arguments make it save them.
 func (r *Redis) Start() {
 	r.t.Helper()
 	cmd := exec.Command("redis-server", r.args...)
@@ -139,7 +139,7 @@ func (r *Redis) Running() bool {
 	return r.cmd != nil
 }
 
-// Kill ends the server as a power cut does.
+// Kill ends the server with SIGKILL.
 func (r *Redis) Kill() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -164,7 +164,7 @@ func (r *Redis) signal(s os.Signal) {
 	}
 }
 
-// Eventually waits until check returns nil, and fails the test with its last error when it hasn't within d.
+// Eventually waits until check returns nil. It fails the test with check's last error if that takes longer than d.
 func Eventually(t testing.TB, d time.Duration, what string, check func() error) {
 	t.Helper()
 	deadline := time.Now().Add(d)

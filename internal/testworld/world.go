@@ -1,5 +1,5 @@
-// Package testworld starts what the tests run against: a real redis-server, koubeisim, and the service itself, all on
-// loopback and over real HTTP. It is linked into tests only.
+// Package testworld is the test kit: it starts redis-server, Sentinel and Cluster, koubeisim, the service, in the test process
+// or as a program, and HTTP clients. Everything listens on loopback. Only tests import it.
 package testworld
 
 import (
@@ -26,7 +26,7 @@ import (
 	"koubei-landing/koubeisim"
 )
 
-// The people of the tests.
+// The operators of the tests.
 var (
 	Provider      = koubeisim.Person{OperatorID: "2088102150477652", OperatorType: "PROVIDER", PartnerID: "2088102150477653"}
 	ProviderStaff = koubeisim.Person{OperatorID: "2088102150477660", OperatorType: "PROVIDER_STAFF", PartnerID: "2088102150477653", ShopIDs: "2015060900077000000000152345"}
@@ -35,7 +35,7 @@ var (
 	Sales         = koubeisim.Person{OperatorID: "2088102150477680", OperatorType: "SALES"}
 )
 
-// World is one service with all it needs.
+// World is one service with everything that it needs.
 type World struct {
 	T      testing.TB
 	Koubei *koubeisim.Koubei
@@ -43,7 +43,7 @@ type World struct {
 	Clock  *Clock
 	Log    *Log
 
-	// Config is what the service was started with; a replica may be started with another.
+	// Config holds the service's settings. A replica may have other settings.
 	Config app.Config
 
 	*Service
@@ -57,7 +57,7 @@ type Service struct {
 	ended    chan error
 }
 
-// New starts a world; each change is made to the settings before the service starts.
+// New starts a world. It applies the changes to the settings before it starts the service.
 func New(t testing.TB, changes ...func(*app.Config)) *World {
 	t.Helper()
 	w := &World{T: t, Redis: StartRedis(t), Clock: &Clock{}, Log: &Log{}}
@@ -104,7 +104,7 @@ func ServeGateway(t testing.TB, k *koubeisim.Koubei) string {
 	return s.URL
 }
 
-// settings are the defaults of the contract, with the addresses of this world.
+// settings returns the default settings with the addresses of this world.
 func (w *World) settings(gateway string) app.Config {
 	private, err := alipay.ParsePrivateKey(w.Koubei.AppPrivateKey())
 	must(w.T, err)
@@ -133,7 +133,7 @@ func (w *World) settings(gateway string) app.Config {
 	}
 }
 
-// Replica starts one more service with the world's settings, changed.
+// Replica starts another service with the world's settings and these changes.
 func (w *World) Replica(changes ...func(*app.Config)) *Service {
 	w.T.Helper()
 	c := w.Config
@@ -161,10 +161,10 @@ func (w *World) Replica(changes ...func(*app.Config)) *Service {
 	return s
 }
 
-// Signal tells the service to shut down, as SIGTERM does.
+// Signal starts the service's shutdown, as SIGTERM does.
 func (s *Service) Signal() { s.stop() }
 
-// Stop tells the service to shut down and returns how it ended.
+// Stop shuts the service down and returns the error of app.Run.
 func (s *Service) Stop() error {
 	s.stop()
 	err := <-s.ended
@@ -172,10 +172,10 @@ func (s *Service) Stop() error {
 	return err
 }
 
-// Landing is where Koubei would send a browser with a code.
+// Landing returns the link to which Koubei redirects a browser with a code.
 func (w *World) Landing(code string) string { return w.Koubei.LandingURL(code, koubeisim.Observed) }
 
-// On is the same link at another replica.
+// On returns the same link at another replica.
 func On(s *Service, link string) string {
 	u, err := url.Parse(link)
 	if err != nil {
@@ -184,13 +184,13 @@ func On(s *Service, link string) string {
 	return s.Public + u.RequestURI()
 }
 
-// Clock is the service's clock: real time, and as much more as it was turned.
+// Clock is the service's clock: the real time plus what Turn added.
 type Clock struct{ ahead atomic.Int64 }
 
-// Now is the time.
+// Now returns the clock's time.
 func (c *Clock) Now() time.Time { return time.Now().Add(time.Duration(c.ahead.Load())) }
 
-// Turn sets the clock ahead.
+// Turn sets the clock ahead by d.
 func (c *Clock) Turn(d time.Duration) { c.ahead.Add(int64(d)) }
 
 func must(t testing.TB, err error) {

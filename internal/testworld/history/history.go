@@ -1,6 +1,6 @@
-// Package history records what browsers, operators and the gateway did with codes, and checks that what was answered can be
-// explained by the ledger's rules: for each code, porcupine looks for an order of the operations that the ledger's model
-// allows and that agrees with the times at which they began and ended. See [Model] for the rules.
+// Package history records what browsers, operators and the gateway did with codes, and checks the responses against the
+// ledger's rules. For each code, porcupine searches for an order of the operations that the model allows and that agrees with
+// the times at which they began and ended. See model for the rules.
 package history
 
 import (
@@ -14,7 +14,7 @@ import (
 	"github.com/anishathalye/porcupine"
 )
 
-// Kind is what was asked.
+// Kind is the kind of an operation.
 type Kind string
 
 // The kinds of operations.
@@ -28,7 +28,7 @@ const (
 	Revoke   Kind = "revoke"   // an operator's sessions are revoked
 )
 
-// Result is how it was answered.
+// Result is the result of an operation.
 type Result string
 
 // The results, with the kinds that may have them.
@@ -37,14 +37,14 @@ const (
 	Asked   Result = "asked"   // land: the page that asks
 	Used    Result = "used"    // land, yes, no: 410, the code is another's, or its session has ended
 	Nobody  Result = "nobody"  // check: 401 or 403
-	Unknown Result = "unknown" // no answer, or 503: what was asked for may have been done, or may be done later
-	Spent   Result = "spent"   // exchange: the gateway gave an identity, and its answer was lost on the way
+	Unknown Result = "unknown" // no response, or 503: the operation may have happened or may happen later
+	Spent   Result = "spent"   // exchange: the gateway returned an identity, and the response was lost
 )
 
-// Verdict is the result of an exchange that the gateway refused for good, and of a landing that was told so.
+// Verdict returns the result of an exchange that the gateway refused permanently, and of a landing that reports this.
 func Verdict(code string) Result { return Result("verdict " + code) }
 
-// Operation is one request and its answer.
+// Operation is one request and its response.
 type Operation struct {
 	Kind    Kind
 	Code    string // the code; empty for SignOut and Revoke, which concern several codes
@@ -55,7 +55,7 @@ type Operation struct {
 	Began   time.Time
 	Ended   time.Time
 
-	// Unwritten marks an exchange whose replica was killed before it can have written the answer down.
+	// Unwritten marks an exchange whose replica was killed before it could write the result.
 	Unwritten bool
 }
 
@@ -71,7 +71,7 @@ func (o Operation) String() string {
 	return s
 }
 
-// History is what was recorded. Its methods may be called from many goroutines.
+// History holds the recorded operations. It is safe for concurrent use.
 type History struct {
 	mu  sync.Mutex
 	all []Operation
@@ -92,7 +92,7 @@ type Report struct {
 	Undecided  int      // codes for which the check took too long
 }
 
-// Plus is the sum of two reports.
+// Plus returns the sum of two reports.
 func (r Report) Plus(o Report) Report {
 	return Report{r.Codes + o.Codes, r.Operations + o.Operations, slices.Concat(r.Illegal, o.Illegal), r.Undecided + o.Undecided}
 }
@@ -101,7 +101,7 @@ func (r Report) String() string {
 	return fmt.Sprintf("porcupine: %d codes, %d operations: %d histories not linearizable, %d undecided", r.Codes, r.Operations, len(r.Illegal), r.Undecided)
 }
 
-// perCode bounds the check of one code.
+// perCode is the timeout for the check of one code.
 const perCode = 10 * time.Second
 
 // Check checks each code's history against the model.
@@ -164,7 +164,7 @@ func operations(ops []Operation) []porcupine.Operation {
 		returned := o.Ended.UnixNano()
 		if o.Result == Unknown {
 			if o.Kind == Land || o.Kind == Check || o.Kind == Exchange {
-				continue // says nothing: what a landing does beside its answer, an exchange says
+				continue // ignored: the exchange records the effect of a landing without a response
 			}
 			returned = end // it may be carried out later
 		}

@@ -7,8 +7,8 @@ import (
 	"koubei-landing/internal/testworld/history"
 )
 
-// TestModel holds the model to what may happen to a code and what may not. The operations of a row follow each other;
-// those within one slice overlap.
+// TestModel checks which histories of a code the model allows. The operations of a row follow each other; those within one
+// slice overlap.
 func TestModel(t *testing.T) {
 	t.Parallel()
 	const a, b = "a", "b"

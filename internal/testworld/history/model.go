@@ -8,18 +8,18 @@ import (
 	"github.com/anishathalye/porcupine"
 )
 
-// phase is what has become of a code. The phases are those of package landing's table of states, as a browser sees them.
+// phase is the phase of a code: the states of package landing's table as a browser sees them.
 type phase string
 
 const (
-	none     phase = "none"     // nobody has exchanged it; who exchanges it claims it
-	spent    phase = "spent"    // exchanged for its owner, who has not been told yet
+	none     phase = "none"     // not exchanged
+	spent    phase = "spent"    // exchanged for its owner, who has no response yet
 	held     phase = "held"     // exchanged, and its owner was asked
 	landed   phase = "landed"   // its owner has the session
 	ended    phase = "ended"    // that session has ended
 	declined phase = "declined" // its owner said no, or the operator was revoked
 	refused  phase = "refused"  // the gateway gave a verdict
-	burnt    phase = "burnt"    // exchanged, and what it was worth is lost
+	burnt    phase = "burnt"    // exchanged, and the grant is lost
 )
 
 // state is the state of one code.
@@ -31,7 +31,7 @@ type state struct {
 	since   time.Time // when the verdict was given
 }
 
-// forgotten is how long the verdict AUTH_CODE_NOT_EXIST is remembered, less what a busy machine takes.
+// forgotten is how long the ledger keeps the verdict AUTH_CODE_NOT_EXIST, minus a margin for a busy machine.
 const forgotten = 55 * time.Second
 
 // unknownCode is the verdict that is forgotten.
@@ -46,7 +46,7 @@ var unknownCode = Verdict("AUTH_CODE_NOT_EXIST")
 //   - Whoever is signed in with the code's partner is its owner, in its session; the owner is, until the session ends.
 //   - After a revocation no session and no question of a code that was exchanged before is left.
 //
-// An answer that says nothing (503, or none) allows both: that it was done and that it was not.
+// A 503 or a missing response allows both: the operation happened, or it did not.
 func model(ops []Operation) porcupine.Model {
 	m := rules{ops}
 	nondeterministic := porcupine.NondeterministicModel{
@@ -65,7 +65,7 @@ func model(ops []Operation) porcupine.Model {
 // rules are the model's, for a code with these operations.
 type rules struct{ ops []Operation }
 
-// step returns the states that an operation with its result may lead to; none where it is against the rules.
+// step returns the states to which an operation with its result may lead. It returns none if the rules forbid the result.
 func (m rules) step(s state, o Operation) []state {
 	switch o.Kind {
 	case Exchange:
@@ -84,7 +84,7 @@ func (m rules) step(s state, o Operation) []state {
 	return nil
 }
 
-// either is the state after an operation that may have been done or not, where its result does not tell.
+// either returns the states after an operation whose result does not tell whether it happened.
 func either(before state, o Operation, after []state) []state {
 	if o.Result == Unknown {
 		return append(after, before)
@@ -114,7 +114,7 @@ func (m rules) exchange(s state, o Operation) []state {
 	return after
 }
 
-// spentBy are the states after an exchange: the code belongs to one of those who brought it.
+// spentBy returns the states after an exchange: the code belongs to one of the browsers that brought it.
 func (m rules) spentBy(o Operation) []state {
 	var after []state
 	for _, other := range m.ops {
@@ -202,8 +202,8 @@ func check(s state, o Operation) []state {
 	return nil
 }
 
-// signedOut are the states after a session has ended. Of a session whose token was not seen nobody knows whether it was
-// this one.
+// signedOut returns the states after a session has ended. If no response showed the token of the code's session, the ended
+// session may or may not be this one.
 func (s state) signedOut(o Operation) []state {
 	over := state{phase: ended}
 	switch {
