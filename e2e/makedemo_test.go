@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"koubei-landing/internal/testworld"
 )
 
 // TestCtrlCEndsMakeDemo presses Ctrl-C in the terminal in which make demo runs. The terminal sends the interrupt to every
@@ -26,7 +28,7 @@ func TestCtrlCEndsMakeDemo(t *testing.T) {
 		t.Fatal(err)
 	}
 	slave.Close()
-	screen, read := &buffer{}, make(chan bool)
+	screen, read := &testworld.Log{}, make(chan bool)
 	go func() {
 		defer close(read)
 		b := make([]byte, 4096)
