@@ -52,7 +52,7 @@ func TestVerifierMiddleware(t *testing.T) {
 		body   string
 	}{
 		{"anybody", access{}, nil, "/", 200, "2088102150477652 2088102150477653 true"},
-		{"a type that nobody documents", access{}, map[string]any{"operator_type": "SYSTEM"}, "/", 403, ""},
+		{"an undocumented type", access{}, map[string]any{"operator_type": "SYSTEM"}, "/", 403, ""},
 		{"the same, named", access{Types: []koubeiauth.Type{"SYSTEM"}}, map[string]any{"operator_type": "SYSTEM"}, "/", 200, "2088102150477652 2088102150477653 true"},
 		{"its type", access{Types: []koubeiauth.Type{koubeiauth.Merchant, koubeiauth.Provider}}, nil, "/", 200, "2088102150477652 2088102150477653 true"},
 		{"another type", access{Types: []koubeiauth.Type{koubeiauth.Merchant, koubeiauth.MerchantStaff}}, nil, "/", 403, ""},
@@ -199,7 +199,7 @@ func TestAskerResponses(t *testing.T) {
 		{"another program", status(404), 503},
 		{"a page of another program", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "<html>") }, 503},
 		{"no operator", func(w http.ResponseWriter, _ *http.Request) { allowed(w); w.Header().Del("X-Koubei-Operator-Id") }, 503},
-		{"a type that nobody documents", func(w http.ResponseWriter, _ *http.Request) {
+		{"an undocumented type", func(w http.ResponseWriter, _ *http.Request) {
 			allowed(w)
 			w.Header().Set("X-Koubei-Operator-Type", "SYSTEM")
 		}, 403},

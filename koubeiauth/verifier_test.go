@@ -258,7 +258,7 @@ func TestAnOutageIsNotAnUnknownKey(t *testing.T) {
 	s.rotate(es256())
 	s.turn(11 * time.Second)
 	if _, err := v.Verify(t.Context(), s.assertion(nil)); koubeiauth.Status(err) != http.StatusServiceUnavailable {
-		t.Errorf("a new key, and nobody to ask for it: got %v, want 503", err)
+		t.Errorf("a new key while the service is unreachable: got %v, want 503", err)
 	}
 }
 
@@ -290,7 +290,7 @@ func TestInvalidKeySets(t *testing.T) {
 		{"an RSA key", with(func(k *jose.JSONWebKey) { k.Key, k.Algorithm = big.Public(), "RS256" }), koubeiauth.ErrUnauthenticated},
 		{"a private key", with(func(k *jose.JSONWebKey) { k.Key = s.keys[0] }), koubeiauth.ErrUnauthenticated},
 		{"a key that says no algorithm", with(func(k *jose.JSONWebKey) { k.Algorithm, k.Use = "", "" }), nil},
-		{"among what nobody knows", strings.Replace(with(func(*jose.JSONWebKey) {}), "[", `[{"kty":"future","kid":"f"},7,`, 1), nil},
+		{"among unknown keys", strings.Replace(with(func(*jose.JSONWebKey) {}), "[", `[{"kty":"future","kid":"f"},7,`, 1), nil},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			s.answer(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, tt.body) })

@@ -257,7 +257,7 @@ func TestHold(t *testing.T) {
 				t.Fatal(err)
 			}
 			if a := w.send(w.query(code)); a.text("sub_code") != row.during {
-				t.Errorf("meanwhile got %s, want %q", a.body, row.during)
+				t.Errorf("a second call got %s, want %q", a.body, row.during)
 			}
 			if n := w.koubei.Release(); n != 1 {
 				t.Errorf("released %d, want 1", n)

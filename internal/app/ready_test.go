@@ -157,7 +157,7 @@ func TestReadiness(t *testing.T) {
 				t.Errorf("the log says %q, want %s", got, row.cause)
 			}
 			if a := b.Get(w.Internal + "/auth/verify"); a.StatusCode != status {
-				t.Errorf("a check meanwhile: got %d, want %d", a.StatusCode, status)
+				t.Errorf("a check during the failure: got %d, want %d", a.StatusCode, status)
 			}
 
 			row.ends(t, w)

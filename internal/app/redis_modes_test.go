@@ -511,7 +511,7 @@ func TestLaggingReplica(t *testing.T) {
 			}
 			t.Logf("a replica that lags, waiting for %d: %d of 10 people told that they landed, %d of them lost", row.replicas, len(told), lost)
 			if len(told) != row.landed || lost != row.landed {
-				t.Errorf("%d told, %d lost; want %d of both", len(told), lost, row.landed)
+				t.Errorf("%d landed, %d lost; want %d of both", len(told), lost, row.landed)
 			}
 			if a, _ := before.Session(next, ""); a.StatusCode != http.StatusOK {
 				t.Errorf("a session from before: %d, want 200", a.StatusCode)

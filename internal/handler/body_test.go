@@ -286,9 +286,9 @@ func TestHostileSocketsTakeNoPlace(t *testing.T) {
 		{"a clearing of the memory with a body", "POST /forget HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"},
 		{"a static file with a body", "GET " + static + " HTTP/1.1\r\nHost: x\r\nContent-Length: 77\r\n\r\n"},
 		{"the identity page with a body", "GET / HTTP/1.1\r\nHost: x\r\n" + cookie + "Content-Length: 77\r\n\r\n"},
-		{"pages that nobody reads", pipelined("GET /signin HTTP/1.1\r\nHost: x\r\n\r\n")},
-		{"static files that nobody reads", pipelined("GET " + static + " HTTP/1.1\r\nHost: x\r\n\r\n")},
-		{"errors that nobody reads", pipelined("GET /nothing HTTP/1.1\r\nHost: x\r\n\r\n")},
+		{"unread pages", pipelined("GET /signin HTTP/1.1\r\nHost: x\r\n\r\n")},
+		{"unread static files", pipelined("GET " + static + " HTTP/1.1\r\nHost: x\r\n\r\n")},
+		{"unread errors", pipelined("GET /nothing HTTP/1.1\r\nHost: x\r\n\r\n")},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			for range places {

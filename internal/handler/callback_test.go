@@ -58,7 +58,7 @@ func TestRefusedBeforeAnythingIsSpent(t *testing.T) {
 	w := testworld.New(t)
 	for _, tt := range []refusal{
 		{name: "another method", method: "PUT", query: "code=CODE", status: 405, code: "method_not_allowed"},
-		{name: "a method that nobody knows", method: "BREW", query: "code=CODE", status: 405, code: "method_not_allowed"},
+		{name: "an unknown method", method: "BREW", query: "code=CODE", status: 405, code: "method_not_allowed"},
 		{name: "a script's fetch", query: "code=CODE", header: map[string]string{"Sec-Fetch-Mode": "cors"}, status: 400, code: "not_a_navigation"},
 		{name: "an image", query: "code=CODE", header: map[string]string{"Sec-Fetch-Mode": "no-cors"}, status: 400, code: "not_a_navigation"},
 		{name: "the return of an application authorisation", query: "app_id=1&app_auth_code=CODE", status: 400, code: "not_a_landing"},
@@ -284,7 +284,7 @@ func (tt verdict) check(t *testing.T, w *testworld.World) {
 	case tt.kept && (again.Problem() != tt.code || w.Koubei.CallsFor(code) != before):
 		t.Errorf("again: got %q after %d calls, want %q after %d", again.Problem(), w.Koubei.CallsFor(code), tt.code, before)
 	case !tt.kept && w.Koubei.CallsFor(code) == before:
-		t.Error("again: got no call, want the gateway asked anew")
+		t.Error("again: got no call, want another call")
 	}
 }
 

@@ -126,13 +126,13 @@ func TestWhoIsLimited(t *testing.T) {
 		first, second []string
 		same          bool
 	}{
-		{"a stranger's word is not believed", nil, []string{"192.0.2.1"}, []string{"192.0.2.2"}, true},
+		{"X-Forwarded-For of an untrusted peer is ignored", nil, []string{"192.0.2.1"}, []string{"192.0.2.2"}, true},
 		{"nor that of a proxy that is not listed", []string{"192.0.2.0/24"}, []string{"198.51.100.1"}, []string{"198.51.100.2"}, true},
 		{"a proxy's is", ours, []string{"192.0.2.1"}, []string{"192.0.2.2"}, false},
 		{"the rightmost counts", ours, []string{"203.0.113.9, 192.0.2.3"}, []string{"203.0.113.8, 192.0.2.3"}, true},
 		{"in the last header", ours, []string{"203.0.113.9", "192.0.2.4"}, []string{"203.0.113.8", "192.0.2.4"}, true},
-		{"behind proxies of ours", ours, []string{"192.0.2.5, 10.1.1.1"}, []string{"192.0.2.6, 10.1.1.1"}, false},
-		{"what a client wrote before it is not believed", ours, []string{"203.0.113.9, 192.0.2.7, 10.1.1.1"}, []string{"203.0.113.8, 192.0.2.7, 10.1.1.2"}, true},
+		{"behind trusted proxies", ours, []string{"192.0.2.5, 10.1.1.1"}, []string{"192.0.2.6, 10.1.1.1"}, false},
+		{"entries before the trusted ones are ignored", ours, []string{"203.0.113.9, 192.0.2.7, 10.1.1.1"}, []string{"203.0.113.8, 192.0.2.7, 10.1.1.2"}, true},
 		{"junk is the proxy itself", ours, []string{"junk"}, []string{"other junk"}, true},
 		{"junk to the left is not reached", ours, []string{"junk, 192.0.2.8"}, []string{"192.0.2.8"}, true},
 		{"IPv6 by the first half", ours, []string{"2001:db8:1:2::1"}, []string{"2001:db8:1:2:ffff::2"}, true},

@@ -200,7 +200,7 @@ func TestTheMemory(t *testing.T) {
 			}
 			signOut(t, w.Service, b)
 			if a := b.Land(w.Landing(w.Koubei.Issue(testworld.Provider))); (a.StatusCode == http.StatusOK) == tt.off {
-				t.Errorf("somebody else: got %d", a.StatusCode)
+				t.Errorf("another person: got %d", a.StatusCode)
 			}
 		})
 	}
@@ -222,7 +222,7 @@ func wantStrangersQuestion(t *testing.T, w *testworld.World, b *testworld.Browse
 		t.Fatalf("got %d, want a page that names %s and %s:\n%s", a.StatusCode, stranger.OperatorID, known, a.Body)
 	}
 	if strings.Contains(a.Body, "20881021504780") {
-		t.Error("the page shows a whole id of somebody who used the browser before")
+		t.Error("the page shows the whole id of a remembered operator")
 	}
 	if a.Header.Get("Referrer-Policy") != "strict-origin" || a.Header.Get("Cache-Control") != "no-store" {
 		t.Errorf("got headers %v", a.Header)
@@ -316,7 +316,7 @@ func TestStrangersQuestionIsAsSafeAsTheSwitch(t *testing.T) {
 	}
 	for _, decision := range []string{"yes", "no"} {
 		if got := problem(b, formOf(page, decision)); got != "switch_stale" {
-			t.Errorf("somebody is signed in meanwhile, %s: got %q", decision, got)
+			t.Errorf("another operator signed in during the question, %s: got %q", decision, got)
 		}
 	}
 	wantSignedIn(t, w, b, clerk(1).OperatorID)

@@ -171,7 +171,7 @@ func TestARevocationOfTheOldOperatorLetsTheSwitchLand(t *testing.T) {
 	link, _ := asked(t, w, b, testworld.Provider)
 	revoke(t, w.Service, w, testworld.Merchant.OperatorID, "1")
 	if a := b.Get(link); a.StatusCode != http.StatusSeeOther {
-		t.Errorf("got %d, want 303: nobody is replaced", a.StatusCode)
+		t.Errorf("got %d, want 303: no session is replaced", a.StatusCode)
 	}
 	wantSignedIn(t, w, b, testworld.Provider.OperatorID)
 }

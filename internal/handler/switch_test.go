@@ -181,7 +181,7 @@ func TestTheSwitchStaleAndExpired(t *testing.T) {
 	accept := b.Header.Get("Accept")
 	b.Header.Set("Accept", "application/json")
 	if a := b.Post(switchURL(w), form); a.StatusCode != http.StatusConflict || a.Problem() != "switch_stale" {
-		t.Errorf("another session meanwhile: got %d %q", a.StatusCode, a.Problem())
+		t.Errorf("another session during the question: got %d %q", a.StatusCode, a.Problem())
 	}
 	wantSignedIn(t, w, b, testworld.Sales.OperatorID)
 	b.Header.Set("Accept", accept)

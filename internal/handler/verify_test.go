@@ -89,7 +89,7 @@ func TestVerifyDecisions(t *testing.T) {
 		{"a type of 33 characters", provider, "?type=PROVIDER,A" + strings.Repeat("9", 32), nil, 403},
 		{"types by a semicolon", provider, "?x=1;type=PROVIDER", nil, 403},
 		{"a repeated type", provider, "?type=PROVIDER&type=PROVIDER", nil, 403},
-		{"a type that nobody documents", system, "", nil, 403},
+		{"an undocumented type", system, "", nil, 403},
 		{"the same, named", system, "?type=MER,SYSTEM", nil, 200},
 		{"a partner", provider, "?partner_id=2088000000000001", nil, 200},
 		{"a stranger's partner", provider, "?partner_id=2088000000000003", nil, 403},

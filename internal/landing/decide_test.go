@@ -129,7 +129,7 @@ func TestAnotherSessionDuringQuestion(t *testing.T) {
 	w.notDecided(asked, b, true, landing.ErrSwitchStale)
 	w.notDecided(asked, b, false, landing.ErrSwitchStale)
 	if w.ended(other.Token) {
-		t.Error("a session ended that nobody was asked about")
+		t.Error("a session ended without a question about it")
 	}
 	// The user is asked again, about the session that is live now.
 	again := w.land(signedIn(arrival(code, "one"), other.Token), landing.Asked)

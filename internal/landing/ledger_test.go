@@ -24,7 +24,7 @@ func TestTheLedger(t *testing.T) {
 		name string
 		walk func(*world)
 	}{
-		{"none: claimed, open meanwhile, landed after", noneIsClaimed},
+		{"none: claimed, then open, then landed", noneIsClaimed},
 		{"open: the same browser waits and gets the same token", openSameBrowserWaits},
 		{"open: another browser waits and gets used", openOtherBrowserWaits},
 		{"open: patience ends", openPatienceEnds},
@@ -41,7 +41,7 @@ func TestTheLedger(t *testing.T) {
 		{"held: landed once the other session is gone", heldOtherGone},
 		{"held: anyone else gets used", heldStranger},
 		{"declined: the person said no", declinedByPerson},
-		{"declined: the operator was revoked meanwhile", declinedByRevocation},
+		{"declined: the operator was revoked during the question", declinedByRevocation},
 		{"refused: the same verdict without a call", refusedVerdicts},
 		{"none: released after a failure that says nothing about the code", releasedAfterFailure},
 	} {

@@ -32,7 +32,7 @@ func TestRedisLostAndBrowserGone(t *testing.T) {
 				t.Errorf("the next try: got %d, want %d", a.StatusCode, row.status)
 			}
 			if a := w.Browser().Land(w.Landing(code)); a.StatusCode != http.StatusGone {
-				t.Errorf("somebody else: got %d, want %d", a.StatusCode, http.StatusGone)
+				t.Errorf("another browser: got %d, want %d", a.StatusCode, http.StatusGone)
 			}
 			if got := w.Koubei.CallsFor(code); got != 1 {
 				t.Errorf("the code was sent %d times, want 1", got)

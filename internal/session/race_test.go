@@ -125,7 +125,7 @@ func TestAnIndexIsWrittenBeforeTheSession(t *testing.T) {
 		t.Fatalf("got %v, want unavailable", err)
 	}
 	if n, err := w.Revoke(t.Context(), operatorID); err != nil || n != 1 {
-		t.Errorf("got %d, %v, want the session that nobody was told of revoked", n, err)
+		t.Errorf("got %d, %v, want the session without a known token revoked", n, err)
 	}
 	w.wantGone("")
 }
