@@ -29,8 +29,9 @@ const axeFile = "node_modules/axe-core/axe.min.js"
 var narrow = device{360, 740, 2}
 
 // TestAccessibility shows every page in both languages. In both color schemes and at both widths, axe-core must find no
-// violation, everything to press must be at least 44 px wide and high, and nothing may be wider than the screen. Text must
-// be in one font, as long as it is in the page's own language. With -screenshots, the test keeps a picture of each.
+// violation, everything to press must be at least 44 px wide and high, nothing may be wider than the screen, and no line may
+// break within a word. Text must be in one font, as long as it is in the page's own language. With -screenshots, the test
+// keeps a picture of each.
 func TestAccessibility(t *testing.T) {
 	t.Parallel()
 	axe, err := os.ReadFile(axeFile)
@@ -173,6 +174,24 @@ func (b *tab) isAccessible(where string) {
 		.map(([e, r]) => r.width + " x " + r.height + " px: " + e.outerHTML)`
 	for _, target := range get(b, chromedp.Evaluate[[]string](small)) {
 		b.t.Errorf("%s: too small to touch: %s", where, target)
+	}
+	// Long ids may break anywhere; words may not.
+	const broken = `(() => {
+		const found = [], texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+		for (let text; (text = texts.nextNode());) {
+			for (const word of text.data.matchAll(/(?<!\S)[A-Za-z’']{2,16}(?=[.,:;!?]?(\s|$))/g)) {
+				const range = document.createRange();
+				range.setStart(text, word.index);
+				range.setEnd(text, word.index + word[0].length);
+				if (range.getClientRects().length > 1) {
+					found.push(word[0] + " in " + text.parentNode.outerHTML);
+				}
+			}
+		}
+		return found;
+	})()`
+	for _, word := range get(b, chromedp.Evaluate[[]string](broken)) {
+		b.t.Errorf("%s: a line breaks within %s", where, word)
 	}
 	if wide := get(b, chromedp.Evaluate[bool](`document.documentElement.scrollWidth > innerWidth`)); wide {
 		b.t.Errorf("%s: the page is wider than the screen", where)
