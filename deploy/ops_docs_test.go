@@ -4,6 +4,7 @@ import (
 	"archive/zip"
 	"bytes"
 	"io"
+	"io/fs"
 	"maps"
 	"os"
 	"os/exec"
@@ -20,13 +21,25 @@ import (
 type block struct{ page, info, text string }
 
 // pages returns all pages of the repository.
-func pages(t *testing.T) []string {
+func pages(t *testing.T) []string { t.Helper(); return filesNamed(t, ".md") }
+
+// filesNamed returns the files of the repository whose names have the suffix, also if git does not know the repository.
+func filesNamed(t *testing.T, suffix string) (files []string) {
 	t.Helper()
-	files, err := exec.Command("git", "-C", "..", "ls-files", "-co", "--exclude-standard", "*.md").Output()
-	if err != nil {
-		t.Fatal(err)
+	built := []string{".git", "node_modules", "bin", "dist"} // what .gitignore lists, and git itself
+	err := filepath.WalkDir("..", func(path string, d fs.DirEntry, err error) error {
+		if err == nil && d.IsDir() && slices.Contains(built, d.Name()) {
+			return filepath.SkipDir
+		}
+		if strings.HasSuffix(path, suffix) {
+			files = append(files, strings.TrimPrefix(path, "../"))
+		}
+		return err
+	})
+	if err != nil || len(files) == 0 {
+		t.Fatalf("got %d files *%s: %v", len(files), suffix, err)
 	}
-	return strings.Fields(string(files))
+	return files
 }
 
 func blocks(t *testing.T) []block {
@@ -129,17 +142,9 @@ func runBlock(t *testing.T, b block, dir string, env []string, at *member) {
 func allTests(t *testing.T) map[string]bool {
 	t.Helper()
 	names := map[string]bool{}
-	files, err := exec.Command("git", "-C", "..", "ls-files", "-co", "--exclude-standard", "*_test.go").Output()
-	if err != nil {
-		t.Fatal(err)
-	}
 	declared := regexp.MustCompile(`(?m)^func ((?:Test|Fuzz)\w+)\(`)
-	for _, file := range strings.Fields(string(files)) {
-		b, err := os.ReadFile("../" + file)
-		if err != nil {
-			continue // deleted, and not yet committed
-		}
-		for _, m := range declared.FindAllStringSubmatch(string(b), -1) {
+	for _, file := range filesNamed(t, "_test.go") {
+		for _, m := range declared.FindAllStringSubmatch(slurp(t, "../"+file), -1) {
 			names[m[1]] = true
 		}
 	}
