@@ -427,6 +427,8 @@ func TestUnverifiedDetails(t *testing.T) {
 		{"no node", appID, ErrUntrusted, "40002", "isv.invalid-app-id"},
 		{"both nodes", `{"error_response":` + expired + `,"` + queryNode + `":` + appID + `}`, ErrUntrusted, "40002", "isv.invalid-app-id"},
 		{"foreign object first", `{"x":` + expired + `,"` + queryNode + `":` + appID + `,"sign":null}`, ErrUntrusted, "40002", "isv.invalid-app-id"},
+		{"foreign object last", `{"` + queryNode + `":` + appID + `,"x":` + expired + `,"sign":null}`, ErrUntrusted, "40002", "isv.invalid-app-id"},
+		{"empty node last", `{"` + queryNode + `":` + appID + `,"error_response":{},"sign":null}`, ErrUntrusted, "40002", "isv.invalid-app-id"},
 		{"null message", `{"` + queryNode + `":{"code":"40002","msg":null,"sub_code":"isv.invalid-app-id"}}`, ErrUntrusted, "40002", "isv.invalid-app-id"},
 		{"only a sub_code", `{"` + queryNode + `":{"sub_code":"isv.invalid-app-id"}}`, ErrUntrusted, "", "isv.invalid-app-id"},
 		{"success", `{"` + queryNode + `":` + successNode + `}`, ErrUntrusted, "", ""},

@@ -297,6 +297,18 @@ func TestCanceled(t *testing.T) {
 	}
 }
 
+func TestCanceledBeforeTheFirstAttempt(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, script{})
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		if _, err := b.Exchange(ctx, testCode); !errors.Is(err, ErrUnavailable) || !errors.Is(err, context.Canceled) || len(b.attempts) != 0 {
+			t.Errorf("got %v after %d attempts, want the cause in it, and none", err, len(b.attempts))
+		}
+	})
+}
+
 func TestProbe(t *testing.T) {
 	t.Parallel()
 	_, busy, notExist := answers(t)
