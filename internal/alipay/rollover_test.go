@@ -9,6 +9,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/base64"
+	"encoding/json"
 	"encoding/pem"
 	"errors"
 	"io"
@@ -51,6 +52,25 @@ func TestDownloadVectors(t *testing.T) {
 				t.Errorf("got %v, %v, want untrusted", chain, err)
 			}
 		})
+	}
+}
+
+// TestEncryptedDownload: a gateway that encrypts responses may encrypt the certificate, too.
+func TestEncryptedDownload(t *testing.T) {
+	t.Parallel()
+	v := vectorNamed(t, "certs/downloads.json", "good_chain", func(v downloadVector) string { return v.Name })
+	var envelope map[string]json.RawMessage
+	if err := json.Unmarshal([]byte(v.Body), &envelope); err != nil {
+		t.Fatal(err)
+	}
+	cfg := certificateMode(t, testConfig(t))
+	cfg.Now = func() time.Time { return v.Now }
+	cfg.EncryptKey = []byte("0123456789abcdef")
+	c := newTestClient(t, cfg)
+	body := `{"` + downloadNode + `":"` + encrypt(c.block, envelope[downloadNode]) + `"}`
+	chain, err := c.readCertificate(response{status: 200, contentType: "text/html;charset=utf-8", body: []byte(body)}, v.SN)
+	if err != nil || len(chain) != 2 {
+		t.Errorf("got %d certificates, %v, want 2", len(chain), err)
 	}
 }
 

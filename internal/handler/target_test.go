@@ -55,6 +55,28 @@ func TestRefusedTargets(t *testing.T) {
 	}
 }
 
+func TestCollision(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct{ base, callback, want string }{
+		{"", "/koubei/callback", ""},
+		{"", "/session", "/session"},
+		{"", "/session/", "/session"},
+		{"", "/static/callback", "/static"},
+		{"", "/sessions", ""},
+		{"", "/.well-known/callback", "/.well-known"},
+		{"/shop", "/shop", "/shop"},
+		{"/shop", "/shop/", "/shop"},
+		{"/shop", "/shop/signin", "/shop/signin"},
+		{"/shop", "/shop/callback", ""},
+		{"/shop", "/signin", ""},
+		{"/callback/switch", "/callback", "/callback/switch"},
+	} {
+		if got := Collision(tt.base, tt.callback); got != tt.want {
+			t.Errorf("%s below %q: got %q, want %q", tt.callback, tt.base, got, tt.want)
+		}
+	}
+}
+
 func TestHomeTemplates(t *testing.T) {
 	for _, tt := range []struct{ template, want string }{
 		{"/", "/"},

@@ -168,6 +168,22 @@ func TestVerifyReturnsTheCode(t *testing.T) {
 	}
 }
 
+// TestVerifyWithoutTheKeyOfTheCode: the key is gone with which the code was sealed. The identity is valid all the same, and
+// the log says why there is no code.
+func TestVerifyWithoutTheKeyOfTheCode(t *testing.T) {
+	t.Parallel()
+	w := testworld.New(t, func(c *app.Config) { c.Web.ForwardCode = true })
+	b := land(t, w, testworld.Provider)
+	replica := w.Replica(func(c *app.Config) { c.Session.SealKeys = [][]byte{[]byte(strings.Repeat("o", 32))} })
+	a := b.Get(replica.Internal + "/auth/verify")
+	if a.StatusCode != http.StatusOK || a.Header.Get("X-Koubei-Operator-Id") != testworld.Provider.OperatorID || a.Header.Get("X-Koubei-Auth-Code") != "" {
+		t.Errorf("got %d with %v, want the identity without a code", a.StatusCode, a.Header)
+	}
+	if !strings.Contains(w.Log.String(), "forward_code") {
+		t.Error("the log does not say why the code is missing")
+	}
+}
+
 func TestShopsThatDoNotFitAHeader(t *testing.T) {
 	w := testworld.New(t)
 	for shops, want := range map[string]string{strings.Repeat("1", 2049): "overflow", strings.Repeat("1", 2048): strings.Repeat("1", 2048), "店": "overflow"} {
