@@ -22,11 +22,11 @@ import (
 	"koubei-landing/internal/testworld"
 )
 
-// keeping is what a browser does with cookies. One process of Chromium serves all tests that need it.
+// keeping is how a browser treats cookies. All tests that need it share one process of Chromium.
 type keeping struct {
 	name  string
 	start func() (context.Context, error)
-	probe string // what a third party gets back that sets a plain cookie and a Partitioned one
+	probe string // the cookies that come back to a third party after it set a plain and a Partitioned one
 }
 
 func keeps(name, preferences, probe string) keeping {
@@ -43,8 +43,8 @@ var (
 // endChromium ends all processes of Chromium that a test has started.
 var endChromium = func() {}
 
-// flags keep Chromium to what the tests do, without a word to anybody outside. Newer ones drop the second click of a
-// double click by themselves; what older browsers do is what is to be tested.
+// flags keep Chromium from connecting to other hosts. Newer versions ignore the second click of a double click; the tests need
+// the behavior of older browsers.
 var flags = []chromedp.ExecAllocatorOption{
 	chromedp.NoSandbox, chromedp.DisableGPU,
 	chromedp.Flag("disable-component-update", true), chromedp.Flag("disable-quic", true),
@@ -78,7 +78,7 @@ func startChromium(preferences string) (context.Context, error) {
 	return ctx, nil
 }
 
-// tab is one tab of a browser, and what was seen in it.
+// tab is one tab of a browser with the events that it recorded.
 type tab struct {
 	t   *testing.T
 	ctx context.Context
@@ -89,7 +89,7 @@ type tab struct {
 	complaint []string // policies that a page violated, and exceptions
 }
 
-// newBrowser opens a tab of a fresh profile: no cookies, no history.
+// newBrowser opens a tab with a new profile, which has no cookies and no history.
 func newBrowser(t *testing.T) *tab { t.Helper(); return newBrowserOf(t, usual) }
 
 func newBrowserOf(t *testing.T, k keeping) *tab {
@@ -133,7 +133,7 @@ func (b *tab) enable(ctx context.Context, t *chromedp.Target) error {
 	return err
 }
 
-// note keeps what the tests ask about.
+// note records the events that tests need.
 func (b *tab) note(event any) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -154,14 +154,14 @@ func (b *tab) note(event any) {
 	}
 }
 
-// answered counts the answers to addresses that hold a text, of a status.
+// answered counts the responses with a status to addresses that contain part.
 func (b *tab) answered(part string, status int64) int {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return count(b.responses, func(r *network.Response) bool { return strings.Contains(r.URL, part) && r.Status == status })
 }
 
-// asked counts the requests to addresses that hold a text.
+// asked counts the requests to addresses that contain part.
 func (b *tab) asked(part string) int {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -172,7 +172,7 @@ func count[T any](all []T, is func(T) bool) int {
 	return len(slices.DeleteFunc(slices.Clone(all), func(v T) bool { return !is(v) }))
 }
 
-// do runs steps, within the time that anything may take.
+// do runs steps. Each may take as long as patience.
 func (b *tab) do(steps ...chromedp.Action[chromedp.Void]) {
 	b.t.Helper()
 	for _, step := range steps {
@@ -191,7 +191,7 @@ func get[T any](b *tab, a chromedp.Action[T]) T {
 	return v
 }
 
-// describe is for a failure: where the tab is, and what it shows.
+// describe returns the tab's address and text, for the message of a failure.
 func (b *tab) describe() string {
 	ctx, cancel := context.WithTimeout(b.ctx, patience)
 	defer cancel()
@@ -215,7 +215,7 @@ func (b *tab) at(address string) {
 	testworld.Eventually(b.t, patience, "the tab is at "+address, func() error {
 		got, err := chromedp.Run(ctx, chromedp.Evaluate[[]string](`[location.href, document.readyState]`))
 		if err != nil {
-			return err // asked in the middle of a navigation
+			return err // a navigation is in progress
 		}
 		if got[0] != address || got[1] != "complete" {
 			return fmt.Errorf("it is at %s (%s)", got[0], got[1])
@@ -229,8 +229,7 @@ func (b *tab) text(sel string) string {
 	return strings.TrimSpace(get(b, chromedp.Text(chromedp.CSS(sel))))
 }
 
-// travel goes back or forward in the history, as the browser's buttons do. It doesn't wait: a page that comes back from
-// the browser's memory is not loaded again.
+// travel goes back or forward in the history. It does not wait, because a page from the browser's cache is not loaded again.
 func (b *tab) travel(steps int64) {
 	b.t.Helper()
 	b.do(chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
@@ -244,7 +243,7 @@ func (b *tab) travel(steps int64) {
 	}))
 }
 
-// place is where an element is.
+// place returns the center of an element.
 func (b *tab) place(selector string) (x, y float64) {
 	b.t.Helper()
 	r := get(b, chromedp.Evaluate[[]float64](fmt.Sprintf(
@@ -252,7 +251,7 @@ func (b *tab) place(selector string) (x, y float64) {
 	return r[0], r[1]
 }
 
-// tokens are the values of the session's cookies, as the browser keeps them.
+// tokens returns the values of the browser's session cookies.
 func (b *tab) tokens(d *demo) []string {
 	b.t.Helper()
 	var tokens []string
@@ -273,7 +272,7 @@ func (b *tab) cookies() []*network.Cookie {
 	})
 }
 
-// inside waits for a frame in this tab, or for a window of its profile, whose address begins so.
+// inside waits for a frame in this tab, or a window of its profile, whose address has the prefix.
 func (b *tab) inside(kind, prefix string) *tab {
 	b.t.Helper()
 	var id target.ID

@@ -20,7 +20,7 @@ import (
 // patience is how long anything may take before a test fails.
 const patience = 30 * time.Second
 
-// demo is the demo, running as a process of its own.
+// demo is the demo program, running in a separate process.
 type demo struct {
 	*testworld.Process
 	t                              *testing.T
@@ -52,8 +52,7 @@ func startDemo(t *testing.T) *demo {
 	return d
 }
 
-// end ends the demo as Ctrl-C does. No code that reached the gateway may be in its log: most are the portal's, and no test
-// has seen them.
+// end ends the demo like Ctrl-C. The log must not contain any code that reached the gateway. Most of them come from the portal.
 func (d *demo) end() {
 	for _, c := range d.calls("") {
 		d.Log.KeepOut(c.Code)
@@ -68,7 +67,7 @@ func (d *demo) end() {
 	d.Log.Check(d.t)
 }
 
-// api asks the portal's control API.
+// api sends a request to the portal's control API.
 func (d *demo) api(method, path string, in, out any) {
 	d.t.Helper()
 	if err := d.tryAPI(method, path, in, out); err != nil {
@@ -105,10 +104,10 @@ func (d *demo) tryAPI(method, path string, in, out any) error {
 	return json.Unmarshal(answer, out)
 }
 
-// person is somebody of the portal's cast.
+// person is one of the persons that the portal offers.
 type person struct{ name, id, typ, partner, shops string }
 
-// The cast, with and without a merchant.
+// The persons, with and without a merchant.
 var (
 	provider          = person{"provider", "2088102150477652", "PROVIDER", noodles, ""}
 	providerForCoffee = person{"provider-b", "2088102150477652", "PROVIDER", coffee, ""}
@@ -129,7 +128,7 @@ const (
 	noodleShops = "2015060900077000000000152345,2015060900077000000000152346"
 )
 
-// shop is where a landing of p leads.
+// shop returns the address to which a landing of p leads.
 func (d *demo) shop(p person) string { return d.isv + "shop?partner_id=" + p.partner }
 
 // issue makes a code and returns it with the link that Koubei would redirect to.
@@ -142,7 +141,7 @@ func (d *demo) issue(p person) (code, link string) {
 	return out.Code, out.URL
 }
 
-// goWrong queues faults, one for each gateway call to come.
+// goWrong queues faults, one for each of the next gateway calls.
 func (d *demo) goWrong(faults ...string) {
 	d.t.Helper()
 	d.api(http.MethodPost, "faults", map[string][]string{"faults": faults}, nil)
@@ -151,7 +150,7 @@ func (d *demo) goWrong(faults ...string) {
 // call is one request that reached the gateway.
 type call struct{ Code, Fault, Outcome string }
 
-// calls lists what reached the gateway: about one code, or all when it is empty.
+// calls returns the gateway's calls about a code, or all calls if code is empty.
 func (d *demo) calls(code string) []call {
 	d.t.Helper()
 	var out struct{ Calls []call }
@@ -159,7 +158,7 @@ func (d *demo) calls(code string) []call {
 	return out.Calls
 }
 
-// wantCalls holds the gateway's calls about a code to these outcomes.
+// wantCalls checks the outcomes of the gateway's calls about a code.
 func (d *demo) wantCalls(code string, outcomes ...string) {
 	d.t.Helper()
 	var got []string
@@ -171,7 +170,7 @@ func (d *demo) wantCalls(code string, outcomes ...string) {
 	}
 }
 
-// lastCode is the code of the last call, for landings whose code the portal made.
+// lastCode returns the code of the last call, for landings whose code the portal issued.
 func (d *demo) lastCode() string {
 	d.t.Helper()
 	all := d.calls("")

@@ -31,21 +31,21 @@ import (
 	"koubei-landing/internal/testworld"
 )
 
-// The sites: names of loopback, as far as the browser is concerned. Each is a site of its own, but for the sibling.
+// The browser resolves these names to loopback. Each is a separate site, except the sibling.
 const (
 	koubeiHost   = "koubei.test"    // frames the service
 	isvHost      = "isv.test"       // is the service
-	strangerHost = "stranger.test"  // frames it, too, and shouldn't
-	siblingHost  = "pages.isv.test" // is of the service's own site, though
-	probeHost    = "probe.test"     // tells which cookies a browser gives to a third party
+	strangerHost = "stranger.test"  // also frames the service, without permission
+	siblingHost  = "pages.isv.test" // belongs to the service's site
+	probeHost    = "probe.test"     // shows which cookies a browser sends to a third party
 )
 
 var siteHosts = []string{koubeiHost, isvHost, strangerHost, siblingHost, probeHost}
 
-// authority is thrown away when the tests end. Nobody trusts it but the browsers of these tests, by its key.
+// authority is the certificate authority of these tests. Their browsers trust it by its key.
 var authority = sync.OnceValues(newAuthority)
 
-// Every browser of these tests finds the sites and trusts their authority.
+// Every browser of these tests resolves the sites and trusts their authority.
 func init() {
 	var rules []string
 	for _, host := range siteHosts {
@@ -93,7 +93,7 @@ func newKey() *ecdsa.PrivateKey {
 	return key
 }
 
-// sites are Koubei's portal, the service and a stranger, each on a site of its own and behind one TLS proxy.
+// sites serves Koubei's portal, the service and a stranger's pages. Each is a separate site behind one TLS proxy.
 type sites struct {
 	*testworld.World
 	t    *testing.T
@@ -107,7 +107,7 @@ type sites struct {
 	gates  []chan struct{} // the next visits wait at these, each at its own
 }
 
-// visit is one request that came to the callback, and what became of it.
+// visit is one request to the callback and its result.
 type visit struct {
 	query, dest, purpose string
 	cookies              int
@@ -129,7 +129,7 @@ func startSites(t *testing.T, changes ...func(*app.Config)) *sites {
 	s.World = testworld.New(t, append([]func(*app.Config){func(c *app.Config) {
 		c.Web.PublicURL = here
 		c.Session.Cookie.Secure = true
-		c.Alipay.Timeout, c.Alipay.AttemptTimeout = patience, patience // however long a test keeps an answer back
+		c.Alipay.Timeout, c.Alipay.AttemptTimeout = patience, patience // a test may delay a response for so long
 	}}, changes...)...)
 	if err := s.Koubei.SetLandingURL(s.origin(isvHost) + s.Config.Web.CallbackPath); err != nil {
 		t.Fatal(err)
@@ -180,7 +180,7 @@ func (s *sites) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")
 		fmt.Fprint(w, page)
 	case host == koubeiHost:
-		r.Host = "localhost" // the only name, besides addresses, that the portal takes for its own
+		r.Host = "localhost" // the only host name that the portal accepts
 		s.portal.ServeHTTP(w, r)
 	case host == isvHost:
 		s.toService(w, r)
@@ -199,7 +199,7 @@ func (s *sites) page(host, path, body string) string {
 	return s.at(host, path)
 }
 
-// linking adds a page with a link, and whatever else there is to be in it.
+// linking adds a page with a link and more HTML.
 func (s *sites) linking(host, path, link, more string) string {
 	return s.page(host, path, fmt.Sprintf(`%s<p><a id="enter" href="%s">enter</a></p>`, more, html.EscapeString(link)))
 }
@@ -227,10 +227,10 @@ func (s *sites) toService(w http.ResponseWriter, r *http.Request) {
 	v.left = v.status == 0
 }
 
-// openGate is a gate at which nobody waits.
+// openGate is a gate that is open.
 var openGate = func() chan struct{} { c := make(chan struct{}); close(c); return c }()
 
-// visited notes a visit and returns the gate that it has to wait at.
+// visited records a visit and returns the gate at which it waits.
 func (s *sites) visited(v *visit) <-chan struct{} {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -243,7 +243,7 @@ func (s *sites) visited(v *visit) <-chan struct{} {
 	return gate
 }
 
-// keep lets the next n visits wait, each until its gate is closed.
+// keep makes each of the next n visits wait until the test closes its channel.
 func (s *sites) keep(n int) (gates []chan struct{}) {
 	for range n {
 		gates = append(gates, make(chan struct{}))
@@ -266,7 +266,7 @@ func (s *sites) answered(a *http.Response) error {
 	return nil
 }
 
-// visitsOf are the visits with a code.
+// visitsOf returns the visits with a code.
 func (s *sites) visitsOf(code string) []visit {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -279,7 +279,7 @@ func (s *sites) visitsOf(code string) []visit {
 	return visits
 }
 
-// probe gives a browser two cookies, one of them Partitioned, and says which come back.
+// probe sets two cookies, one of them Partitioned, and shows which come back.
 func probe(w http.ResponseWriter, r *http.Request) {
 	if r.URL.Path == "/" {
 		for _, name := range []string{"plain", "partitioned"} {

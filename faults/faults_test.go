@@ -8,18 +8,18 @@ import (
 	"koubei-landing/internal/testworld/respproxy"
 )
 
-// fault is one kind of trouble at one command.
+// fault is one kind of fault at one command.
 type fault struct {
 	name string
 	respproxy.Fault
 
-	untilAnswered bool // it lasts until the operation is answered, and not for one command only
+	untilAnswered bool // it lasts until the operation's response, not only for one command
 	empties       bool // Redis restarts with empty data
 	kills         bool // the replica that sent the command is killed
-	signals       bool // it is told to end
+	signals       bool // the replica that sent the command gets SIGTERM
 }
 
-// reads are the commands that Redis carries out also where it takes no writes.
+// reads are the commands that Redis executes even if it refuses writes.
 var reads = map[string]bool{"get": true, "mget": true, "exists": true, "ttl": true, "pttl": true, "time": true, "zrange": true,
 	"zscore": true, "zcard": true, "hget": true, "hgetall": true, "hello": true, "client": true, "select": true, "auth": true}
 
@@ -27,10 +27,10 @@ func everything(respproxy.Command) bool { return true }
 
 func writes(c respproxy.Command) bool { return !reads[c.Name()] }
 
-// sameKind stands for the commands about the same kind of key.
+// sameKind selects the commands about the same kind of key.
 func sameKind(respproxy.Command) bool { panic("replaced where the command is known") }
 
-// replies are Redis's errors, and the commands that each refuses while it lasts.
+// replies are errors of Redis, and the commands that Redis refuses with each of them.
 var replies = []struct {
 	text    string
 	refuses func(respproxy.Command) bool
@@ -51,7 +51,7 @@ var replies = []struct {
 	{"ERR max number of clients reached", everything, true},
 }
 
-// networkFaults and the like list the kinds of trouble; a process of its own is needed for those of processFaults.
+// networkFaults and the others list the kinds of faults. Those of processFaults need replicas in separate processes.
 var (
 	inProcessFaults = slices.Concat(networkFaults(), delays(), errorReplies(), restarts())
 	processFaults   = deaths()
@@ -80,7 +80,7 @@ func networkFaults() []fault {
 	return all
 }
 
-// delays are one that nobody should notice, and one that outlasts the timeout: Redis then executes the command late.
+// delays are a short one that must have no effect, and one longer than the timeout, after which Redis executes the command.
 func delays() []fault {
 	var all []fault
 	for _, d := range []time.Duration{redisTimeout / 6, redisTimeout * 5 / 3} {

@@ -23,7 +23,7 @@ import (
 	"koubei-landing/koubeisim"
 )
 
-// Shorter than in production, so that a cell does not wait long for a timeout or for the end of a lease.
+// Shorter than the defaults, so that a cell does not wait long for a timeout or for the end of a lease.
 const (
 	redisTimeout    = 300 * time.Millisecond
 	exchangeTimeout = 2 * time.Second
@@ -32,15 +32,15 @@ const (
 
 const adminToken = "faults-faults-faults-faults-faults"
 
-// replica is a running service: in this process, or a process of its own.
+// replica is a running service, in this process or in a separate one.
 type replica interface {
 	addresses() (public, internal string)
 	signal()                   // as SIGTERM does
 	kill()                     // as SIGKILL does
-	restart() (replica, error) // once it has ended; the error says how
+	restart() (replica, error) // after it has ended; returns its error
 }
 
-// lane is what cells run in, one cell after another: two replicas behind one proxy to a Redis, and Koubei.
+// lane runs cells, one after another. It has two replicas, a proxy between them and Redis, and Koubei.
 type lane struct {
 	koubei *koubeisim.Koubei
 	log    *testworld.Log
@@ -76,7 +76,7 @@ func newLane(t *testing.T) *lane {
 	return l
 }
 
-// newProcessLane starts a lane whose replicas are processes of their own.
+// newProcessLane starts a lane whose replicas run in separate processes.
 func newProcessLane(t *testing.T) *lane {
 	t.Helper()
 	l := &lane{redis: testworld.StartRedis(t), front: newFront(t), clocks: [2]*testworld.Clock{{}, {}}, log: &testworld.Log{}}
@@ -91,7 +91,7 @@ func newProcessLane(t *testing.T) *lane {
 	return l
 }
 
-// warnings drops what is less than a warning: thousands of cells log too much to search it for secrets.
+// warnings drops all records below warning. Thousands of cells log too much to search all of it for secrets.
 type warnings struct{ slog.Handler }
 
 func (warnings) Enabled(_ context.Context, level slog.Level) bool { return level >= slog.LevelWarn }
@@ -100,7 +100,7 @@ func (warnings) Enabled(_ context.Context, level slog.Level) bool { return level
 type inProcess struct {
 	*testworld.Service
 	world  *testworld.World
-	change func(*app.Config) // what sets it apart; nil for the world's own
+	change func(*app.Config) // its changes to the world's settings; nil for the world's own replica
 }
 
 func (r inProcess) addresses() (public, internal string) { return r.Public, r.Internal }
@@ -108,7 +108,7 @@ func (r inProcess) signal()                              { r.Signal() }
 func (r inProcess) kill()                                { panic("a replica in this process cannot be killed") }
 func (r inProcess) restart() (replica, error)            { panic("a replica in this process is not told to end") }
 
-// ownProcess is a replica in a process of its own.
+// ownProcess is a replica in a separate process.
 type ownProcess struct{ *testworld.Process }
 
 func (r ownProcess) addresses() (public, internal string) { return r.Public, r.Internal }
@@ -121,7 +121,7 @@ func (r ownProcess) restart() (replica, error) {
 	return r, err
 }
 
-// setClocks sets the replicas' clocks apart from the real time.
+// setClocks sets how far the replicas' clocks are ahead of the real time.
 func (l *lane) setClocks(ahead [2]time.Duration) {
 	for n := range l.clocks {
 		l.turn(n, ahead[n]-l.ahead[n])
@@ -136,14 +136,14 @@ func (l *lane) turn(n int, by time.Duration) {
 	l.ahead[n] += by
 }
 
-// restart starts a replica again that was killed or told to end, and returns how it ended.
+// restart starts a replica again after SIGKILL or SIGTERM, and returns the error with which it ended.
 func (l *lane) restart(n int) error {
 	node, err := l.nodes[n].restart()
 	l.nodes[n] = node
 	return err
 }
 
-// setup are the commands that belong to a connection, or to a probe, and not to an operation.
+// setup lists the commands of a connection or a probe, which belong to no operation.
 var setup = map[string]bool{"hello": true, "auth": true, "select": true, "client": true, "ping": true, "info": true, "config": true,
 	"role": true, "command": true, "subscribe": true, "unsubscribe": true}
 
@@ -161,8 +161,7 @@ func kindOf(c respproxy.Command) string {
 // labelOf names a command in the table.
 func labelOf(c respproxy.Command) string { return strings.TrimSpace(c.Name() + " " + kindOf(c)) }
 
-// counts reports whether a command belongs to the operation: a retry in the background for a code of an earlier cell does
-// not.
+// counts reports whether a command belongs to the operation. A background retry for a code of an earlier cell does not.
 func (l *lane) counts(c respproxy.Command) bool {
 	if setup[c.Name()] {
 		return false
@@ -178,7 +177,7 @@ func (l *lane) counts(c respproxy.Command) bool {
 	return true
 }
 
-// empty does to Redis and its clients what a restart without saved data does.
+// empty has the effect of a restart of Redis without saved data.
 func (l *lane) empty() {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
@@ -186,23 +185,23 @@ func (l *lane) empty() {
 	l.proxy.ResetAll()
 }
 
-// front stands before koubeisim's gateway. It notes each call, and can hold an answer that koubeisim has already given.
+// front forwards to koubeisim's gateway. It records each call and can delay a response of koubeisim.
 type front struct {
 	koubei *koubeisim.Koubei
 	urls   []*url.URL // one for each replica
 
 	mu       sync.Mutex
 	calls    []gatewayCall
-	answered map[string]func() // by code: called after koubeisim has answered, before the replica learns of it
+	answered map[string]func() // by code: called between koubeisim's response and the replica's receipt of it
 }
 
-// gatewayCall is one question about a code.
+// gatewayCall is one request about a code.
 type gatewayCall struct {
 	code         string
 	via          int // the replica that asks
 	began, ended time.Time
 	outcome      string
-	lost         bool // the replica has left before it got the answer
+	lost         bool // the replica closed the connection before it got the response
 }
 
 func newFront(t *testing.T) *front {
@@ -246,7 +245,7 @@ func (f *front) serve(w http.ResponseWriter, r *http.Request, via int) {
 	_, _ = answer.Body.WriteTo(w)
 }
 
-// hold returns what onAnswer has left for a code.
+// hold returns the function that onAnswer registered for a code.
 func (f *front) hold(code string) func() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -289,14 +288,14 @@ func (f *front) of(code string) []gatewayCall {
 	return calls
 }
 
-// onAnswer has do called once koubeisim has answered for a code; the replica gets the answer when do has returned.
+// onAnswer registers do for a code. front calls it after koubeisim's response, and forwards the response when do returns.
 func (f *front) onAnswer(code string, do func()) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.answered[code] = do
 }
 
-// forget forgets the calls of earlier cells.
+// forget deletes the calls of earlier cells.
 func (f *front) forget() {
 	f.mu.Lock()
 	defer f.mu.Unlock()

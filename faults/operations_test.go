@@ -9,8 +9,8 @@ import (
 	"koubei-landing/koubeisim"
 )
 
-// operations are what the faults happen to. Each prepares, calls begin, does at the first replica what the table is about,
-// calls end, and then goes on as a person does who keeps trying.
+// operations are the operations into which faults are injected. Each prepares, calls begin, makes the requests of its table row
+// at the first replica, calls end, and then retries as a person does.
 var operations = []struct {
 	name string
 	run  func(*scene)
@@ -115,10 +115,10 @@ func twoTabs(s *scene) {
 	}
 }
 
-// meetings are the commands by which two tabs find each other: optional work, which decides nothing.
+// meetings are the commands by which two tabs find each other's session. They are optional.
 var meetings = map[string]bool{"get arrival": true, "eval arrival": true, "get session": true, "eval revoked": true}
 
-// apart reports whether the fault kept the tabs from meeting: then each has a session of its own.
+// apart reports whether the fault prevented that the tabs find each other's session. Each then has its own session.
 func (s *scene) apart() bool {
 	if s.fired == nil || s.fault.Lasts == nil && !meetings[labelOf(*s.fired)] {
 		return false
@@ -178,7 +178,7 @@ func switchNo(s *scene) {
 	s.exchangedOnce(l)
 }
 
-// switchWithoutCookie is a switch where the answer with the old session's cookie was lost.
+// switchWithoutCookie is a switch after the response with the old session's cookie was lost.
 func switchWithoutCookie(s *scene) {
 	b := s.browser()
 	b.signIn(stranger())
@@ -236,7 +236,7 @@ func revocation(s *scene) {
 	browsers[0].mustLand(l, browsers[0].open(0, l))
 }
 
-// revokedBeforeSave is a landing whose operator is revoked when the gateway has answered.
+// revokedBeforeSave is a landing whose operator is revoked after the gateway's response.
 func revokedBeforeSave(s *scene) {
 	b := s.browser()
 	l := b.arrive(stranger())
@@ -248,8 +248,8 @@ func revokedBeforeSave(s *scene) {
 	b.mayLandAgain(l)
 }
 
-// revokedBeforeRetry is a landing whose answer may be lost; before the browser tries again the operator is revoked, and
-// lands with another code.
+// revokedBeforeRetry is a landing whose response may be lost. Before the browser retries, the operator is revoked and lands with
+// another code.
 func revokedBeforeRetry(s *scene) {
 	b := s.browser()
 	l := b.arrive(stranger())
@@ -295,7 +295,7 @@ func (s *scene) checkAt(uri string) {
 	b.mustBe("after the fault", l.Person)
 }
 
-// mustLand retries a landing whose first answer was a until it has its session, and holds it to that.
+// mustLand retries a landing whose first response was a, and fails unless it gets its session.
 func (b *browser) mustLand(l link, a answer) {
 	s := b.s
 	a = s.persist(a, func(n int) answer { return b.open(n, l) })
@@ -328,12 +328,12 @@ func (b *browser) mustNotLand(l link, a answer) {
 	b.mustNotBe("the revoked grant", l.Person)
 }
 
-// mayLandAgain lands with another code after a revocation, in the same browser: what was revoked must not come back with it.
+// mayLandAgain lands with another code after a revocation, in the same browser. The revoked session must not come back.
 func (b *browser) mayLandAgain(revoked link) {
 	fresh := b.arrive(forPartner(revoked.Person))
 	b.mustLand(fresh, b.open(0, fresh))
 	if b.s.emptied.Load() {
-		return // it may have lost the revocation
+		return // Redis may have lost the revocation
 	}
 	b.mustNotBe("the revoked grant, after another landing", revoked.Person)
 }
@@ -348,7 +348,7 @@ func (b *browser) ask2(p koubeisim.Person) (link, answer) {
 	return l, page
 }
 
-// mustSwitch says yes until it is done: the new operator is signed in under a fresh token, and the old session has ended.
+// mustSwitch answers yes until it succeeds: the new operator is signed in with a new token, and the old session has ended.
 func (b *browser) mustSwitch(l link, old string, page, a answer) {
 	s := b.s
 	a = s.persist(a, func(n int) answer { return b.decide(n, l, page, history.Yes, old) })
@@ -368,7 +368,7 @@ func (b *browser) mustSwitch(l link, old string, page, a answer) {
 	s.exchangedOnce(l)
 }
 
-// excused reports whether a code is lost for a reason that nobody can help.
+// excused reports whether a code is lost for a reason that the service cannot prevent.
 func (s *scene) excused(l link, a answer) bool {
 	why := s.unsaved(l)
 	if a.status != http.StatusGone || why == "" {

@@ -24,7 +24,7 @@ import (
 
 const sessionCookie = "koubei_session"
 
-// scene is one run of one operation in a lane: with a fault, or without one to record its commands.
+// scene is one run of one operation in a lane, with a fault, or without one to record its commands.
 type scene struct {
 	*lane
 	t     *testing.T
@@ -36,7 +36,7 @@ type scene struct {
 	known   map[string]bool    // the keys of the sessions whose tokens the browsers have
 	fired   *respproxy.Command // the command at which the fault happened
 	record  []respproxy.Command
-	first   []int       // the statuses that were answered while the fault lasted
+	first   []int       // the statuses of the responses during the fault
 	emptied atomic.Bool // Redis has lost its data
 	killed  atomic.Bool // a replica was killed
 
@@ -51,14 +51,14 @@ type scene struct {
 	unavoided []string // why an invariant could not hold
 }
 
-// fail notes that an invariant does not hold.
+// fail records that an invariant does not hold.
 func (s *scene) fail(format string, args ...any) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.wrong = append(s.wrong, fmt.Sprintf(format, args...))
 }
 
-// lost notes that an invariant does not hold, for the reason that Redis has lost its data.
+// lost records that an invariant does not hold because Redis has lost its data.
 func (s *scene) lost(format string, args ...any) {
 	if !s.emptied.Load() {
 		s.fail(format, args...)
@@ -73,7 +73,7 @@ func (s *scene) unavoidable(why string) {
 	s.unavoided = append(s.unavoided, why)
 }
 
-// begin arms the fault: from here on commands are numbered.
+// begin arms the fault. The next command has the number 1.
 func (s *scene) begin() {
 	s.known = map[string]bool{}
 	for _, b := range s.opened {
@@ -84,7 +84,7 @@ func (s *scene) begin() {
 	s.proxy.Watch(s.at, s.fault)
 }
 
-// end heals the fault. A replica that was killed, or told to end, is started again.
+// end ends the fault and restarts a replica that got SIGKILL or SIGTERM.
 func (s *scene) end() {
 	s.fired = s.proxy.Heal()
 	s.record = s.proxy.Record()
@@ -96,19 +96,19 @@ func (s *scene) end() {
 
 var people atomic.Int64
 
-// stranger returns a person whom no other cell knows.
+// stranger returns a person that no other cell uses.
 func stranger() koubeisim.Person {
 	n := people.Add(1)
 	return koubeisim.Person{OperatorID: fmt.Sprintf("20882%011d", n), OperatorType: "PROVIDER", PartnerID: fmt.Sprintf("20883%011d", n)}
 }
 
-// forPartner is the same operator with another partner.
+// forPartner returns the same operator with another partner.
 func forPartner(p koubeisim.Person) koubeisim.Person {
 	p.PartnerID = stranger().PartnerID
 	return p
 }
 
-// link is a landing's link and what it is worth.
+// link is a landing's link and its person.
 type link struct {
 	koubeisim.Person
 	code string
@@ -146,7 +146,7 @@ func (s *scene) browser() *browser {
 	return b
 }
 
-// answer is an answer with its body; its status is 0 when none came.
+// answer is a response with its body. Its status is 0 if no response arrived.
 type answer struct {
 	status int
 	header http.Header
@@ -154,7 +154,7 @@ type answer struct {
 	token  string // of the session that it sets
 }
 
-// ask sends a request to a replica. Every answer must be one that the contract allows.
+// ask sends a request to a replica. The contract must allow the response.
 func (b *browser) ask(n int, method, uri string, form url.Values) answer {
 	public, internal := b.s.nodes[n].addresses()
 	base := public
@@ -194,7 +194,7 @@ func (b *browser) send(r *http.Request) answer {
 	return a
 }
 
-// judge holds each answer to what the contract says of all.
+// judge checks what the contract requires of every response.
 func (s *scene) judge(what string, a answer) {
 	s.mu.Lock()
 	if !s.ended {
@@ -213,7 +213,7 @@ func (s *scene) judge(what string, a answer) {
 
 var problemCode = regexp.MustCompile(`"code":\s*"(\w+)"|id="error-code">(\w+)<`)
 
-// problem returns what an answer says of a failure.
+// problem returns the error code of a response.
 func problem(a answer) string {
 	if m := problemCode.FindStringSubmatch(a.body); m != nil {
 		return m[1] + m[2]
@@ -230,10 +230,10 @@ func (a answer) String() string { return strings.TrimSpace(fmt.Sprint(a.status, 
 // patience is longer than a claim's lease.
 const patience = 20 * time.Second
 
-// settle asks, at one replica after the other, until an answer is settled.
+// settle repeats a request at alternating replicas until the response is final.
 func (s *scene) settle(ask func(n int) answer) answer { return s.persist(ask(0), ask) }
 
-// persist is settle for a request that has a first answer.
+// persist is settle for a request that already has a first response.
 func (s *scene) persist(first answer, ask func(n int) answer) answer {
 	began := time.Now()
 	for n := 1; first.unsettled() && time.Since(began) < patience; n++ {
@@ -257,11 +257,11 @@ func (b *browser) open(n int, l link) answer {
 	return a
 }
 
-// verdicts are the gateway's words for what the service says of a code.
+// verdicts maps the error codes of the service to those of the gateway.
 var verdicts = map[string]string{"invalid_parameter": "INVALID_PARAMETER", "code_not_exist": "AUTH_CODE_NOT_EXIST",
 	"code_expired": "AUTH_CODE_EXPIRES", "access_not_allowed": "ACCESS_NOT_ALLOWED"}
 
-// result is what an answer about a code says.
+// result returns what a response means for the code.
 func (a answer) result() history.Result {
 	verdict, ok := verdicts[problem(a)]
 	switch {
@@ -277,7 +277,7 @@ func (a answer) result() history.Result {
 	return history.Unknown
 }
 
-// hop goes round the arrival hop, so that the next request lands. A browser that has an arrival cookie is not sent round it.
+// hop follows the arrival hop, so that the next request lands. A browser with an arrival cookie gets no hop.
 func (b *browser) hop(l *link) {
 	if len(b.Client.Jar.Cookies(home)) > 0 {
 		return
@@ -290,7 +290,7 @@ func (b *browser) hop(l *link) {
 	b.s.fail("the arrival hop: %s", a)
 }
 
-// arrive is a fresh link of a person in a browser that has gone round the hop.
+// arrive returns a new link of a person in a browser that has followed the hop.
 func (b *browser) arrive(p koubeisim.Person) link {
 	l := b.s.issue(p)
 	b.hop(&l)
@@ -326,7 +326,7 @@ func (b *browser) setToken(token string) {
 	b.Client.Jar.SetCookies(home, []*http.Cookie{c})
 }
 
-// copyWith is the browser with a session's token that it had, and without its other cookies.
+// copyWith returns a browser that has only an earlier session token of this one.
 func (b *browser) copyWith(token string) *browser {
 	c := b.s.browser()
 	c.name, c.links = b.name, b.links
@@ -334,7 +334,7 @@ func (b *browser) copyWith(token string) *browser {
 	return c
 }
 
-// mustBe holds both replicas to who is signed in here.
+// mustBe checks at both replicas who is signed in.
 func (b *browser) mustBe(what string, p koubeisim.Person) {
 	for n := range b.s.nodes {
 		for way, got := range b.identities(n, p.PartnerID) {
@@ -345,7 +345,7 @@ func (b *browser) mustBe(what string, p koubeisim.Person) {
 	}
 }
 
-// mustNotBe holds both replicas to it that nobody is signed in here for this partner.
+// mustNotBe checks at both replicas that nobody is signed in for this partner.
 func (b *browser) mustNotBe(what string, p koubeisim.Person) {
 	for n := range b.s.nodes {
 		for way, got := range b.identities(n, p.PartnerID) {
@@ -356,7 +356,7 @@ func (b *browser) mustNotBe(what string, p koubeisim.Person) {
 	}
 }
 
-// identities are what /session and /auth/verify of a replica say, once Redis answers.
+// identities returns the responses of /session and /auth/verify of a replica, after Redis is back.
 func (b *browser) identities(n int, partner string) map[string]string {
 	session := b.s.settle(func(int) answer { return b.check(n, "/session?partner_id="+partner, partner) })
 	verify := b.s.settle(func(int) answer { return b.check(n, "/auth/verify?partner_id="+partner, partner) })
@@ -387,7 +387,7 @@ func (b *browser) signOut(n int) answer {
 	return a
 }
 
-// signedOut records that a session was to end.
+// signedOut records that a session should have ended.
 func (b *browser) signedOut(token string, began time.Time, a answer) {
 	o := history.Operation{Kind: history.SignOut, Browser: b.name, Token: token, Result: history.OK, Began: began, Ended: time.Now()}
 	if a.status != http.StatusSeeOther {
@@ -438,7 +438,7 @@ func (s *scene) revoke(operatorID string) {
 	s.keepRevoking(s.revokeOnce(1, operatorID), operatorID)
 }
 
-// keepRevoking is revoke after a first answer. It returns how many sessions the answers say were revoked.
+// keepRevoking is revoke after a first response. It returns the number of revoked sessions according to the responses.
 func (s *scene) keepRevoking(first answer, operatorID string) (sum int) {
 	sum = count(first)
 	a := s.persist(first, func(n int) answer {
@@ -472,15 +472,15 @@ func count(a answer) int {
 	return body.Revoked
 }
 
-// exchangedOnce holds the gateway's calls for a code to one.
+// exchangedOnce checks that the gateway was called once for a code.
 func (s *scene) exchangedOnce(l link) {
 	if calls := s.front.of(l.code); len(calls) != 1 {
 		s.lost("%d calls of the gateway, want 1: %v", len(calls), calls)
 	}
 }
 
-// unsaved returns why a code is lost: its replica was killed after the gateway had given the code away, and before it had
-// written the session so that the browser finds it again. It returns an empty text where that is no reason.
+// unsaved returns why a code is lost: its replica was killed after the exchange and before it wrote the session in a way that
+// the browser can find. It returns an empty string if that is not the reason.
 func (s *scene) unsaved(l link) string {
 	calls := s.front.of(l.code)
 	if !s.killed.Load() || len(calls) == 0 || calls[0].via != s.fired.Via {
@@ -507,14 +507,14 @@ func (s *scene) unsaved(l link) string {
 	return "the replica was killed between the gateway's answer and the first write"
 }
 
-// unrecorded reports whether the replica that asked the gateway was killed before it had told the ledger.
+// unrecorded reports whether the replica that called the gateway was killed before it wrote to the ledger.
 func (s *scene) unrecorded(call gatewayCall) bool {
 	return s.killed.Load() && call.via == s.fired.Via && !slices.ContainsFunc(s.record, func(c respproxy.Command) bool {
 		return c.Executed && c.Via == call.via && c.At.After(call.ended) && labelOf(c) == "eval code"
 	})
 }
 
-// checkHistory has the history of each code checked. One in which Redis has lost its data follows no rules.
+// checkHistory checks the history of each code, unless Redis has lost its data.
 func (s *scene) checkHistory() history.Report {
 	if s.emptied.Load() {
 		return history.Report{}

@@ -1,6 +1,6 @@
-// Package faults_test injects every fault at every step: for each operation of the service it records which commands it
-// sends to Redis, and repeats the operation with each kind of fault at each of these commands. The person then keeps
-// trying, and what must always hold is checked: see scene.
+// Package faults_test injects every fault at every step. For each operation of the service it records the commands to Redis,
+// and repeats the operation with each kind of fault at each of these commands. The person then retries, and the test checks
+// the invariants: see scene.
 package faults_test
 
 import (
@@ -26,10 +26,10 @@ var (
 	lanes = flag.Int("faults.lanes", 6, "how many cells run at once")
 )
 
-// sample is the part of the cells that run without -faults.all: one in so many.
+// sample: without -faults.all, one in sample cells runs.
 const sample = 60
 
-// clocks are what the replicas' clocks show beyond the real time.
+// clocks holds how far the replicas' clocks are ahead of the real time.
 type clocks struct {
 	name  string
 	ahead [2]time.Duration
@@ -75,7 +75,7 @@ func (c cell) asked() bool {
 	return true
 }
 
-// result is what became of a cell.
+// result is the result of a cell.
 type result struct {
 	cell
 	wrong, unavoided []string
@@ -83,7 +83,7 @@ type result struct {
 	report           history.Report
 }
 
-// TestFaults is every fault of Redis and of the network.
+// TestFaults injects every fault of Redis and of the network.
 func TestFaults(t *testing.T) {
 	l := newLane(t)
 	var cells []cell
@@ -93,7 +93,7 @@ func TestFaults(t *testing.T) {
 	runAll(t, chosen(cells), l, newLane)
 }
 
-// TestReplicaDeaths is a replica, a real process, that is killed or told to end at each step.
+// TestReplicaDeaths ends a replica, which is a separate process, with SIGKILL or SIGTERM at each step.
 func TestReplicaDeaths(t *testing.T) {
 	l := newProcessLane(t)
 	runAll(t, chosen(plan(t, l, allClocks[0], processFaults)), l, newProcessLane)
@@ -121,7 +121,7 @@ func plan(t *testing.T, l *lane, at clocks, faults []fault) []cell {
 	return cells
 }
 
-// chosen are the cells that the flags ask for.
+// chosen returns the cells that the flags select.
 func chosen(cells []cell) []cell {
 	return slices.DeleteFunc(cells, func(c cell) bool {
 		h := fnv.New32()
@@ -130,7 +130,7 @@ func chosen(cells []cell) []cell {
 	})
 }
 
-// runAll runs the cells, some at once, and prints the table.
+// runAll runs the cells, several at the same time, and prints the table.
 func runAll(t *testing.T, cells []cell, first *lane, open func(*testing.T) *lane) {
 	t.Helper()
 	began := time.Now()
@@ -167,8 +167,8 @@ func runAll(t *testing.T, cells []cell, first *lane, open func(*testing.T) *lane
 	t.Logf("%d cells in %s\n%s", len(rows), time.Since(began).Round(time.Second), table(rows))
 }
 
-// run runs a cell. Where the command at this step was another one than was recorded, which happens where two requests
-// are under way at once, it tries again.
+// run runs a cell. If the command at this step differs from the recorded one, it tries again. That happens while two requests
+// are in work at the same time.
 func (l *lane) run(t *testing.T, c cell) result {
 	const tries = 3
 	began := time.Now()
@@ -236,7 +236,7 @@ func labelKind(label string) string {
 	return kind
 }
 
-// table counts what became of the cells, by step and by fault.
+// table counts the results of the cells, by step and by fault.
 func table(rows []result) string {
 	type counts struct{ cells, held, unavoidable, failed int }
 	byStep, byFault, byClock := map[string]*counts{}, map[string]*counts{}, map[string]*counts{}

@@ -1,5 +1,5 @@
-// Package interop_test lets the official Alipay SDK for Node.js be a client of koubeisim: so the stand-in speaks the real
-// protocol, and not one that only our own client understands.
+// Package interop_test uses the official Alipay SDK for Node.js as a client of koubeisim. It shows that the simulator speaks
+// the real protocol and not one that only our own client understands.
 package interop_test
 
 import (
@@ -22,25 +22,25 @@ import (
 	"koubei-landing/internal/pemfile"
 )
 
-// answer is what the SDK made of one call.
+// answer is the SDK's result of one call.
 type answer struct {
 	Result   map[string]string `json:"result"`
 	Error    string            `json:"error"`
-	Raw      string            `json:"raw"`      // the answer that it refused
-	Verified bool              `json:"verified"` // that answer's signature is right after all
+	Raw      string            `json:"raw"`      // the response that it refused
+	Verified bool              `json:"verified"` // the signature of this response is valid
 }
 
-// call is one question to the gateway, by way of the SDK.
+// call is one request to the gateway through the SDK.
 type call struct {
 	Code     string `json:"code"`
-	Validate bool   `json:"validate"` // the SDK checks the signature, which it doesn't unless told
+	Validate bool   `json:"validate"` // the SDK checks the signature; by default it does not
 	Encrypt  bool   `json:"encrypt"`
 
 	state string // of the code
 	fault string // the gateway's
 }
 
-// operator is who stands behind every code of these tests.
+// operator is the operator of every code of these tests.
 var operator = map[string]string{
 	"operator_id": "2088102150477660", "operator_type": "PROVIDER_STAFF", "operator_partner_id": "2088102150477653", "shop_ids": "2015060900077000000000152345,2015060900077000000000152346",
 }
@@ -80,8 +80,8 @@ func TestOfficialNodeSDK(t *testing.T) {
 			answers[5].wants(t, "40004", "AUTH_CODE_EXPIRES")
 			answers[6].wants(t, "40004", "ACCESS_NOT_ALLOWED")
 		})
-		// The SDK encrypts and decrypts, but takes an encrypted answer's signature for wrong: its way of cutting the node
-		// out knows objects only. So it is told not to check, and the signature of what it refuses is checked beside it.
+		// The SDK encrypts and decrypts, but rejects the signature of an encrypted response, because it extracts only nodes
+		// that are objects. So it does not check the signature here. The test checks the signatures that the SDK rejects.
 		t.Run(mode.name+", AES", func(t *testing.T) {
 			k := start(t, koubeisim, mode.certificates, append(mode.args, "--encrypt-key", aesKey)...)
 			answers := k.ask(t, []call{
@@ -123,7 +123,7 @@ func (a answer) wants(t *testing.T, code, subCode string) {
 	}
 }
 
-// installSDK fetches what package-lock.json pins, unless it is there.
+// installSDK installs the versions in package-lock.json unless they are installed.
 func installSDK(t *testing.T) {
 	t.Helper()
 	var pinned struct{ Dependencies map[string]string }
@@ -171,7 +171,7 @@ type koubei struct {
 	env  map[string]string
 }
 
-// start runs koubeisim until the test ends. It answers plainly: the SDK reads no answer whose signature comes first.
+// start runs koubeisim until the test ends, with --plain, because the SDK cannot read a response whose signature comes first.
 func start(t *testing.T, program string, certificates bool, args ...string) *koubei {
 	t.Helper()
 	dir := t.TempDir()
@@ -200,7 +200,7 @@ func start(t *testing.T, program string, certificates bool, args ...string) *kou
 			t.Errorf("koubeisim: %v\n%s", err, stderr.String())
 		}
 	})
-	line := make([]byte, 1) // its first line says that it listens, and that the file is written
+	line := make([]byte, 1) // koubeisim writes its first line when it listens and has written the file
 	if _, err := io.ReadFull(stdout, line); err != nil {
 		t.Fatalf("koubeisim didn't start: %v\n%s", err, stderr.String())
 	}
@@ -227,7 +227,7 @@ func environment(t *testing.T, file string) map[string]string {
 	return env
 }
 
-// post uses the control API.
+// post sends a request to the control API.
 func (k *koubei) post(t *testing.T, path string, body, into any) {
 	t.Helper()
 	raw, err := json.Marshal(body)
@@ -251,7 +251,7 @@ func (k *koubei) post(t *testing.T, path string, body, into any) {
 	}
 }
 
-// ask lets the SDK make the calls, one after another. Those with a fault come first: each call takes the next one.
+// ask lets the SDK make the calls one after another. Calls with a fault come first, because each call takes the next fault.
 func (k *koubei) ask(t *testing.T, calls []call) []answer {
 	t.Helper()
 	faults := []string{}
@@ -301,7 +301,7 @@ func (k *koubei) ask(t *testing.T, calls []call) []answer {
 	return said.Answers
 }
 
-// certificates are the files as our own client reads them.
+// certificates returns the files as our own client reads them.
 func (k *koubei) certificates(t *testing.T) *alipay.Certificates {
 	t.Helper()
 	var files [3]pemfile.File
