@@ -21,8 +21,8 @@ var langs = [...]struct{ tag, file string }{
 	English: {"en", "en"},
 }
 
-// The first tag is the matcher's default. Traditional Chinese is listed because otherwise the matcher would choose English
-// for it, while its readers prefer Simplified Chinese.
+// matcher finds the language for an Accept-Language header. Its first tag is the default. Traditional Chinese is listed
+// because otherwise the matcher would choose English for it, while its readers prefer Simplified Chinese.
 var matcher = language.NewMatcher([]language.Tag{language.SimplifiedChinese, language.English, language.TraditionalChinese})
 
 // Tag returns the language for the lang attribute and the Content-Language header.
