@@ -1,7 +1,6 @@
 package bench
 
 import (
-	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/base64"
@@ -156,47 +155,14 @@ func (b *bench) proxy(p recipe, s *service, app string, open []string) string {
 func books(ctx context.Context, nodes []*testworld.Redis) map[string]float64 {
 	sums := map[string]float64{}
 	for _, node := range nodes {
-		for line := range strings.Lines(must(node.Client.Info(ctx, "stats", "cpu", "commandstats").Result())) {
+		for line := range strings.Lines(must(node.Client.Info(ctx, "stats", "cpu").Result())) {
 			name, value, _ := strings.Cut(strings.TrimSpace(line), ":")
-			value, _, _ = strings.Cut(strings.TrimPrefix(value, "calls="), ",")
 			if n, err := strconv.ParseFloat(value, 64); err == nil {
 				sums[name] += n
 			}
 		}
 	}
 	return sums
-}
-
-// each returns what n requests added to a counter, per request.
-func each(before, after map[string]float64, n float64) func(name string) float64 {
-	return func(name string) float64 { return (after[name] - before[name]) / n }
-}
-
-// TestCosts counts what one request costs Redis.
-func TestCosts(t *testing.T) {
-	b := newBench(t)
-	plain, cached := b.service(), b.service("SESSION_CACHE_TTL=5m")
-	text := "| request | round trips to Redis | commands, also inside of scripts | bytes to / from Redis |\n| --- | ---: | --- | ---: |\n"
-	nodes := []*testworld.Redis{b.redis}
-	for _, target := range []*target{b.check("check", plain), b.check("check, cached", cached), b.landings(plain)} {
-		const n = 1000
-		drive(target, 1, 0, n)
-		before := books(t.Context(), nodes)
-		drive(target, 1, 0, n)
-		after := books(t.Context(), nodes)
-		each := each(before, after, n)
-		var commands []string
-		for name := range after {
-			command, found := strings.CutPrefix(name, "cmdstat_")
-			if found && each(name) > 0.01 && command != "publish" { // heartbeats
-				commands = append(commands, fmt.Sprintf("%s %.2f", command, each(name)))
-			}
-		}
-		slices.Sort(commands)
-		text += fmt.Sprintf("| %s | %.2f | %s | %.0f / %.0f |\n", target.name, each("total_reads_processed"), cmp.Or(strings.Join(commands, ", "), "none"),
-			each("total_net_input_bytes"), each("total_net_output_bytes"))
-	}
-	block("costs", text)
 }
 
 // copies stores the run's session in a Redis under so many more tokens, with so many partners, and returns the requests that
@@ -299,7 +265,8 @@ func TestReplicas(t *testing.T) {
 			for i, loads := range loads {
 				before := books(t.Context(), on.nodes)
 				total := atOnce(loads)
-				each := each(before, books(t.Context(), on.nodes), total[rate]*duration.Seconds())
+				after := books(t.Context(), on.nodes)
+				each := func(name string) float64 { return (after[name] - before[name]) / (total[rate] * duration.Seconds()) }
 				ofRedis := (each("used_cpu_sys") + each("used_cpu_user")) * 1e6
 				text += fmt.Sprintf("| %s | %d | %s | %.0f | %.0f µs | %.1f µs | %.2f | %.0f / %.0f |\n", on.name, n, loads[0].name, total[rate], total[cpu], ofRedis,
 					each("total_reads_processed"), each("total_net_input_bytes"), each("total_net_output_bytes"))

@@ -99,7 +99,7 @@ func chart(name string, panels ...panel) {
 	canvas := vgsvg.New(vg.Points(float64(width*len(panels))), vg.Points(height))
 	for i, of := range panels {
 		p := plot.New()
-		p.Title.Text, p.X.Label.Text, p.BackgroundColor = of.title, of.x, color.Transparent
+		p.Title.Text, p.X.Label.Text, p.BackgroundColor, p.Legend.Padding = of.title, of.x, nil, 2
 		p.X.Scale, p.Legend.Top, p.Legend.Left, p.Y.Min = plot.LogScale{}, true, true, 0
 		var ticks []plot.Tick
 		for _, x := range of.at {
@@ -123,8 +123,8 @@ func chart(name string, panels ...panel) {
 	}
 	var svg bytes.Buffer
 	must(canvas.WriteTo(&svg))
-	const themes = "<style>svg{--ink:#1f2328}@media(prefers-color-scheme:dark){svg{--ink:#e6edf3}}</style>\n"
-	text := strings.NewReplacer("fill:#000000", "fill:var(--ink)", "stroke:#000000", "stroke:var(--ink)").Replace(svg.String())
+	const themes = "<style>svg{--ink:#1f2328}text{fill:var(--ink)}@media(prefers-color-scheme:dark){svg{--ink:#e6edf3}}</style>\n"
+	text := strings.NewReplacer("stroke:#000000", "stroke:var(--ink)", "font-family:Liberation Serif", "font-family:sans-serif").Replace(svg.String())
 	text = strings.Replace(text, "<g transform", themes+"<g transform", 1)
 	if dir := strings.TrimSuffix(*page, ".md"); dir != "" {
 		check(os.MkdirAll(dir, 0o755))
