@@ -1,6 +1,7 @@
 package testworld
 
 import (
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"net/http"
@@ -53,7 +54,7 @@ func build(name string, flags []string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	dir := filepath.Join(tempDir(), fmt.Sprintf("%x", module))
+	dir := filepath.Join(tempDir(), fmt.Sprintf("%.8x", sha256.Sum256(module)))
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return "", err
 	}
