@@ -133,8 +133,7 @@ func TestGettingStarted(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, "bash", "-euo", "pipefail", "-c", strings.NewReplacer("/etc/nginx", etc, "http://localhost/", "http://localhost:"+port(front)+"/",
-		"PUBLIC_URL=http://localhost/", "PUBLIC_URL=http://localhost:"+port(front)+"/", "127.0.0.1:8900", koubei, "127.0.0.1:9090", internal,
+	cmd := exec.CommandContext(ctx, "bash", "-euo", "pipefail", "-c", strings.NewReplacer("/etc/nginx", etc, "http://127.0.0.1/", "http://"+front+"/", "127.0.0.1:8900", koubei, "127.0.0.1:9090", internal,
 		"127.0.0.1:3000", app, "3000", appPort, "redis://127.0.0.1:6379/0", testworld.StartRedis(t).URL()).Replace(script.String()))
 	cmd.Dir = dir
 	cmd.Env = append(os.Environ(), "PATH="+dir+"/bin:"+os.Getenv("PATH"), "GOFLAGS=-buildvcs=false -trimpath", "KOUBEISIM_LISTEN="+koubei,
