@@ -96,6 +96,9 @@ func TestSessionFields(t *testing.T) {
 	if a.Header.Get("Cache-Control") != "no-store" {
 		t.Errorf("got Cache-Control %q", a.Header.Get("Cache-Control"))
 	}
+	if a, _ := land(t, w, with("")).Session(w.Service, ""); !strings.Contains(a.Body, `"partner_id":null`) || !strings.Contains(a.Body, `"partners":[]`) {
+		t.Errorf("without a partner: got %s", a.Body)
+	}
 }
 
 func TestNoSession(t *testing.T) {

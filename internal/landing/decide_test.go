@@ -1,6 +1,7 @@
 package landing_test
 
 import (
+	"context"
 	"errors"
 	"strings"
 	"testing"
@@ -300,6 +301,30 @@ func TestForgedAnswers(t *testing.T) {
 	w.wantState(code, "held")
 	if w.ended(current) {
 		t.Error("the old session has gone")
+	}
+	w.decide(asked, b, true, landing.Landed)
+}
+
+// TestDecideWithoutOneRead: the read of the session or of the ledger fails. Nothing is decided.
+func TestDecideWithoutOneRead(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	code, current, asked := w.hold("one")
+	b := signedIn(arrival("", "one"), current)
+	for failing := range 2 {
+		reads := 0
+		w.tap.with(func(ctx context.Context, names string, send func(context.Context) error) error {
+			if names == "get" {
+				reads++
+				if reads == failing+1 {
+					return errCut
+				}
+			}
+			return send(ctx)
+		})
+		w.notDecided(asked, b, true, store.ErrUnavailable)
+		w.tap.with(nil)
+		w.wantState(code, "held")
 	}
 	w.decide(asked, b, true, landing.Landed)
 }
