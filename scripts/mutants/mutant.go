@@ -29,7 +29,7 @@ type mutant struct {
 	equivalent     bool
 }
 
-// String identifies a mutant without its line.
+// String identifies a mutant without its line. The second and later ones of the same kind in a function have a number.
 func (m *mutant) String() string {
 	return fmt.Sprintf("%s: %s: %s: %s → %s", filepath.Base(m.file), m.function, m.operator, m.before, m.after)
 }
@@ -201,6 +201,13 @@ func findIn(file string) (all []*mutant, err error) {
 		return true
 	}
 	ast.Inspect(parsed, visit)
+	seen := map[string]int{}
+	for _, m := range all {
+		same := m.String()
+		if seen[same]++; seen[same] > 1 {
+			m.after += fmt.Sprintf(" (%d)", seen[same])
+		}
+	}
 	return all, nil
 }
 

@@ -36,3 +36,24 @@ func TestCopiesParse(t *testing.T) {
 		}
 	}
 }
+
+// TestEquivalentMutantsExist: a change of the code may have removed one from the list.
+func TestEquivalentMutantsExist(t *testing.T) {
+	t.Chdir("../..")
+	known, err := readEquivalents("scripts/mutants/equivalent.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for dir := range testedBy {
+		all, err := find(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range all {
+			delete(known, m.String())
+		}
+	}
+	for gone := range known {
+		t.Errorf("no mutant is %q", gone)
+	}
+}
