@@ -94,7 +94,7 @@ var cellsZH = map[string]string{
 	"Form for the service, body never arrives": "向本服务提交表单，但请求体一直未到",
 	"Page of the service, body never arrives":  "访问本服务的页面，但请求体一直未到",
 	"Request for the application, body never arrives": "访问应用，但请求体一直未到",
-	"Connections to the check":                        "与鉴权接口的连接",
+	"Connections to the check":                        "与会话校验接口的连接",
 	"Concurrent operators":                            "多个操作人并发访问",
 	"Redis down":                                      "Redis 不可用",
 	"Service down":                                    "本服务不可用",

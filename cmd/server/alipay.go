@@ -14,7 +14,7 @@ import (
 type alipaySettings struct {
 	AlipayAppID          string `name:"alipay-app-id" help:"The application's id. Required."`
 	AlipayAppPrivateKey  string `kong:"-" secret:"ALIPAY_APP_PRIVATE_KEY" help:"The application's private key: PKCS#1 or PKCS#8, PEM or bare base64. Required."`
-	AlipayPublicKey      string `kong:"-" secret:"ALIPAY_PUBLIC_KEY" help:"Alipay's public key, PEM or bare base64. Required, unless certificates are set."`
+	AlipayPublicKey      string `kong:"-" secret:"ALIPAY_PUBLIC_KEY" help:"Alipay's public key, not the application's: PEM or bare base64. Required, unless certificates are set."`
 	AlipayAppCertFile    string `help:"Certificate mode: the file of the application's certificate. Set all three files or none."`
 	AlipayCertFile       string `help:"Certificate mode: the file of Alipay's certificate."`
 	AlipayRootCertFile   string `help:"Certificate mode: the file of Alipay's root certificates."`

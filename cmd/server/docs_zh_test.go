@@ -4,7 +4,7 @@ package main
 var meaningsZH = map[string]string{
 	"PUBLIC_URL":        "浏览器访问本服务的地址。使用 https 时，Cookie 带 Secure 属性，并发送 HSTS。地址可以带路径：除 CALLBACK_PATH 外，所有公共路由都位于该路径之下。",
 	"CALLBACK_PATH":     "在口碑登记的回调路径。不能与本服务的其他路由相同。",
-	"HOME_URL":          "进入成功后浏览器跳转的地址：一个路径，或者域名属于 PUBLIC_URL 或 RETURN_TO_ORIGINS 的地址。服务会替换 {partner_id}、{operator_id} 和 {operator_type}。",
+	"HOME_URL":          "进入成功后浏览器跳转的地址：一个路径，或者一个完整地址，其源（origin）与 PUBLIC_URL 相同或列于 RETURN_TO_ORIGINS。服务会替换其中的 {partner_id}、{operator_id} 和 {operator_type}；它们可以放在参数中，或路径中固定的第一段之后。",
 	"HOME_URLS":         "按操作人类型分别设置，例如 PROVIDER=/p/{partner_id},MER=/m",
 	"RETURN_TO_ORIGINS": "除 PUBLIC_URL 之外，return_to 和跳转地址还可以使用的源（origin），用英文逗号分隔。",
 	"ENTRY_URL":         "口碑中进入本服务的页面。所有提示“请从口碑重新进入”的页面都会链接到它。",
@@ -48,7 +48,7 @@ var meaningsZH = map[string]string{
 	"SEAL_KEYS":               "Base64 格式的 32 字节密钥，用英文逗号分隔。第一个用于加密，全部可用于解密。默认由应用私钥派生。",
 	"SESSION_LIFETIME":        "每个商户条目的有效期，从该商户的进入时间算起，最长 24h。",
 	"SESSION_IDLE_TIMEOUT":    "会话在最后一次读取之后经过多久失效，0 表示关闭。",
-	"SESSION_CACHE_TTL":       "进程缓存已读会话的时长。任一副本上的变更仍在 100 毫秒内生效。0s 表示关闭缓存。",
+	"SESSION_CACHE_TTL":       "进程缓存已读会话的时长。任一副本上的变更仍在 100 毫秒内生效；与 Redis 的连接中断而未被发现时，在 1 秒内生效。0s 表示关闭缓存。",
 	"SESSION_COOKIE_NAME":     "会话 Cookie 的名称。使用 https 时服务自动加前缀 __Host-；设置了域名时加 __Secure-。",
 	"SESSION_COOKIE_SAMESITE": "lax；页面嵌入口碑的 iframe 时用 none（需要 https）。",
 	"SESSION_COOKIE_DOMAIN":   "PUBLIC_URL 主机名的上级域名，用于与该域名下的其他主机共享会话。",
@@ -60,7 +60,7 @@ var meaningsZH = map[string]string{
 	"PUBLIC_LISTEN":    "面向浏览器的监听地址：host:port，或供同机代理使用的 unix:/path（权限 0660）。",
 	"INTERNAL_LISTEN":  "面向代理和运维的监听地址：host:port 或 unix:/path。不能暴露给浏览器。",
 	"SHUTDOWN_DELAY":   "收到 SIGTERM 后，报告未就绪但继续服务的时长。",
-	"SHUTDOWN_TIMEOUT": "随后处理完进行中请求的最长时间。应比 ALIPAY_TIMEOUT 长 4 秒。",
+	"SHUTDOWN_TIMEOUT": "随后处理完进行中请求的最长时间。应长于一次进入可能需要的时间：ALIPAY_TIMEOUT 加六倍 REDIS_TIMEOUT 再加 1 秒。",
 
 	"LOG_LEVEL":  "debug、info、warn 或 error。",
 	"LOG_FORMAT": "json 或 text。",

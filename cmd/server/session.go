@@ -21,7 +21,7 @@ type sessionSettings struct {
 	SealKeys              string `kong:"-" secret:"SEAL_KEYS" help:"Base64 32-byte keys, separated by commas. The first one encrypts, all decrypt. Default: derived from the application's private key."`
 	SessionLifetime       string `default:"12h" help:"Lifetime of a partner's entry, counted from its own landing; at most 24h."`
 	SessionIdleTimeout    string `default:"2h" help:"A session ends this long after its last read; 0 turns this off."`
-	SessionCacheTTL       string `name:"session-cache-ttl" default:"0s" help:"How long the process caches a session that it has read. Changes on any replica still take effect within 100 ms. 0s turns the cache off."`
+	SessionCacheTTL       string `name:"session-cache-ttl" default:"0s" help:"How long the process caches a session that it has read. Changes on any replica still take effect within 100 ms, or within 1 s if the connection to Redis fails unnoticed. 0s turns the cache off."`
 	SessionCookieName     string `default:"koubei_session" help:"Name of the session cookie. The service adds the prefix __Host- on https, or __Secure- if a domain is set."`
 	SessionCookieSamesite string `default:"lax" help:"lax; or none for pages in Koubei's iframe (needs https)."`
 	SessionCookieDomain   string `help:"A parent domain of PUBLIC_URL's host, to share the session with its other hosts."`

@@ -16,7 +16,7 @@ import (
 type webSettings struct {
 	PublicURL       string `name:"public-url" default:"http://localhost:8080" help:"How browsers reach the service. https makes cookies Secure and sends HSTS. It may have a path. Every public route except CALLBACK_PATH is then below that path."`
 	CallbackPath    string `default:"/koubei/callback" help:"The path that is registered at Koubei. It must not be another route of the service."`
-	HomeURL         string `name:"home-url" default:"/" help:"Where a browser goes after landing: a path, or an address whose origin is PUBLIC_URL's or in RETURN_TO_ORIGINS. The service replaces {partner_id}, {operator_id} and {operator_type}."`
+	HomeURL         string `name:"home-url" default:"/" help:"Where a browser goes after landing: a path, or an address whose origin is PUBLIC_URL's or in RETURN_TO_ORIGINS. The service replaces {partner_id}, {operator_id} and {operator_type} in the query, or in the path after a fixed first segment."`
 	HomeURLs        string `name:"home-urls" help:"The same per operator type: PROVIDER=/p/{partner_id},MER=/m"`
 	ReturnToOrigins string `help:"Origins, besides PUBLIC_URL's, that return_to and home addresses may have, separated by commas."`
 	EntryURL        string `name:"entry-url" help:"The page at Koubei that leads to the service. Every page that says 'enter again from Koubei' links to it."`

@@ -108,9 +108,11 @@ When the gateway refuses a landing, the service writes one log line. It holds:
 
 ` + "`server check`" + ` calls the gateway with a code that cannot exist, and prints the same advice before a visitor meets the problem.
 
+The *node* is the member of the response that the signature covers: ` + "`koubei_member_data_oauth_query_response`" + `, or ` + "`error_response`" + ` for some errors.
+
 ## Kinds
 
-The service responds to each kind of error as follows. The visitor's page does not show these details.
+The service responds to each kind of error as follows. The visitor's page does not show these details. "Cached" means that the same code gets the same response without a call to the gateway.
 
 | kind | status | meaning | does the service retry? |
 | --- | --- | --- | --- |
