@@ -14,7 +14,9 @@ import (
 	"fmt"
 	"html/template"
 	"io"
+	"io/fs"
 	"net/http"
+	"path"
 	"strings"
 	"time"
 )
@@ -41,6 +43,9 @@ func New(base string) (*Pages, error) {
 	if p.assets, p.addresses, err = readAssets(base); err != nil {
 		return nil, err
 	}
+	if err := everyTemplateIsAPage(); err != nil {
+		return nil, err
+	}
 	for l := range langs {
 		lang := Lang(l)
 		p.templates[lang] = make(map[string]*template.Template)
@@ -60,6 +65,21 @@ func New(base string) (*Pages, error) {
 		}
 	}
 	return p, nil
+}
+
+// everyTemplateIsAPage fails for a template that Render could not find.
+func everyTemplateIsAPage() error {
+	names, err := fs.Glob(files, "templates/*.html")
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		page := strings.TrimSuffix(path.Base(name), ".html")
+		if _, ok := blanks[page]; !ok && page != "base" {
+			return fmt.Errorf("web: %s is no page: add it to blanks in pages.go", name)
+		}
+	}
+	return nil
 }
 
 // Render writes a complete page, or writes nothing and returns an error.
@@ -94,7 +114,7 @@ func (p *Pages) funcs(base string, lang Lang) template.FuncMap {
 	return template.FuncMap{
 		"t":    words.format,
 		"lang": lang.Tag,
-		"path": func(path string) string { return base + path },
+		"path": func(route string) string { return base + route },
 		"asset": func(name string) (string, error) {
 			address, ok := p.addresses[name]
 			if !ok {

@@ -89,11 +89,11 @@ func TestEveryMetricIsDefined(t *testing.T) {
 	}
 	for _, d := range definitions {
 		if !exported[d.name] {
-			t.Errorf("%s is not exported", d.name)
+			t.Errorf("%s is not exported: New must register it, and this test must set it if it has labels", d.name)
 		}
 		delete(exported, d.name)
 	}
 	for name := range exported {
-		t.Errorf("%s is not defined", name)
+		t.Errorf("%s is exported, but definitions lacks it", name)
 	}
 }
