@@ -186,7 +186,7 @@ func TestTroubleshootingNamesEveryCode(t *testing.T) {
 	}
 	for _, code := range slices.Sorted(maps.Keys(codes)) {
 		if !strings.Contains(text, "`"+code+"`") {
-			t.Errorf("docs/troubleshooting.md says nothing of %s", code)
+			t.Errorf("docs/troubleshooting.md has no row for `%s`; add one there and to docs/zh/troubleshooting.md", code)
 		}
 	}
 }

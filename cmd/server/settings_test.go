@@ -347,7 +347,7 @@ func TestCallbackCollidesWithNoRoute(t *testing.T) {
 				}
 				env["CALLBACK_PATH"] = callback
 				if concerning(parseWith(t, env).problems, "CALLBACK_PATH") != 1 {
-					t.Errorf("CALLBACK_PATH=%s is not refused beside the route %s", callback, path)
+					t.Errorf("CALLBACK_PATH=%s is not refused beside the route %s; ownPaths (internal/handler/routes.go) must list every route", callback, path)
 				}
 			}
 		}
