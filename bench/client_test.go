@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"syscall"
 	"time"
+	"unsafe"
 )
 
 // target is one kind of request to one server.
@@ -42,7 +43,7 @@ func drive(t *target, conns int, d time.Duration, requests int) (latencies []tim
 	}
 	events := make([]syscall.EpollEvent, conns)
 	for done := false; !done; done = requests > 0 && len(c.latencies) >= requests || requests == 0 && last.Sub(began) >= d {
-		n, err := syscall.EpollWait(c.epoll, events, 10_000)
+		n, err := raw(syscall.SYS_EPOLL_PWAIT, c.epoll, unsafe.Pointer(&events[0]), conns, 10_000)
 		if n == 0 {
 			panic(t.name + ": no response for 10 s")
 		}
@@ -56,6 +57,15 @@ func drive(t *target, conns int, d time.Duration, requests int) (latencies []tim
 	}
 	slices.Sort(c.latencies)
 	return c.latencies, last.Sub(began)
+}
+
+// raw makes a system call without a word to Go's scheduler, which would take half of the client's time.
+func raw(call, fd int, buf unsafe.Pointer, n, timeout int) (int, error) {
+	r, _, errno := syscall.RawSyscall6(uintptr(call), uintptr(fd), uintptr(buf), uintptr(n), uintptr(timeout), 0, 0)
+	if errno != 0 {
+		return -1, errno
+	}
+	return int(r), nil
 }
 
 type client struct {
@@ -91,16 +101,17 @@ func (c *client) open() {
 }
 
 func (c *client) send(to *conn) {
-	raw := c.request()
+	request := c.request()
 	to.buf, to.sent = to.buf[:0], time.Now()
-	if n := must(syscall.Write(to.fd, raw)); n < len(raw) {
+	if n := must(raw(syscall.SYS_WRITE, to.fd, unsafe.Pointer(&request[0]), len(request), 0)); n < len(request) {
 		panic(c.name + ": request written in part")
 	}
 }
 
 // receive reads what has arrived, and sends the next request after a whole response.
 func (c *client) receive(from *conn) {
-	n := must(syscall.Read(from.fd, from.buf[len(from.buf):cap(from.buf)]))
+	free := from.buf[len(from.buf):cap(from.buf)]
+	n := must(raw(syscall.SYS_READ, from.fd, unsafe.Pointer(&free[0]), len(free), 0))
 	from.buf = from.buf[:len(from.buf)+n]
 	head, body, whole := bytes.Cut(from.buf, []byte("\r\n\r\n"))
 	if n > 0 && !whole {

@@ -9,25 +9,19 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-const (
-	// freeReads is how many reads go to Redis each on its own. More at once are batched.
-	freeReads = 2
-
-	// maxBatch bounds a batch: one that a lost packet delays then delays only so many reads.
-	maxBatch = 64
-)
+// maxBatch bounds a batch: one that a lost packet delays then delays only so many reads.
+const maxBatch = 64
 
 // reads batches GETs that are requested at the same moment. The first read of a batch leads it: it lets the other runnable
 // goroutines go first, then sends what they have added in one pipeline. So a batch is as large as the process is busy, and no
 // read waits for a timer or for another read's reply, however far away Redis is. On a busy process one system call serves many
-// reads: a check costs a quarter less.
+// reads.
 //
 // go-redis's AutoPipeline does the same, but it is experimental, and it carries commands out without their deadlines.
 type reads struct {
 	store *Store
 
 	mu        sync.Mutex
-	inFlight  int    // reads on their own, and batches
 	gathering *batch // the batch that takes reads; nil for none
 }
 
@@ -40,15 +34,14 @@ type batch struct {
 
 // get returns the value of a key, within the store's timeout. It fails with ErrUnavailable.
 func (r *reads) get(ctx context.Context, key string) ([]byte, error) {
-	if _, limited := ctx.Deadline(); limited { // a batch would not end with it
-		return r.alone(ctx, redis.NewStringCmd(ctx, "get", key))
-	}
 	cmd := redis.NewStringCmd(ctx, "get", key)
-	b, leads := r.join(cmd)
-	if b == nil {
-		defer r.leave()
-		return r.alone(ctx, cmd)
+	if _, limited := ctx.Deadline(); limited { // a batch would not end with it
+		if err := r.store.Do(ctx, cmd); err != nil {
+			return nil, err
+		}
+		return Bytes(cmd)
 	}
+	b, leads := r.join(cmd)
 	if leads {
 		runtime.Gosched() // the other runnable goroutines may add their reads
 		r.send(b)
@@ -61,37 +54,20 @@ func (r *reads) get(ctx context.Context, key string) ([]byte, error) {
 	}
 }
 
-func (r *reads) alone(ctx context.Context, cmd *redis.StringCmd) ([]byte, error) {
-	if err := r.store.Do(ctx, cmd); err != nil {
-		return nil, err
-	}
-	return Bytes(cmd)
-}
-
-// join adds a read to the batch that is gathering, or begins one, which the caller then leads. It returns no batch if the read
-// goes on its own.
+// join adds a read to the batch that is gathering, or begins one, which the caller then leads.
 func (r *reads) join(cmd redis.Cmder) (b *batch, leads bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if b = r.gathering; b != nil {
-		b.cmds = append(b.cmds, cmd)
-		if len(b.cmds) == maxBatch {
-			r.gathering = nil
-		}
-		return b, false
+	if r.gathering == nil {
+		r.gathering = &batch{cmds: []redis.Cmder{cmd}, done: make(chan struct{})}
+		return r.gathering, true
 	}
-	r.inFlight++
-	if r.inFlight <= freeReads {
-		return nil, false
+	b = r.gathering
+	b.cmds = append(b.cmds, cmd)
+	if len(b.cmds) == maxBatch {
+		r.gathering = nil
 	}
-	r.gathering = &batch{cmds: []redis.Cmder{cmd}, done: make(chan struct{})}
-	return r.gathering, true
-}
-
-func (r *reads) leave() {
-	r.mu.Lock()
-	r.inFlight--
-	r.mu.Unlock()
+	return b, false
 }
 
 // send sends a batch with a context of its own, so one canceled caller does not cancel the others.
@@ -101,7 +77,6 @@ func (r *reads) send(b *batch) {
 		r.gathering = nil
 	}
 	r.mu.Unlock()
-	defer r.leave()
 	b.err = r.store.Do(context.Background(), b.cmds...)
 	close(b.done)
 }
