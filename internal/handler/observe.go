@@ -83,17 +83,17 @@ type listener struct {
 	route  func(*http.Request) string
 	fail   failFunc
 	logged bool // every request has a log line, not only failed ones
-	bare   bool // a response has a request id only if it is an error
+	bare   bool // a response has a request id only if it is an error or has a log line
 }
 
-// observe gives every response a request id (unless the listener is bare), and records every request by its route. It never records the address, whose
-// query may hold a code. A panic becomes a 500, and the log line has its stack.
+// observe gives every response a request id, unless the listener is bare, and records every request by its route. It never
+// records the address, whose query may hold a code. A panic becomes a 500, and the log line has its stack.
 func (h *Handler) observe(l listener) func(http.Handler) http.Handler {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			start := time.Now()
 			a := &answer{ResponseWriter: w}
-			if !l.bare {
+			if !l.bare || l.logged {
 				requestID(a)
 			}
 			defer func() { h.record(r, a, l, time.Since(start)) }()
