@@ -92,7 +92,7 @@ func TestEveryResponseHasItsHeaders(t *testing.T) {
 			walk(withoutRedis(w))
 			for _, route := range publicRoutes(t, w.Config.Web.PublicURL, "") {
 				if !visited[route] {
-					t.Errorf("%s was not looked at", route)
+					t.Errorf("%s was not looked at; a new route needs a visit here, a new page for everybody belongs to plainPages", route)
 				}
 			}
 		})
@@ -158,7 +158,7 @@ func whileAllIsWell(t *testing.T, w *testworld.World) []visit {
 		{method: "GET", path: "/metrics", b: program, status: 404}, // a route of the other listener
 		{method: "GET", path: "/admin/operators/1/sessions", b: program, status: 404},
 	}
-	for _, path := range []string{"/signin", "/signed-out", "/.well-known/jwks.json", asset(t, w)} {
+	for _, path := range slices.Concat(plainPages, []string{"/.well-known/jwks.json", asset(t, w)}) {
 		visits = append(visits, visit{method: "GET", path: path, b: nobody, status: 200}, visit{method: "HEAD", path: path, b: nobody, status: 200})
 	}
 	for _, b := range []*testworld.Browser{nobody, program} { // as a page, and as problem+json
