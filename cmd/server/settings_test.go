@@ -77,7 +77,7 @@ func TestTextAroundValues(t *testing.T) {
 	for _, f := range table {
 		value, ok := values[f.name]
 		if !ok {
-			t.Fatalf("%s has no valid value in this test", f.name)
+			t.Fatalf("validValues lacks a value of %s", f.name)
 		}
 		if strings.HasPrefix(f.name, "ALIPAY_") && strings.HasSuffix(f.name, "_CERT_FILE") {
 			continue // TestTextAroundPaths tests them, because they belong to another key

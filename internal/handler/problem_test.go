@@ -1,6 +1,7 @@
 package handler
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -38,7 +39,7 @@ func TestEveryKindHasARowWithWords(t *testing.T) {
 	codes := map[string]bool{}
 	for _, p := range append(problems, internal) {
 		codes[p.code] = true
-		if got := problemFor(fmt.Errorf("somewhere: %w", p.kind)); p.kind != nil && got.kind != p.kind {
+		if got := problemFor(fmt.Errorf("somewhere: %w", p.kind)); p.kind != nil && !errors.Is(got.kind, p.kind) {
 			t.Errorf("%v has the row of %v", p.kind, got.kind)
 		}
 		for _, part := range []string{"title", "what", "do"} {
