@@ -147,7 +147,7 @@ func TestSecretsInWrongPlacesAreNotPrinted(t *testing.T) {
 			}
 			got := runWith(t.Context(), env, slices.Concat(command, p.args)...)
 			if shown := firstOf(got.stdout+got.stderr, fragments); shown != "" {
-				t.Errorf("%s, %v: prints %q:\n%.1000s", p.name, command, shown, got.stdout+got.stderr)
+				t.Errorf("%s, %v: prints %q; a setting must refuse a key (p.add) or be secret:\n%.1000s", p.name, command, shown, got.stdout+got.stderr)
 			}
 			if command[0] == "serve" && got.code == exitOK {
 				t.Errorf("%s: serve ends with exit code 0", p.name)
