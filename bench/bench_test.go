@@ -49,7 +49,7 @@ func TestChecks(t *testing.T) {
 	rows := []row{
 		{load{check, 4}, load{bare, 4}, 0.85, 1.15, 0}, {load{check, 32}, load{bare, 32}, 1, 1, 0}, {load{check, 256}, load{bare, 256}, 1.1, 0.85, 0},
 		{load{cached, 4}, load{bare, 4}, 0, 0, 0}, {load{cached, 32}, load{bare, 32}, 1.9, 0.55, 0}, {load{cached, 256}, load{bare, 256}, 0, 0, 0},
-		{load{asserted, 32}, load{check, 32}, 0.95, 0, 0}, {load{identity, 32}, load{check, 32}, 0.8, 0, 0}, {load{hop, 32}, load{empty, 32}, 0.5, 0, 0},
+		{load{asserted, 32}, load{check, 32}, 0.95, 0, 0}, {load{identity, 32}, load{check, 32}, 0, 0, 0}, {load{hop, 32}, load{empty, 32}, 0, 0, 0},
 	}
 	if *oauth2proxy != "" {
 		other := b.oauth2Proxy()
