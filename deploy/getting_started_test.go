@@ -112,9 +112,15 @@ func TestGettingStarted(t *testing.T) {
 	nginx := filepath.Join(dir, "bin/nginx")
 	start(t, front, dir, nginx)
 	t.Cleanup(func() {
-		if out, err := exec.Command(nginx, "-s", "stop").CombinedOutput(); err != nil { // with its worker
+		if out, err := exec.Command(nginx, "-s", "stop").CombinedOutput(); err != nil {
 			t.Errorf("%v\n%s", err, out)
 		}
+		testworld.Eventually(t, 20*time.Second, "nginx ends, after its worker", func() error {
+			if _, err := os.Stat(filepath.Join(dir, "pid")); !os.IsNotExist(err) {
+				return fmt.Errorf("%s is still there", filepath.Join(dir, "pid"))
+			}
+			return nil
+		})
 	})
 
 	const mark = "---- block "
