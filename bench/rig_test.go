@@ -28,7 +28,6 @@ var (
 	duration    = flag.Duration("duration", 50*time.Millisecond, "how long each load is driven in each round")
 	page        = flag.String("page", "", "renew the tables of this page, and the charts beside it; default: print the tables")
 	oauth2proxy = flag.String("oauth2-proxy", "", "oauth2-proxy's program; \"build\" builds it; default: leave it out")
-	server      = flag.String("server", "", "the service's program; default: build it")
 )
 
 func TestMain(m *testing.M) {
@@ -37,10 +36,8 @@ func TestMain(m *testing.M) {
 	}
 	flag.Parse()
 	dir := must(os.MkdirTemp("", "bench"))
-	if *server == "" {
-		*server = filepath.Join(dir, "server")
-		run("..", "go build -o "+*server+" ./cmd/server")
-	}
+	server = filepath.Join(dir, "server")
+	run("..", "go build -o "+server+" ./cmd/server")
 	code := m.Run()
 	check(os.RemoveAll(dir))
 	os.Exit(code)
@@ -66,6 +63,8 @@ func check(err error) {
 		panic(err)
 	}
 }
+
+var server string // the service's program
 
 const callback = "/koubei/callback"
 
@@ -135,7 +134,7 @@ func (b *bench) free() string { return fmt.Sprintf("127.0.0.1:%d", testworld.Sta
 func (b *bench) service(settings ...string) *service {
 	public, internal := b.free(), b.free()
 	env := append(append([]string{"PUBLIC_LISTEN=" + public, "INTERNAL_LISTEN=" + internal, "PUBLIC_URL=http://" + public}, b.env...), settings...)
-	s := &service{b.start(internal, b.dir, env, *server), public, internal}
+	s := &service{b.start(internal, b.dir, env, server), public, internal}
 	testworld.Eventually(b.t, 15*time.Second, "the service is ready", func() error {
 		resp, err := http.Get("http://" + internal + "/readyz")
 		if err == nil && resp.StatusCode != http.StatusOK {

@@ -55,7 +55,7 @@ func bodyOf(s session.Session, e session.Entry) identityBody {
 		ShopIDs:         e.ShopIDs,
 		Partners:        []partnerBody{},
 		AuthenticatedAt: rfc3339(e.AuthenticatedAt),
-		ExpiresAt:       rfc3339(e.ExpiresAt),
+		ExpiresAt:       e.Expiry,
 	}
 	if e.PartnerID != "" {
 		body.PartnerID = &e.PartnerID

@@ -49,7 +49,7 @@ func (h *Handler) verify(w http.ResponseWriter, r *http.Request) error {
 	// One slice for all values, and no header besides the eight: a ninth would double what net/http spends on them, because
 	// Go's small map holds eight.
 	values := []string{
-		s.AppID, s.OperatorID, string(e.OperatorType), e.PartnerID, shopsHeader(e.ShopIDs), rfc3339(e.ExpiresAt), asserted, h.forwarded(w, e),
+		s.AppID, s.OperatorID, string(e.OperatorType), e.PartnerID, shopsHeader(e.ShopIDs), e.Expiry, asserted, h.forwarded(w, e),
 	}
 	header := w.Header()
 	for i, name := range identityHeaders {

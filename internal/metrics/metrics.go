@@ -5,8 +5,10 @@
 package metrics
 
 import (
+	"maps"
 	"net/http"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -31,6 +33,7 @@ type Metrics struct {
 	requests  *prometheus.HistogramVec
 	ready     *prometheus.GaugeVec
 	buildInfo *prometheus.GaugeVec
+	observers atomic.Pointer[map[series]prometheus.Observer] // of requests
 }
 
 // New returns Metrics, with the collectors of Go and of the process.
@@ -82,6 +85,30 @@ func (m *Metrics) SessionsEnded(reason string, n int) {
 // Verified counts a response of /auth/verify: allowed, no_session, forbidden or unavailable.
 func (m *Metrics) Verified(result string) { m.verified.WithLabelValues(result).Inc() }
 
+// series is one combination of the labels of a request.
+type series struct {
+	route, method string
+	status        int
+}
+
+// observer returns the histogram of a series. It keeps each one, because finding it by its labels takes as long as the rest of
+// a request's metrics. There are few series, because all labels come from closed lists.
+func (m *Metrics) observer(of series) prometheus.Observer {
+	known := m.observers.Load()
+	if known != nil {
+		if o, ok := (*known)[of]; ok {
+			return o
+		}
+	}
+	o := m.requests.WithLabelValues(of.route, of.method, strconv.Itoa(of.status))
+	more := map[series]prometheus.Observer{of: o}
+	if known != nil {
+		maps.Copy(more, *known)
+	}
+	m.observers.CompareAndSwap(known, &more)
+	return o
+}
+
 // CertificateExpiry sets when a certificate expires.
 func (m *Metrics) CertificateExpiry(name string, at time.Time) {
 	m.expiry.WithLabelValues(name).Set(float64(at.Unix()))
@@ -89,7 +116,7 @@ func (m *Metrics) CertificateExpiry(name string, at time.Time) {
 
 // Request records a request. The route is a pattern, never a path.
 func (m *Metrics) Request(route, method string, status int, took time.Duration) {
-	m.requests.WithLabelValues(route, Method(method), strconv.Itoa(status)).Observe(took.Seconds())
+	m.observer(series{route, Method(method), status}).Observe(took.Seconds())
 }
 
 // Method returns the label for a request's method: itself, or other for an unusual one.

@@ -110,6 +110,7 @@ func (r record) session(hash string) Session {
 			ShopIDs:         e.ShopIDs,
 			AuthenticatedAt: e.AuthenticatedAt,
 			ExpiresAt:       e.ExpiresAt,
+			Expiry:          e.ExpiresAt.UTC().Format(time.RFC3339),
 			codeHash:        e.CodeHash,
 			sealedCode:      e.Code,
 		}

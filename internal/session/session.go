@@ -31,6 +31,7 @@ type Entry struct {
 	ShopIDs         string
 	AuthenticatedAt time.Time
 	ExpiresAt       time.Time
+	Expiry          string // ExpiresAt in RFC 3339 and UTC
 
 	codeHash   string
 	sealedCode string

@@ -5,12 +5,18 @@ import (
 	"fmt"
 	"runtime"
 	"sync"
+	"sync/atomic"
 
 	"github.com/redis/go-redis/v9"
 )
 
-// maxBatch bounds a batch: one that a lost packet delays then delays only so many reads.
-const maxBatch = 64
+const (
+	// fewReads is how many reads at once go to Redis each on its own: so few gain nothing from a batch.
+	fewReads = 4
+
+	// maxBatch bounds a batch: one that a lost packet delays then delays only so many reads.
+	maxBatch = 64
+)
 
 // reads batches GETs that are requested at the same moment. The first read of a batch leads it: it lets the other runnable
 // goroutines go first, then sends what they have added in one pipeline. So a batch is as large as the process is busy, and no
@@ -19,7 +25,8 @@ const maxBatch = 64
 //
 // go-redis's AutoPipeline does the same, but it is experimental, and it carries commands out without their deadlines.
 type reads struct {
-	store *Store
+	store   *Store
+	pending atomic.Int32 // reads without a reply
 
 	mu        sync.Mutex
 	gathering *batch // the batch that takes reads; nil for none
@@ -35,7 +42,9 @@ type batch struct {
 // get returns the value of a key, within the store's timeout. It fails with ErrUnavailable.
 func (r *reads) get(ctx context.Context, key string) ([]byte, error) {
 	cmd := redis.NewStringCmd(ctx, "get", key)
-	if _, limited := ctx.Deadline(); limited { // a batch would not end with it
+	defer r.pending.Add(-1)
+	few := r.pending.Add(1) <= fewReads
+	if _, limited := ctx.Deadline(); few || limited { // a batch would outlast the deadline
 		if err := r.store.Do(ctx, cmd); err != nil {
 			return nil, err
 		}
