@@ -28,14 +28,9 @@ const (
 
 // measure drives a load once, for d or for so many requests.
 func measure(l load, d time.Duration, requests int) sample {
-	var before, after time.Duration
-	if l.pid != 0 {
-		before, _ = stat(l.pid)
-	}
+	before, _ := stat(l.pid)
 	latencies, took := drive(l.target, l.conns, d, requests)
-	if l.pid != 0 {
-		after, _ = stat(l.pid)
-	}
+	after, _ := stat(l.pid)
 	n := len(latencies)
 	return sample{
 		float64(n) / took.Seconds(), (after - before).Seconds() * 1e6 / float64(n),

@@ -1,7 +1,6 @@
 package bench
 
 import (
-	"errors"
 	"flag"
 	"fmt"
 	"net"
@@ -28,6 +27,7 @@ var (
 	duration    = flag.Duration("duration", 50*time.Millisecond, "how long each load is driven in each round")
 	page        = flag.String("page", "", "renew the tables of this page, and the charts beside it; default: print the tables")
 	oauth2proxy = flag.String("oauth2-proxy", "", "oauth2-proxy's program; \"build\" builds it; default: leave it out")
+	server      string // the service's program
 )
 
 func TestMain(m *testing.M) {
@@ -63,8 +63,6 @@ func check(err error) {
 		panic(err)
 	}
 }
-
-var server string // the service's program
 
 const callback = "/koubei/callback"
 
@@ -118,12 +116,12 @@ func (b *bench) start(addr, dir string, env []string, program string, args ...st
 		_ = cmd.Process.Kill()
 		_ = cmd.Wait() // reports the kill
 	})
-	testworld.Eventually(b.t, 15*time.Second, program+" listens: "+output.Name(), func() error {
+	testworld.Eventually(b.t, 15*time.Second, program+" listens, see "+output.Name(), func() error {
 		c, err := net.Dial("tcp", addr)
-		if err != nil {
-			return errors.Join(err, errors.New(string(must(os.ReadFile(output.Name())))))
+		if err == nil {
+			err = c.Close()
 		}
-		return c.Close()
+		return err
 	})
 	return cmd.Process.Pid
 }
@@ -134,15 +132,7 @@ func (b *bench) free() string { return fmt.Sprintf("127.0.0.1:%d", testworld.Sta
 func (b *bench) service(settings ...string) *service {
 	public, internal := b.free(), b.free()
 	env := append(append([]string{"PUBLIC_LISTEN=" + public, "INTERNAL_LISTEN=" + internal, "PUBLIC_URL=http://" + public}, b.env...), settings...)
-	s := &service{b.start(internal, b.dir, env, server), public, internal}
-	testworld.Eventually(b.t, 15*time.Second, "the service is ready", func() error {
-		resp, err := http.Get("http://" + internal + "/readyz")
-		if err == nil && resp.StatusCode != http.StatusOK {
-			err = errors.New(resp.Status)
-		}
-		return err
-	})
-	return s
+	return &service{b.start(internal, b.dir, env, server), public, internal}
 }
 
 // limit starts one of serve's modes.
@@ -197,8 +187,11 @@ func (b *bench) oauth2Proxy() *target {
 	return &target{"oauth2-proxy", pid, addr, http.StatusAccepted, get(addr, "/oauth2/auth", cookie)}
 }
 
-// stat returns a process's CPU time and resident memory.
+// stat returns a process's CPU time and resident memory, and nothing of process 0.
 func stat(pid int) (cpu time.Duration, rss int64) {
+	if pid == 0 {
+		return 0, 0
+	}
 	raw := string(must(os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))))
 	// The second field is the name in brackets, which may contain spaces. utime, stime and rss are fields 14, 15 and 24.
 	fields := strings.Fields(raw[strings.LastIndexByte(raw, ')')+1:])
