@@ -271,10 +271,10 @@ func TestSessionsCommands(t *testing.T) {
 		"ALIPAY_PUBLIC_KEY": w.Koubei.AlipayPublicKey(), "REDIS_URL": w.Redis.URL(),
 	}
 	list := runWith(t.Context(), env, "sessions", "list", "--operator", testworld.Provider.OperatorID)
-	if list.code != 0 || !strings.Contains(list.stdout, "partner "+testworld.Provider.PartnerID) || !strings.Contains(list.stdout, "1 sessions") {
+	if list.code != 0 || !strings.Contains(list.stdout, "partner "+testworld.Provider.PartnerID) || !strings.Contains(list.stdout, "sessions: 1") {
 		t.Errorf("list: got %d\n%s%s", list.code, list.stdout, list.stderr)
 	}
-	if got := runWith(t.Context(), env, "sessions", "revoke", "--operator", testworld.Provider.OperatorID); got.stdout != "1 sessions revoked\n" {
+	if got := runWith(t.Context(), env, "sessions", "revoke", "--operator", testworld.Provider.OperatorID); got.stdout != "sessions revoked: 1\n" {
 		t.Errorf("revoke: got %d %q %s", got.code, got.stdout, got.stderr)
 	}
 	if a, _ := b.Session(w.Service, ""); a.StatusCode != http.StatusUnauthorized {

@@ -33,7 +33,7 @@ func (c *listCmd) Run(inv *invocation) error {
 				e.OperatorType, orNone(e.PartnerID), e.AuthenticatedAt.Format(time.RFC3339), e.ExpiresAt.Format(time.RFC3339))
 		}
 	}
-	_, err = fmt.Fprintf(inv.stdout, "%d sessions\n", len(sessions))
+	_, err = fmt.Fprintf(inv.stdout, "sessions: %d\n", len(sessions))
 	return err
 }
 
@@ -59,6 +59,6 @@ func (c *revokeCmd) Run(inv *invocation) error {
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(inv.stdout, "%d sessions revoked\n", n)
+	_, err = fmt.Fprintf(inv.stdout, "sessions revoked: %d\n", n)
 	return err
 }

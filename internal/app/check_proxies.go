@@ -23,7 +23,7 @@ func checkProxies(c Config) Finding {
 	case c.Web.PublicURL == nil:
 		f.Level, f.Detail = Skipped, "its settings have problems"
 	case len(c.Web.TrustedProxies) > 0:
-		f.Detail = fmt.Sprintf("X-Forwarded-For is trusted from %d networks", len(c.Web.TrustedProxies))
+		f.Detail = fmt.Sprintf("networks from which X-Forwarded-For is trusted: %d", len(c.Web.TrustedProxies))
 	case c.Landing.Rate == 0:
 		f.Detail = "the rate limit is off, so X-Forwarded-For is not used"
 	case strings.HasPrefix(c.Operations.PublicListen, unixScheme):

@@ -19,8 +19,8 @@ func TestCheckOfProxies(t *testing.T) {
 		detail         string
 	}{
 		{"https", "https://isv.example", ":8080", 60, false, app.Warning, "https"},
-		{"https, the proxy is known", "https://isv.example", ":8080", 60, true, app.OK, "1 networks"},
-		{"https without a limit", "https://isv.example", ":8080", 0, false, app.OK, "no limit"},
+		{"https, the proxy is known", "https://isv.example", ":8080", 60, true, app.OK, "trusted: 1"},
+		{"https without a limit", "https://isv.example", ":8080", 0, false, app.OK, "rate limit is off"},
 		{"a listener that only this machine reaches", "http://isv.example", "127.0.0.1:8080", 60, false, app.Warning, "PUBLIC_LISTEN"},
 		{"the same by name", "http://isv.example", "localhost:8080", 60, false, app.Warning, "PUBLIC_LISTEN"},
 		{"a socket, whose proxy is always trusted", "https://isv.example", "unix:/run/koubei.sock", 60, false, app.OK, "Unix socket"},
