@@ -68,7 +68,7 @@ bench: tools ## each path beside its limit and oauth2-proxy, in one run of about
 	$(GO) test -run '^$$' -bench ExchangeOverSignVerify -benchtime 100x ./internal/alipay
 	$(BENCH) -rounds=3 -duration=1s
 
-load: tools ## the same for about twenty minutes; renews the tables and charts of docs/performance.md
+load: tools ## the same for about fifteen minutes; renews the tables and charts of docs/performance.md
 	$(BENCH) -rounds=7 -duration=2s -page=$(CURDIR)/docs/performance.md
 
 soak: tools ## ten minutes at half of the measured capacity; memory per session

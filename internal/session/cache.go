@@ -16,7 +16,7 @@ import (
 
 const (
 	// maxCached bounds the sessions kept in the process, by the bytes of their records.
-	maxCached = 16 << 20
+	maxCached = 10 << 20
 
 	// heartbeatInterval is how often a replica sends itself a heartbeat through Redis.
 	heartbeatInterval = 200 * time.Millisecond
