@@ -30,8 +30,8 @@ func get(host, uri string, headers ...string) func() []byte {
 	return func() []byte { return raw }
 }
 
-// drive keeps one request under way on each of so many connections, for d or, if requests is not 0, until so many have a
-// response, and returns the sorted latencies. One thread serves all connections, so that the client takes as little as
+// drive keeps one request under way on each of so many connections, for d and at least one response or, if requests is not 0,
+// until so many have a response, and returns the sorted latencies. One thread serves all connections, so that the client takes as little as
 // possible of the machine that it shares with what is measured. A response with another status is a panic.
 func drive(t *target, conns int, d time.Duration, requests int) (latencies []time.Duration, took time.Duration) {
 	c := &client{target: t, epoll: must(syscall.EpollCreate1(syscall.EPOLL_CLOEXEC)), conns: map[int32]*conn{}}
@@ -42,7 +42,7 @@ func drive(t *target, conns int, d time.Duration, requests int) (latencies []tim
 		c.open()
 	}
 	events := make([]syscall.EpollEvent, conns)
-	for done := false; !done; done = requests > 0 && len(c.latencies) >= requests || requests == 0 && last.Sub(began) >= d {
+	for done := false; !done; done = len(c.latencies) >= max(requests, 1) && (requests > 0 || last.Sub(began) >= d) {
 		n, err := raw(syscall.SYS_EPOLL_PWAIT, c.epoll, unsafe.Pointer(&events[0]), conns, 10_000)
 		if n == 0 {
 			panic(t.name + ": no response for 10 s")
