@@ -99,7 +99,7 @@ func TestLandings(t *testing.T) {
 // TestProxies measures a page behind each proxy's recipe, with the cache, against the same configuration without the check.
 func TestProxies(t *testing.T) {
 	b := newBench(t)
-	s, app := b.service("SESSION_CACHE_TTL=5m"), b.limit("application", "empty")
+	s, app := b.service("SESSION_CACHE_TTL=5m"), b.limit("application", "page")
 	var rows []row
 	for _, p := range recipes {
 		page := get("isv.example", "/", b.cookie)
@@ -198,7 +198,6 @@ func (b *bench) copies(ctx context.Context, in redis.UniversalClient, n, partner
 // TestMemory measures the resident memory after two checks of each of many sessions.
 func TestMemory(t *testing.T) {
 	b := newBench(t)
-	const mib = 1 << 20
 	text := "| sessions checked | partners each | memory | with the cache | goal |\n| ---: | ---: | ---: | ---: | --- |\n"
 	counts := []int{1_000, 10_000, 100_000}
 	if *roundsFlag == 1 {
@@ -217,7 +216,7 @@ func TestMemory(t *testing.T) {
 			target.request = b.copies(t.Context(), b.redis.Client, n, partners)
 			drive(target, 32, 0, 2*n)
 			_, rss := stat(s.pid)
-			got[i] = float64(rss) / mib
+			got[i] = float64(rss) / (1 << 20)
 			if partners == 1 {
 				grown.values[i] = append(grown.values[i], got[i])
 			}

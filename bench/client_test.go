@@ -35,9 +35,13 @@ func get(host, uri string, headers ...string) func() []byte {
 // possible of the machine that it shares with what is measured. A response with another status is a panic.
 func drive(t *target, conns int, d time.Duration, requests int) (latencies []time.Duration, took time.Duration) {
 	c := &client{target: t, epoll: must(syscall.EpollCreate1(syscall.EPOLL_CLOEXEC)), conns: map[int32]*conn{}}
-	defer c.close()
-	began := time.Now()
-	last := began
+	defer func() {
+		for fd := range c.conns {
+			_ = syscall.Close(int(fd))
+		}
+		_ = syscall.Close(c.epoll)
+	}()
+	began, last := time.Now(), time.Time{}
 	for range conns {
 		c.open()
 	}
@@ -79,13 +83,6 @@ type conn struct {
 	fd   int
 	sent time.Time
 	buf  []byte // of the response, as far as it has arrived
-}
-
-func (c *client) close() {
-	for fd := range c.conns {
-		_ = syscall.Close(int(fd))
-	}
-	_ = syscall.Close(c.epoll)
 }
 
 // open opens a connection and sends its first request.

@@ -16,7 +16,7 @@ type load struct {
 	conns int
 }
 
-// A sample is one measurement of a load: rate per second, CPU of the server per request in µs, p50 and p99 in ms.
+// sample is one measurement of a load: rate per second, CPU of the server per request in µs, p50 and p99 in ms.
 type sample [4]float64
 
 const (

@@ -193,9 +193,8 @@ func stat(pid int) (cpu time.Duration, rss int64) {
 		return 0, 0
 	}
 	raw := string(must(os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))))
-	// The second field is the name in brackets, which may contain spaces. utime, stime and rss are fields 14, 15 and 24.
+	// The second field is the name in brackets, which may contain spaces. utime, stime and rss are fields 14, 15 and 24; a tick is 10 ms.
 	fields := strings.Fields(raw[strings.LastIndexByte(raw, ')')+1:])
 	number := func(i int) int64 { return must(strconv.ParseInt(fields[i-3], 10, 64)) }
-	const tick = time.Second / 100 // USER_HZ, which is 100 on every Linux that Go supports
-	return time.Duration(number(14)+number(15)) * tick, number(24) * int64(os.Getpagesize())
+	return time.Duration(number(14)+number(15)) * 10 * time.Millisecond, number(24) * int64(os.Getpagesize())
 }

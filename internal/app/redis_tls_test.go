@@ -151,6 +151,9 @@ func TestRedisTLSProblems(t *testing.T) {
 	client, strange := a.issue(t), stranger.issue(t)
 	address, _ := tlsSingle(t, a)
 	plain := testworld.StartRedis(t)
+	silent, err := net.Listen("tcp", "127.0.0.1:0") // the system accepts connections, and nobody responds
+	must(t, err)
+	t.Cleanup(func() { silent.Close() })
 	for _, row := range []struct {
 		name    string
 		c       app.Redis
@@ -163,6 +166,7 @@ func TestRedisTLSProblems(t *testing.T) {
 		{"another authority's client certificate", app.Redis{URL: address, Authorities: a.pool(), Certificate: &strange}, "REDIS_CERT_FILE"},
 		{"a plain client", app.Redis{URL: strings.Replace(address, "rediss:", "redis:", 1)}, "rediss://"},
 		{"a plain server", app.Redis{URL: strings.Replace(plain.URL(), "redis:", "rediss:", 1), Authorities: a.pool()}, "redis://"},
+		{"a silent server", app.Redis{URL: "rediss://" + silent.Addr().String(), Authorities: a.pool()}, "redis:// if it does not use TLS"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()

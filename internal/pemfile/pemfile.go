@@ -70,7 +70,7 @@ var boundary = regexp.MustCompile(`-----` + space + `*(BEGIN|END)` + space + `+(
 // damagedBoundary matches a line that was meant as a boundary: with lower-case letters, with dashes missing, or with the
 // typographic dashes of a word processor.
 var damagedBoundary = regexp.MustCompile(`(?i)[-\p{Pd}]{2}` + space + `*(BEGIN|END)\b.*(CERT|KEY|PARAM|PKCS|CMS|CRL|REQUEST)` +
-	`|-{5}` + space + `*(BEGIN|END)\b` +
+	`|-{5}` + space + `*(BEGIN|END)` +
 	`|\b(BEGIN|END)\b.*(CERTIFICATE|KEY|PARAMETERS|PKCS7|CMS|CRL|REQUEST)` + space + `*[-\p{Pd}]{2}`)
 
 // base64Line matches a line that belongs into a block. A fingerprint, which people put beside a certificate, looks alike.
