@@ -501,7 +501,7 @@ func TestConcurrentLandingsShareOneExchange(t *testing.T) {
 		}
 	}
 	if _, id := b.Session(w.Service, ""); len(id.Partners) != tabs+1 {
-		t.Errorf("got partners %v, want %d", id.PartnerIDs(), tabs+1)
+		t.Errorf("got partners %v, want %d", partnerIDs(id), tabs+1)
 	}
 	if n := len(w.Koubei.Calls()); n != tabs+1 {
 		t.Errorf("got %d calls, want %d", n, tabs+1)

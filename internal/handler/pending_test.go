@@ -161,7 +161,7 @@ func TestTwoTabsInOneOutageBothKeepTheirGrants(t *testing.T) {
 		}
 	}
 	if _, id := b.Session(w.Service, ""); len(id.Partners) != 2 {
-		t.Errorf("got %v, want both partners", id.PartnerIDs())
+		t.Errorf("got %v, want both partners", partnerIDs(id))
 	}
 	if n := len(w.Koubei.Calls()); n != 2 {
 		t.Errorf("got %d calls, want 2", n)

@@ -399,8 +399,8 @@ func TestALandingBesideTwoSessions(t *testing.T) {
 	if a := send(http.MethodPost, switchURL(w), answerTo(t, page, "yes").Encode()); a.StatusCode != http.StatusSeeOther {
 		t.Errorf("got %d", a.StatusCode)
 	}
-	if _, id := own.Session(w.Service, ""); fmt.Sprint(id.PartnerIDs()) != "[2088000000000001 2088102150477653]" {
-		t.Errorf("got %v, want the partner added to the operator's own session", id.PartnerIDs())
+	if _, id := own.Session(w.Service, ""); fmt.Sprint(partnerIDs(id)) != "[2088000000000001 2088102150477653]" {
+		t.Errorf("got %v, want the partner added to the operator's own session", partnerIDs(id))
 	}
 	wantSignedIn(t, w, tossed, "")
 }

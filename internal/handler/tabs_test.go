@@ -54,7 +54,7 @@ func TestTwoTabsAtOnceInAFreshBrowserShareOneSession(t *testing.T) {
 			}
 		}
 		if _, id := b.Session(w.Service, ""); len(id.Partners) != 2 {
-			t.Fatalf("got partners %v, want both tabs'", id.PartnerIDs())
+			t.Fatalf("got partners %v, want both tabs'", partnerIDs(id))
 		}
 	}
 	if keys := w.Redis.Client.Keys(t.Context(), "*:session:*").Val(); len(keys) != 5 {

@@ -156,15 +156,6 @@ type Identity struct {
 	} `json:"partners"`
 }
 
-// PartnerIDs returns the ids of the partners in their order.
-func (i Identity) PartnerIDs() []string {
-	var ids []string
-	for _, p := range i.Partners {
-		ids = append(ids, p.PartnerID)
-	}
-	return ids
-}
-
 // Session requests /session from a replica. The query may select a partner.
 func (b *Browser) Session(s *Service, query string) (Answer, Identity) {
 	b.t.Helper()
