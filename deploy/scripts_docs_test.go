@@ -55,7 +55,7 @@ func TestTheCommandsForABrowser(t *testing.T) {
 	s.env = []string{s.addresses.Replace("PUBLIC_URL=http://localhost:8080"), s.addresses.Replace("PUBLIC_LISTEN=localhost:8080")}
 	printed := s.start(s.blocks[0])
 	want, _, _ := strings.Cut(s.addresses.Replace(outputAfter(t, "../docs/koubeisim.md", t.Name())), "app ")
-	testworld.Eventually(t, 2*time.Minute, "koubeisim prints its addresses", func() error {
+	testworld.Eventually(t, 5*time.Minute, "koubeisim prints its addresses", func() error {
 		if got := printed.String(); !strings.Contains(got, strings.TrimSpace(want)) {
 			return fmt.Errorf("got %q, want %q", got, want)
 		}
@@ -67,7 +67,7 @@ func TestTheCommandsForABrowser(t *testing.T) {
 		t.Fatal(err)
 	}
 	browser := &http.Client{Jar: jar}
-	testworld.Eventually(t, 2*time.Minute, "an account enters", func() error {
+	testworld.Eventually(t, 5*time.Minute, "an account enters", func() error {
 		a, err := browser.Get(s.addresses.Replace("http://127.0.0.1:8900/enter?as=provider"))
 		if err != nil {
 			return fmt.Errorf("%w; the service printed %s", err, served)
