@@ -89,7 +89,7 @@ image: ## the container image; needs a container engine
 	docker build -t koubei-landing --build-arg VERSION=$(VERSION) --build-arg REVISION=$(REVISION) \
 		$(if $(SOURCE),--label org.opencontainers.image.source=$(SOURCE)) .
 
-# The date of the images is that of the commit, so that whoever builds the commit gets the same bytes.
+# The date of the images is that of the commit, so that everybody who builds the commit gets the same bytes.
 SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct)
 
 release: ## programs, SBOMs, images and checksums, into dist/; needs no container engine

@@ -93,7 +93,7 @@ func (b *bench) delay(address string, d time.Duration) string {
 					if err != nil {
 						return
 					}
-					time.Sleep(d)
+					time.Sleep(d) // the distance that is measured
 					_, _ = in.Write(buf[:n])
 				}
 			}()

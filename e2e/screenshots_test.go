@@ -100,11 +100,7 @@ func (b *tab) speakEnglish() {
 // meetStranger uses the browser as a merchant, signs out, and opens a link of a provider's.
 func (d *demo) meetStranger(b *tab) {
 	d.t.Helper()
-	b.open(d.link(merchant))
-	b.at(d.shop(merchant))
-	b.open(d.service)
-	b.click("#sign-out")
-	b.at(d.service + "signed-out")
+	d.signOut(b)
 	b.open(d.link(provider))
 }
 

@@ -237,7 +237,7 @@ func (s *scene) settle(ask func(n int) answer) answer { return s.persist(ask(0),
 func (s *scene) persist(first answer, ask func(n int) answer) answer {
 	began := time.Now()
 	for n := 1; first.unsettled() && time.Since(began) < patience; n++ {
-		time.Sleep(100 * time.Millisecond)
+		time.Sleep(100 * time.Millisecond) // the pace of a browser that retries, not a wait for anything
 		first = ask(n % len(s.nodes))
 	}
 	return first

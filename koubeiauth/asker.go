@@ -13,7 +13,7 @@ import (
 
 // AskerOptions configures an Asker. Only URL is required.
 type AskerOptions struct {
-	// URL is the service's internal listener, such as http://127.0.0.1:9090. Whoever controls this address can sign in as
+	// URL is the service's internal listener, such as http://127.0.0.1:9090. An attacker who controls this address can sign in as
 	// anybody.
 	URL string
 

@@ -27,7 +27,7 @@ type VerifierOptions struct {
 	// Audience is this application's entry in the service's ASSERTION_AUDIENCE. The default is Issuer.
 	Audience string
 
-	// JWKSURL is where the service publishes its keys. The default is Issuer + /.well-known/jwks.json. Whoever controls
+	// JWKSURL is where the service publishes its keys. The default is Issuer + /.well-known/jwks.json. An attacker who controls
 	// this address can sign in as anybody, so it must be https or on loopback, unless AllowHTTP is set.
 	JWKSURL   string
 	AllowHTTP bool

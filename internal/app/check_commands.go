@@ -129,7 +129,7 @@ func judge(name string, all []trial, c Redis) []Finding {
 	for _, t := range all {
 		err := t.cmd.Err()
 		switch {
-		case err == nil, errors.Is(err, redis.Nil):
+		case err == nil, err == redis.Nil: //nolint:errorlint // go-redis joins Nil into dial errors, too
 		case refusal(err) == refusedCommand:
 			add(&commands, t.name)
 		case refusal(err) == refusedKey && slices.Contains(usefulKinds, t.kind):

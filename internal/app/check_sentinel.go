@@ -84,7 +84,7 @@ func askSentinels(ctx context.Context, c Redis) ([]sentinelAnswer, error) {
 
 func explainSentinel(err error, c Redis) setting.Problem {
 	switch {
-	case errors.Is(err, redis.Nil):
+	case err == redis.Nil: //nolint:errorlint // the Sentinel's own reply, not a dial error that Nil was joined into
 		return setting.Bad("REDIS_URL", "has a master_name that the Sentinel does not know", "correct ?master_name=: redis-cli -p 26379 SENTINEL MASTERS lists the names")
 	case redis.HasErrorPrefix(err, "NOAUTH"):
 		return setting.Bad("REDIS_URL", "has no password in front of the host, but the Sentinel requires one (NOAUTH)", "write the Sentinels' user and password there; the master's are the options username and password")

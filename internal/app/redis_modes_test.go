@@ -577,7 +577,7 @@ func relayTo(t *testing.T, target string) *relay {
 	return r
 }
 
-// forward forwards the master's data, until it is told to hold them.
+// forward forwards the master's data, until the test stops it.
 func (r *relay) forward(replica, master net.Conn) {
 	buf := make([]byte, 32<<10)
 	for {

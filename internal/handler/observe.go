@@ -107,7 +107,10 @@ func (h *Handler) record(r *http.Request, a *answer, l listener, took time.Durat
 	route := l.route(r)
 	if span := trace.SpanFromContext(r.Context()); span.IsRecording() {
 		span.SetName(metrics.Method(r.Method) + " " + route)
-		span.SetAttributes(attribute.String("http.route", route), attribute.String("request_id", requestID(a)))
+		span.SetAttributes(attribute.String("http.route", route))
+		if a.id != "" { // an allowed check has none
+			span.SetAttributes(attribute.String("request_id", a.id))
+		}
 	}
 	status := max(a.status, http.StatusOK) // net/http sends 200 for a handler that sets none
 	h.Metrics.Request(route, r.Method, status, took)

@@ -295,7 +295,7 @@ func TestForgedAnswers(t *testing.T) {
 			}
 		}
 	}
-	// An attacker who knows everything in the form, because whoever created the link knows the code.
+	// An attacker who knows everything in the form, because the creator of the link knows the code.
 	w.notDecided(asked, arrival("", "stranger"), true, landing.ErrSwitchExpired)
 	w.notDecided(asked, arrival("", "stranger"), false, landing.ErrSwitchExpired)
 	w.wantState(code, "held")

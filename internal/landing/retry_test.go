@@ -41,7 +41,7 @@ func TestRedisLostAndBrowserGone(t *testing.T) {
 	}
 }
 
-// TestShutdownWaitsForLedgerWrites is the same, with a replica that is told to shut down before Redis is back.
+// TestShutdownWaitsForLedgerWrites is the same, with a replica that shuts down before Redis is back.
 func TestShutdownWaitsForLedgerWrites(t *testing.T) {
 	w, node, b, code := loseRedis(t, func(k *koubeisim.Koubei) string { return k.Issue(testworld.Provider) })
 	other := w.Replica()
