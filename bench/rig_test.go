@@ -103,7 +103,7 @@ func newBench(t *testing.T) *bench {
 	return b
 }
 
-// start starts a program that is killed with the test, and returns its process id once it listens on addr. It gets env and no
+// start starts a program that ends with the test, and returns its process id once it listens on addr. It gets env and no
 // other variables.
 func (b *bench) start(addr, dir string, env []string, program string, args ...string) int {
 	output := must(os.CreateTemp(b.dir, "output"))
@@ -113,8 +113,8 @@ func (b *bench) start(addr, dir string, env []string, program string, args ...st
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	check(cmd.Start())
 	b.t.Cleanup(func() {
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait() // reports the kill
+		_ = cmd.Process.Signal(syscall.SIGTERM) // a killed master of nginx would leave its workers
+		_ = cmd.Wait() // reports the signal
 	})
 	testworld.Eventually(b.t, 15*time.Second, program+" listens, see "+output.Name(), func() error {
 		c, err := net.Dial("tcp", addr)
