@@ -114,7 +114,7 @@ func (b *bench) start(addr, dir string, env []string, program string, args ...st
 	check(cmd.Start())
 	b.t.Cleanup(func() {
 		_ = cmd.Process.Signal(syscall.SIGTERM) // a killed master of nginx would leave its workers
-		_ = cmd.Wait() // reports the signal
+		_ = cmd.Wait()                          // reports the signal
 	})
 	testworld.Eventually(b.t, 15*time.Second, program+" listens, see "+output.Name(), func() error {
 		c, err := net.Dial("tcp", addr)
