@@ -40,6 +40,7 @@ func firstLanding(s *scene) {
 	a := b.open(0, l)
 	s.end()
 	b.mustLand(l, a)
+	b.mustStaySignedOut(l)
 }
 
 func secondPartner(s *scene) {
@@ -55,6 +56,7 @@ func secondPartner(s *scene) {
 	if b.token() != token {
 		s.lost("another token for the same operator")
 	}
+	b.mustStaySignedOut(first, l)
 }
 
 func replay(s *scene) {
@@ -113,6 +115,7 @@ func twoTabs(s *scene) {
 			b.mustBe("both tabs", l.Person)
 		}
 	}
+	b.mustStaySignedOut(links...)
 }
 
 // meetings are the commands by which two tabs find each other's session. They are optional.
@@ -206,9 +209,7 @@ func signOut(s *scene) {
 		s.fail("the sign-out: %s", a)
 	}
 	b.copyWith(token).mustNotBe("after the sign-out", l.Person)
-	if again := s.settle(func(n int) answer { return b.open(n, l) }); again.status != http.StatusGone {
-		s.lost("the link after the sign-out: %s", again)
-	}
+	b.mustNotReturn(l)
 	b.copyWith(token).mustNotBe("after the sign-out and a replay", l.Person)
 }
 
@@ -315,6 +316,25 @@ func (b *browser) mustLand(l link, a answer) {
 	s.exchangedOnce(l)
 }
 
+// mustStaySignedOut signs out at once. A write that is still retried from before must not bring a session back.
+func (b *browser) mustStaySignedOut(links ...link) {
+	if a := b.s.settle(b.signOut); a.status != http.StatusSeeOther {
+		b.s.fail("the sign-out afterwards: %s", a)
+	}
+	b.mustNotReturn(links...)
+}
+
+// mustNotReturn opens links again after a sign-out.
+func (b *browser) mustNotReturn(links ...link) {
+	for _, l := range links {
+		for n := range b.s.nodes {
+			if again := b.s.settle(func(int) answer { return b.open(n, l) }); again.status != http.StatusGone {
+				b.s.lost("the link after the sign-out, at replica %d: %s", n, again)
+			}
+		}
+	}
+}
+
 // mustNotLand retries a landing whose grant was revoked.
 func (b *browser) mustNotLand(l link, a answer) {
 	a = b.s.persist(a, func(n int) answer { return b.open(n, l) })
@@ -366,6 +386,7 @@ func (b *browser) mustSwitch(l link, old string, page, a answer) {
 		}
 	}
 	s.exchangedOnce(l)
+	b.mustStaySignedOut(l)
 }
 
 // excused reports whether a code is lost for a reason that the service cannot prevent.

@@ -24,7 +24,7 @@ func (l *Lander) ask(ctx context.Context, v visit, e entry, grant operator.Grant
 	if err != nil {
 		return Outcome{}, err
 	}
-	now, ours, err := l.ledger.settle(ctx, e, outcome)
+	now, ours, err := l.ledger.settleOwn(ctx, e, outcome)
 	switch {
 	case err != nil:
 		return Outcome{}, err
@@ -195,7 +195,8 @@ func (v visit) kept(d Decision) Outcome {
 }
 
 // shelve stores a grant that did not become a session, until the same browser returns. If the write succeeded and only its
-// reply was lost, the code has landed.
+// reply was lost, the code has landed. If the browser has found that session in the meantime, shelve changes nothing: the
+// user may have signed out since, and the grant would sign them in again.
 func (l *Lander) shelve(ctx context.Context, v visit, e entry, grant operator.Grant) error {
 	outcome, err := l.heldEntry(v, grant)
 	if err != nil {

@@ -223,8 +223,12 @@ func (l *Lander) recover(ctx context.Context, v visit, c claim) (Outcome, error)
 		// landing would send the code again.
 		outcome := l.landedEntry(v, h, entry.PartnerID)
 		outcome.Browsers = slices.Concat(c.entry.Browsers, v.browsers)
-		if _, _, err := l.ledger.settle(ctx, c.entry, outcome); err != nil {
+		now, ours, err := l.ledger.settle(ctx, c.entry, outcome)
+		if err != nil {
 			return Outcome{}, err
+		}
+		if !ours && now.State != open {
+			return l.known(ctx, v, now) // the owner lives, and has settled the code in the meantime
 		}
 	}
 	if v.foreign(h.Session.OperatorID) {

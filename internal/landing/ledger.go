@@ -114,17 +114,26 @@ func (l *ledger) claim(ctx context.Context, e, claim entry, lease time.Duration,
 	return l.swapWith(ctx, e, claim, lease, []redis.Cmder{tick.IntCmd}, optional)
 }
 
-// settle replaces e, which this landing owns, with its outcome. If the ledger no longer contains e, because the lease ended
-// or Redis restarted with empty data, no other landing has claimed the code. settle then writes the outcome too.
+// settle replaces the claim or held grant e with its outcome. If the ledger no longer contains e, because the lease ended or
+// Redis restarted with empty data, no other landing has claimed the code. settle then writes the outcome too.
 func (l *ledger) settle(ctx context.Context, e, outcome entry) (entry, bool, error) {
 	outcome.Owner = e.Owner
 	if outcome.Browsers == nil {
 		outcome.Browsers = e.Browsers
 	}
 	now, ours, err := l.swap(ctx, e, outcome, settledFor)
-	recovered := e.State == open && now.Owner == e.Owner // another request has settled this claim
-	if err == nil && !ours && (now.State == "" || recovered) {
+	if err == nil && !ours && now.State == "" {
 		return l.swap(ctx, now, outcome, settledFor)
+	}
+	return now, ours, err
+}
+
+// settleOwn is settle for the landing that owns the claim e and knows its outcome. It also replaces what another request has
+// settled on its behalf, because the session that the other request found may have ended since.
+func (l *ledger) settleOwn(ctx context.Context, e, outcome entry) (entry, bool, error) {
+	now, ours, err := l.settle(ctx, e, outcome)
+	if err == nil && !ours && e.State == open && now.Owner == e.Owner {
+		return l.settle(ctx, now, outcome)
 	}
 	return now, ours, err
 }

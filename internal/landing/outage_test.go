@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -65,6 +66,132 @@ func TestGrantIsStoredWhenRedisIsBack(t *testing.T) {
 	w.refused(arrival(code, "thief"), landing.ErrCodeUsed)
 	w.land(arrival(code, "one"), landing.Landed)
 	w.wantCalls(code, 1)
+}
+
+// TestSignedOutStaysSignedOutThoughARetryIsLate: a replica's write of the session succeeds, and it loses Redis before the
+// reply. The browser finds the session at another replica and signs out. Then the first replica reaches Redis again.
+func TestSignedOutStaysSignedOutThoughARetryIsLate(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	late := w.open()
+	a := arrival(w.koubei.Issue(provider), "one")
+	w.koubei.Next(koubeisim.SpendThenHold)
+	done := w.background(late, a)
+	w.awaitHeld(1)
+	var lost atomic.Bool
+	late.tap.with(func(ctx context.Context, names string, send func(context.Context) error) error {
+		if !lost.Swap(strings.Contains(names, "eval:operator")) {
+			_ = send(ctx)
+		}
+		return errCut
+	})
+	w.koubei.Release()
+	if out := <-done; !errors.Is(out.err, store.ErrUnavailable) {
+		t.Fatalf("got %q, %v, want unavailable", out.Result, out.err)
+	}
+	w.signOut(w.land(a, landing.Replayed).Token)
+	late.tap.with(nil)
+	<-late.Settled()
+	w.refused(a, landing.ErrCodeUsed)
+	w.wantCalls(a.Code, 1)
+}
+
+// TestAHeldGrantLandsOnlyWithItsLedgerEntry: otherwise the ledger would give it to the browser again after a sign-out.
+func TestAHeldGrantLandsOnlyWithItsLedgerEntry(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	current := w.land(arrival(w.koubei.Issue(merchant), "one"), landing.Landed).Token
+	a := arrival(w.koubei.Issue(provider), "one")
+	asked := w.land(signedIn(a, current), landing.Asked)
+	w.tap.failAt("eval:code")
+	_, err := w.Decide(t.Context(), landing.Decision{
+		Landing: asked.Question.Landing, Sessions: asked.Question.Sessions, Yes: true, Arrival: signedIn(a, current),
+	})
+	if !errors.Is(err, store.ErrUnavailable) {
+		t.Errorf("the answer: got %v, want unavailable", err)
+	}
+	w.refused(a, store.ErrUnavailable)
+	w.tap.with(nil)
+	out, err := w.Land(t.Context(), a)
+	w.must(err)
+	w.signOut(out.Token)
+	w.refused(a, landing.ErrCodeUsed)
+	<-w.Settled()
+	w.refused(a, landing.ErrCodeUsed)
+	if live, err := w.sessions.List(t.Context(), provider.OperatorID); len(live) != 0 {
+		t.Errorf("got %d sessions, %v, want none", len(live), err)
+	}
+}
+
+// TestTwoAnswersMakeOneSession: the user answers twice. The second answer joins the session of the first, which has not
+// settled the code yet.
+func TestTwoAnswersMakeOneSession(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	other := w.open()
+	a := arrival(w.koubei.Issue(provider), "one")
+	a.Known = []string{merchant.OperatorID}
+	asked := w.land(a, landing.Asked)
+	yes := landing.Decision{Landing: asked.Question.Landing, Yes: true, Arrival: a}
+	wrote, settle := make(chan struct{}), make(chan struct{})
+	var once sync.Once
+	other.tap.with(func(ctx context.Context, names string, send func(context.Context) error) error {
+		if strings.TrimSpace(names) == "eval:code" {
+			once.Do(func() { close(wrote); <-settle })
+		}
+		return send(ctx)
+	})
+	done := make(chan ended, 1)
+	go func() {
+		out, err := other.Decide(context.Background(), yes)
+		done <- ended{out, err}
+	}()
+	<-wrote
+	second, err := w.Decide(t.Context(), yes)
+	w.must(err)
+	close(settle)
+	if first := <-done; first.err != nil || first.Token != second.Token {
+		t.Errorf("the first answer: got %q, %v, want the same session", first.Result, first.err)
+	}
+	_, err = w.sessions.Find(t.Context(), second.Token)
+	w.must(err)
+}
+
+// TestTheOwnerKnowsBetter: a landing waits for another one of the same code and finds its session. The other one ends that
+// session, because it must ask first. The question stays.
+func TestTheOwnerKnowsBetter(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	owner := w.open(func(s *settings) { s.redis = 10 * time.Second }) // the other landing waits for a second
+	a := arrival(w.koubei.Issue(provider), "one", "two")
+	w.koubei.Next(koubeisim.SpendThenHold)
+	first := w.background(owner, a)
+	w.awaitHeld(1)
+	w.land(arrival(w.koubei.Issue(merchant), "one"), landing.Landed)
+	wrote, found := make(chan struct{}), make(chan struct{})
+	var ending, settling sync.Once
+	owner.tap.with(func(ctx context.Context, names string, send func(context.Context) error) error {
+		if strings.TrimSpace(names) == "eval:session" {
+			ending.Do(func() { close(wrote); <-found })
+		}
+		return send(ctx)
+	})
+	w.koubei.Release()
+	<-wrote
+	w.tap.with(func(ctx context.Context, names string, send func(context.Context) error) error {
+		if strings.TrimSpace(names) == "eval:code" {
+			settling.Do(func() {
+				close(found)
+				if out := <-first; out.err != nil || out.Result != landing.Asked {
+					t.Errorf("the owner: got %q, %v, want asked", out.Result, out.err)
+				}
+			})
+		}
+		return send(ctx)
+	})
+	w.land(a, landing.Asked)
+	w.wantState(a.Code, "held")
+	w.wantCalls(a.Code, 1)
 }
 
 // TestRedisLostBeforeAReplay: Redis fails between reading the ledger and reading the session.

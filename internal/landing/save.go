@@ -104,21 +104,28 @@ func (l *Lander) withdrawIfUnknown(ctx context.Context, hash string, err error) 
 	}
 }
 
-// settle records in the ledger that the code has landed.
+// settle records in the ledger that the code has landed. If that fails, a held grant has not landed: the ledger would give it
+// to the browser again after a sign-out. A code that was just exchanged has landed, because the ledger holds no grant.
 func (l *Lander) settle(ctx context.Context, v visit, e entry, grant operator.Grant, s saved) (Outcome, error) {
 	outcome := l.landedEntry(v, s.Held, grant.PartnerID)
-	now, ours, err := l.ledger.settle(ctx, e, outcome)
+	now, ours, err := l.ledger.settleOwn(ctx, e, outcome)
 	if err != nil {
 		// The session holds the code, so the browser's next request is a replay.
 		l.log.WarnContext(ctx, "code landed, ledger entry pending", "error", err)
 		l.retryInBackground(ctx, func(ctx context.Context) error {
-			_, _, err := l.ledger.settle(ctx, e, outcome)
+			now, ours, err := l.ledger.settleOwn(ctx, e, outcome)
+			if err == nil && !ours && e.State == held {
+				return l.undoUnless(ctx, s, now)
+			}
 			return err
 		})
+		if e.State == held {
+			return Outcome{}, err
+		}
 	}
 	if err == nil && !ours && (now.State == landed || now.State == declined) {
 		// Another request of the same browser was first. One code makes one session, and a question has one answer.
-		if err := l.undo(ctx, s); err != nil {
+		if err := l.undoUnless(ctx, s, now); err != nil {
 			return Outcome{}, err
 		}
 		return l.settled(ctx, v, now)
@@ -166,9 +173,17 @@ func (l *Lander) undo(ctx context.Context, s saved) error {
 	return err
 }
 
+// undoUnless is undo, unless the code has landed with this session.
+func (l *Lander) undoUnless(ctx context.Context, s saved, now entry) error {
+	if now.Session == s.Session.Hash() {
+		return nil
+	}
+	return l.undo(ctx, s)
+}
+
 // discard settles a code whose grant is no longer valid.
 func (l *Lander) discard(ctx context.Context, e entry, cause error) error {
-	if _, _, err := l.ledger.settle(ctx, e, entry{State: declined}); err != nil {
+	if _, _, err := l.ledger.settleOwn(ctx, e, entry{State: declined}); err != nil {
 		return err
 	}
 	return errors.Join(ErrCodeUsed, cause)
