@@ -40,7 +40,7 @@ func newWorld(t *testing.T) *world {
 	t.Helper()
 	w := &world{t: t, redis: testworld.StartRedis(t), koubei: testworld.NewKoubei(t, koubeisim.Options{CodeLifetime: time.Hour})}
 	// Built as for the container image.
-	w.program = testworld.Build(t, "server", "CGO_ENABLED=0", "-trimpath", "-ldflags=-s -w")
+	w.program = testworld.Build(t, "server", "-ldflags=-s -w")
 	w.env = testworld.Settings(w.koubei, testworld.ServeGateway(t, w.koubei), w.redis.URL(), "ADMIN_TOKEN="+adminToken)
 	return w
 }

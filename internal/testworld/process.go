@@ -37,8 +37,7 @@ type Process struct {
 // builds holds a function for each program that this test process has asked for. It builds the program once.
 var builds sync.Map
 
-// Build builds a program of cmd, once for all tests of this process, and returns its path. Environment variables such as
-// CGO_ENABLED=0 may stand among the flags.
+// Build builds a program of cmd as it is released, once for all tests of this process, and returns its path.
 func Build(t testing.TB, name string, flags ...string) string {
 	t.Helper()
 	build, _ := builds.LoadOrStore(fmt.Sprint(name, flags), sync.OnceValues(func() (string, error) { return build(name, flags) }))
@@ -59,11 +58,8 @@ func build(name string, flags []string) (string, error) {
 		return "", err
 	}
 	program := filepath.Join(dir, name+strings.Join(flags, " "))
-	isEnv := func(flag string) bool { return !strings.HasPrefix(flag, "-") }
-	cmd := exec.Command("go", "build", "-o", program)
-	cmd.Args = append(cmd.Args, slices.DeleteFunc(slices.Clone(flags), isEnv)...)
-	cmd.Args = append(cmd.Args, "koubei-landing/cmd/"+name)
-	cmd.Env = append(os.Environ(), flags...)
+	cmd := exec.Command("go", slices.Concat([]string{"build", "-trimpath", "-o", program}, flags, []string{"koubei-landing/cmd/" + name})...)
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("go build: %w\n%s", err, out)
 	}
