@@ -34,7 +34,7 @@ test-short: ## all tests, without the race detector, as far as they are not cach
 tools: ## installs what the tests need, on Debian; elsewhere says what is missing
 	scripts/install-test-tools
 
-lint: ## gofmt, go vet, staticcheck, errorlint, unparam, two rules of revive
+lint: ## gofmt, go vet, staticcheck, errorlint, unparam, two rules of revive, on every module
 	scripts/lint
 
 fuzz: ## every fuzz target, FUZZTIME each

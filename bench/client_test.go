@@ -2,6 +2,7 @@ package bench
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"net"
 	"slices"
@@ -51,7 +52,7 @@ func drive(t *target, conns int, d time.Duration, requests int) (latencies []tim
 		if n == 0 {
 			panic(t.name + ": no response for 10 s")
 		}
-		if err != syscall.EINTR {
+		if !errors.Is(err, syscall.EINTR) {
 			check(err)
 		}
 		for _, event := range events[:max(n, 0)] {
