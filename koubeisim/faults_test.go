@@ -14,118 +14,122 @@ import (
 	"koubei-landing/koubeisim"
 )
 
-// Each row is a fault, and whether it spends the code.
-func TestFaults(t *testing.T) {
+// faultRow says whether a fault spends the code, and what the response is.
+type faultRow struct {
+	fault koubeisim.Fault
+	spent bool
+	want  func(response) bool
+}
+
+func TestNetworkFaults(t *testing.T) { testFaults(t, networkFaults) }
+
+var networkFaults = []faultRow{
+	{koubeisim.Drop, false, func(a response) bool { return a.err != nil }},
+	{koubeisim.SpendThenDrop, true, func(a response) bool { return a.err != nil && a.status == 0 }},
+	{koubeisim.DropMidway, true, func(a response) bool { return a.err != nil && len(a.body) > 0 }},
+	{koubeisim.Truncated, true, func(a response) bool { return a.err == nil && len(a.body) > 0 && a.fields == nil }},
+	{koubeisim.Empty, false, func(a response) bool { return a.err == nil && len(a.body) == 0 }},
+	{koubeisim.HTML, false, has("<html>", "系统维护中")},
+	{koubeisim.Status500, false, status(500)},
+	{koubeisim.Status502, false, status(502)},
+	{koubeisim.Redirect, false, status(307)},
+	{koubeisim.Garbage, false, func(a response) bool { return a.status == 200 && a.fields == nil }},
+	{koubeisim.Huge, true, func(a response) bool { return len(a.body) > 32<<20 && a.verified }},
+	{koubeisim.Trailing, true, func(a response) bool { return a.fields == nil && bytes.HasSuffix(a.body, []byte(`}{"code":"10000"}`)) }},
+}
+
+func TestRefusals(t *testing.T) { testFaults(t, refusals) }
+
+var refusals = []faultRow{
+	{koubeisim.Busy, false, said("isp.unknow-error", true)},
+	{koubeisim.BusyUnsigned, false, said("aop.unknow-error", false)},
+	{koubeisim.BusyNoCertSN, false, said("isp.unknow-error", true)},
+	{koubeisim.SpendThenBusy, true, said("isp.unknow-error", true)},
+	{koubeisim.SystemError, false, said("SYSTEM_ERROR", true)},
+	{koubeisim.Limited, false, said("isv.app-call-limited", true)},
+	{koubeisim.NotExist, false, said("AUTH_CODE_NOT_EXIST", true)},
+	{koubeisim.Expired, false, said("AUTH_CODE_EXPIRES", true)},
+	{koubeisim.ExpiredNoCertSN, false, said("AUTH_CODE_EXPIRES", true)},
+	{koubeisim.AccessDenied, false, said("ACCESS_NOT_ALLOWED", true)},
+	{koubeisim.InvalidParameter, false, said("INVALID_PARAMETER", true)},
+	{koubeisim.PrefixedNotExist, false, said("isv.AUTH_CODE_NOT_EXIST", true)},
+	{koubeisim.UnknownError, false, said("KOUBEI_IS_CLOSED", true)},
+	{koubeisim.InvalidAppID, false, said("isv.invalid-app-id", false)},
+	{koubeisim.InvalidSignature, false, said("isv.invalid-signature", true)},
+	{koubeisim.NoSignConfig, false, said("isv.missing-signature-config", false)},
+	{koubeisim.NoPermission, false, said("isv.insufficient-isv-permissions", true)},
+	{koubeisim.TokenTimeOut, false, said("aop.app-auth-token-time-out", true)},
+	{koubeisim.ErrorNode, false, func(a response) bool { return said("isv.code-invalid", true)(a) && a.node == "error_response" }},
+	{koubeisim.ErrorNodeUnsigned, false, func(a response) bool { return said("isv.code-invalid", false)(a) && a.node == "error_response" }},
+	{koubeisim.NullSign, false, func(a response) bool {
+		return said("isv.invalid-app-id", false)(a) && bytes.Contains(a.body, []byte(`"sign":null`))
+	}},
+	{koubeisim.NumberErrorCode, false, func(a response) bool { return said("isv.invalid-app-id", false)(a) && a.fields["code"] == 40002.0 }},
+	{koubeisim.OtherNodeError, false, func(a response) bool {
+		return said("isv.invalid-app-id", false)(a) && a.node == "alipay_system_oauth_token_response"
+	}},
+}
+
+func TestForgeries(t *testing.T) { testFaults(t, forgeries) }
+
+var forgeries = []faultRow{
+	{koubeisim.WrongKey, true, forged},
+	{koubeisim.Unsigned, true, func(a response) bool { return forged(a) && !bytes.Contains(a.body, []byte(`"sign"`)) }},
+	{koubeisim.UnsignedExpired, false, said("AUTH_CODE_EXPIRES", false)},
+	{koubeisim.BadSignature, true, forged},
+	{koubeisim.EmptySignature, true, func(a response) bool { return forged(a) && bytes.Contains(a.body, []byte(`"sign":`)) }},
+	{koubeisim.Tampered, true, func(a response) bool { return forged(a) && a.text("operator_id") == intruder }},
+	{koubeisim.SecondNode, true, has(`"2088102150477653"`, intruder, `"koubei_member_data_oauth_query_response"`)},
+	{koubeisim.EscapedSecondNode, true, has(`"2088102150477653"`, intruder, `"\u006boubei_member_data_oauth_query_response"`)},
+	{koubeisim.ForeignNode, true, has(`{"koubei_member_data_oauth_query":`, intruder, `"2088102150477653"`)},
+	{koubeisim.BothNodes, true, has(`"error_response"`, `"koubei_member_data_oauth_query_response"`)},
+	{koubeisim.SuccessAsError, true, signed(func(a response) bool { return a.node == "error_response" && a.text("code") == "10000" })},
+	{koubeisim.OtherNode, true, signed(func(a response) bool { return a.node == "alipay_system_oauth_token_response" })},
+	{koubeisim.UnknownCert, true, forged},
+	{koubeisim.RogueCert, true, forged},
+	{koubeisim.NoCertSN, true, func(a response) bool { return a.verified }},     // matters only in certificate mode
+	{koubeisim.NotEncrypted, true, func(a response) bool { return a.verified }}, // matters only with encryption
+}
+
+func TestUndocumentedResponses(t *testing.T) { testFaults(t, undocumentedResponses) }
+
+var undocumentedResponses = []faultRow{
+	{koubeisim.Malformed, true, signed(has(`"operator_id":""`))},
+	{koubeisim.NoType, true, signed(func(a response) bool { return a.fields["operator_type"] == nil && a.text("operator_id") != "" })},
+	{koubeisim.UnknownType, true, signed(func(a response) bool { return a.text("operator_type") == "SYSTEM" })},
+	{koubeisim.RepeatedField, true, signed(func(a response) bool { return bytes.Count(a.body, []byte(`"operator_id"`)) == 2 })},
+	{koubeisim.CaseField, true, signed(func(a response) bool {
+		return a.text("Operator_Id") == intruder && a.text("operator_id") == merchant.OperatorID
+	})},
+	{koubeisim.NumberCode, true, signed(func(a response) bool { return a.fields["code"] == 10000.0 })},
+	{koubeisim.NoCode, true, signed(func(a response) bool { return a.fields["code"] == nil && a.text("operator_id") != "" })},
+	{koubeisim.SuccessSubCode, true, signed(func(a response) bool { return a.text("code") == "10000" && a.text("sub_code") != "" })},
+	{koubeisim.ArrayNode, true, signed(has(`_response":[{`))},
+}
+
+func TestUnusualSpellings(t *testing.T) { testFaults(t, unusualSpellings) }
+
+var unusualSpellings = []faultRow{
+	{koubeisim.GBK, true, signed(func(a response) bool {
+		return a.header.Get("Content-Type") == "text/html;charset=GBK" && strings.Contains(a.text("diagnosis"), "口碑")
+	})},
+	{koubeisim.GBKUndeclared, true, func(a response) bool {
+		return a.header.Get("Content-Type") == "text/html;charset=UTF-8" && bytes.Contains(a.body, []byte("\xd5\x5c"))
+	}},
+	{koubeisim.EscapedSlashes, true, func(a response) bool {
+		return !a.verified && a.text("operator_id") == merchant.OperatorID && bytes.Contains(a.body, []byte(`\/`))
+	}},
+	{koubeisim.SignFirst, true, signed(has(`{"sign"`))},
+	{koubeisim.NullFields, true, signed(has(`"shop_ids":null`, `"ext_info":null`, `"sub_code":null`, `"sub_msg":null`, `"operator_partner_id":"`))},
+	{koubeisim.ShopArray, true, signed(has(`"shop_ids":[]`))},
+	{koubeisim.Spaced, true, signed(func(a response) bool { return bytes.Count(a.body, []byte(" \n\t")) > 6 })},
+}
+
+// testFaults sends one call with each fault, and then a second call with the same code.
+func testFaults(t *testing.T, rows []faultRow) {
 	t.Parallel()
-	said := func(subCode string, signed bool) func(response) bool {
-		return func(a response) bool {
-			return a.status == http.StatusOK && a.text("sub_code") == subCode && a.verified == signed
-		}
-	}
-	has := func(parts ...string) func(response) bool { // signed or not
-		return func(a response) bool {
-			return !slices.ContainsFunc(parts, func(p string) bool { return !bytes.Contains(a.body, []byte(p)) })
-		}
-	}
-	forged := func(a response) bool { return !a.verified && bytes.Contains(a.body, []byte(`"10000"`)) }
-	signed := func(check func(response) bool) func(response) bool {
-		return func(a response) bool { return a.verified && check(a) }
-	}
-	status := func(n int) func(response) bool { return func(a response) bool { return a.err == nil && a.status == n } }
-	const intruder = "2088999999999999"
-	tried := map[koubeisim.Fault]bool{}
 	plain := newWorld(t, koubeisim.Options{Plain: true})
-	for _, row := range []struct {
-		fault koubeisim.Fault
-		spent bool
-		want  func(response) bool
-	}{
-		{koubeisim.Drop, false, func(a response) bool { return a.err != nil }},
-		{koubeisim.SpendThenDrop, true, func(a response) bool { return a.err != nil && a.status == 0 }},
-		{koubeisim.DropMidway, true, func(a response) bool { return a.err != nil && len(a.body) > 0 }},
-		{koubeisim.Truncated, true, func(a response) bool { return a.err == nil && len(a.body) > 0 && a.fields == nil }},
-		{koubeisim.Empty, false, func(a response) bool { return a.err == nil && len(a.body) == 0 }},
-		{koubeisim.HTML, false, has("<html>", "系统维护中")},
-		{koubeisim.Status500, false, status(500)},
-		{koubeisim.Status502, false, status(502)},
-		{koubeisim.Redirect, false, status(307)},
-		{koubeisim.Garbage, false, func(a response) bool { return a.status == 200 && a.fields == nil }},
-		{koubeisim.Huge, true, func(a response) bool { return len(a.body) > 32<<20 && a.verified }},
-		{koubeisim.Trailing, true, func(a response) bool { return a.fields == nil && bytes.HasSuffix(a.body, []byte(`}{"code":"10000"}`)) }},
-
-		{koubeisim.Busy, false, said("isp.unknow-error", true)},
-		{koubeisim.BusyUnsigned, false, said("aop.unknow-error", false)},
-		{koubeisim.BusyNoCertSN, false, said("isp.unknow-error", true)},
-		{koubeisim.SpendThenBusy, true, said("isp.unknow-error", true)},
-		{koubeisim.SystemError, false, said("SYSTEM_ERROR", true)},
-		{koubeisim.Limited, false, said("isv.app-call-limited", true)},
-		{koubeisim.NotExist, false, said("AUTH_CODE_NOT_EXIST", true)},
-		{koubeisim.Expired, false, said("AUTH_CODE_EXPIRES", true)},
-		{koubeisim.ExpiredNoCertSN, false, said("AUTH_CODE_EXPIRES", true)},
-		{koubeisim.AccessDenied, false, said("ACCESS_NOT_ALLOWED", true)},
-		{koubeisim.InvalidParameter, false, said("INVALID_PARAMETER", true)},
-		{koubeisim.PrefixedNotExist, false, said("isv.AUTH_CODE_NOT_EXIST", true)},
-		{koubeisim.UnknownError, false, said("KOUBEI_IS_CLOSED", true)},
-		{koubeisim.InvalidAppID, false, said("isv.invalid-app-id", false)},
-		{koubeisim.InvalidSignature, false, said("isv.invalid-signature", true)},
-		{koubeisim.NoSignConfig, false, said("isv.missing-signature-config", false)},
-		{koubeisim.NoPermission, false, said("isv.insufficient-isv-permissions", true)},
-		{koubeisim.TokenTimeOut, false, said("aop.app-auth-token-time-out", true)},
-		{koubeisim.ErrorNode, false, func(a response) bool { return said("isv.code-invalid", true)(a) && a.node == "error_response" }},
-		{koubeisim.ErrorNodeUnsigned, false, func(a response) bool { return said("isv.code-invalid", false)(a) && a.node == "error_response" }},
-
-		{koubeisim.NullSign, false, func(a response) bool {
-			return said("isv.invalid-app-id", false)(a) && bytes.Contains(a.body, []byte(`"sign":null`))
-		}},
-		{koubeisim.NumberErrorCode, false, func(a response) bool { return said("isv.invalid-app-id", false)(a) && a.fields["code"] == 40002.0 }},
-		{koubeisim.OtherNodeError, false, func(a response) bool {
-			return said("isv.invalid-app-id", false)(a) && a.node == "alipay_system_oauth_token_response"
-		}},
-
-		{koubeisim.WrongKey, true, forged},
-		{koubeisim.Unsigned, true, func(a response) bool { return forged(a) && !bytes.Contains(a.body, []byte(`"sign"`)) }},
-		{koubeisim.UnsignedExpired, false, said("AUTH_CODE_EXPIRES", false)},
-		{koubeisim.BadSignature, true, forged},
-		{koubeisim.EmptySignature, true, func(a response) bool { return forged(a) && bytes.Contains(a.body, []byte(`"sign":`)) }},
-		{koubeisim.Tampered, true, func(a response) bool { return forged(a) && a.text("operator_id") == intruder }},
-		{koubeisim.SecondNode, true, has(`"2088102150477653"`, intruder, `"koubei_member_data_oauth_query_response"`)},
-		{koubeisim.EscapedSecondNode, true, has(`"2088102150477653"`, intruder, `"\u006boubei_member_data_oauth_query_response"`)},
-		{koubeisim.ForeignNode, true, has(`{"koubei_member_data_oauth_query":`, intruder, `"2088102150477653"`)},
-		{koubeisim.BothNodes, true, has(`"error_response"`, `"koubei_member_data_oauth_query_response"`)},
-		{koubeisim.SuccessAsError, true, signed(func(a response) bool { return a.node == "error_response" && a.text("code") == "10000" })},
-		{koubeisim.OtherNode, true, signed(func(a response) bool { return a.node == "alipay_system_oauth_token_response" })},
-		{koubeisim.UnknownCert, true, forged},
-		{koubeisim.RogueCert, true, forged},
-		{koubeisim.NoCertSN, true, func(a response) bool { return a.verified }},     // matters only in certificate mode
-		{koubeisim.NotEncrypted, true, func(a response) bool { return a.verified }}, // matters only with encryption
-
-		{koubeisim.Malformed, true, signed(has(`"operator_id":""`))},
-		{koubeisim.NoType, true, signed(func(a response) bool { return a.fields["operator_type"] == nil && a.text("operator_id") != "" })},
-		{koubeisim.UnknownType, true, signed(func(a response) bool { return a.text("operator_type") == "SYSTEM" })},
-		{koubeisim.RepeatedField, true, signed(func(a response) bool { return bytes.Count(a.body, []byte(`"operator_id"`)) == 2 })},
-		{koubeisim.CaseField, true, signed(func(a response) bool {
-			return a.text("Operator_Id") == intruder && a.text("operator_id") == merchant.OperatorID
-		})},
-		{koubeisim.NumberCode, true, signed(func(a response) bool { return a.fields["code"] == 10000.0 })},
-		{koubeisim.NoCode, true, signed(func(a response) bool { return a.fields["code"] == nil && a.text("operator_id") != "" })},
-		{koubeisim.SuccessSubCode, true, signed(func(a response) bool { return a.text("code") == "10000" && a.text("sub_code") != "" })},
-		{koubeisim.ArrayNode, true, signed(has(`_response":[{`))},
-
-		{koubeisim.GBK, true, signed(func(a response) bool {
-			return a.header.Get("Content-Type") == "text/html;charset=GBK" && strings.Contains(a.text("diagnosis"), "口碑")
-		})},
-		{koubeisim.GBKUndeclared, true, func(a response) bool {
-			return a.header.Get("Content-Type") == "text/html;charset=UTF-8" && bytes.Contains(a.body, []byte("\xd5\x5c"))
-		}},
-		{koubeisim.EscapedSlashes, true, func(a response) bool {
-			return !a.verified && a.text("operator_id") == merchant.OperatorID && bytes.Contains(a.body, []byte(`\/`))
-		}},
-		{koubeisim.SignFirst, true, signed(has(`{"sign"`))},
-		{koubeisim.NullFields, true, signed(has(`"shop_ids":null`, `"ext_info":null`, `"sub_code":null`, `"sub_msg":null`, `"operator_partner_id":"`))},
-		{koubeisim.ShopArray, true, signed(has(`"shop_ids":[]`))},
-		{koubeisim.Spaced, true, signed(func(a response) bool { return bytes.Count(a.body, []byte(" \n\t")) > 6 })},
-	} {
-		tried[row.fault] = true
+	for _, row := range rows {
 		t.Run(row.fault.String(), func(t *testing.T) {
 			w := plain.in(t)
 			code := w.koubei.Issue(merchant)
@@ -142,17 +146,53 @@ func TestFaults(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestEveryFaultIsTestedAndDescribed(t *testing.T) {
+	t.Parallel()
+	tested := map[koubeisim.Fault]bool{}
+	for _, row := range slices.Concat(networkFaults, refusals, forgeries, undocumentedResponses, unusualSpellings) {
+		tested[row.fault] = true
+	}
 	for _, f := range []koubeisim.Fault{koubeisim.Slow, koubeisim.SpendThenSlow, koubeisim.Hold, koubeisim.SpendThenHold} {
-		tried[f] = true // in TestHold and TestSlow
+		tested[f] = true // in TestHold and TestSlow
 	}
 	for _, f := range koubeisim.Faults() {
-		if !tried[f] {
+		if !tested[f] {
 			t.Errorf("no row tests %s", f)
 		}
 		if f.About() == "" {
 			t.Errorf("%s has no description", f)
 		}
 	}
+}
+
+const intruder = "2088999999999999" // the operator of a forged response
+
+// said accepts a response with this sub_code.
+func said(subCode string, verified bool) func(response) bool {
+	return func(a response) bool {
+		return a.status == http.StatusOK && a.text("sub_code") == subCode && a.verified == verified
+	}
+}
+
+// has accepts a response with all these parts, signed or not.
+func has(parts ...string) func(response) bool {
+	return func(a response) bool {
+		return !slices.ContainsFunc(parts, func(p string) bool { return !bytes.Contains(a.body, []byte(p)) })
+	}
+}
+
+// forged accepts a success whose signature is wrong or missing.
+func forged(a response) bool { return !a.verified && bytes.Contains(a.body, []byte(`"10000"`)) }
+
+// signed accepts a response with a correct signature that check accepts.
+func signed(check func(response) bool) func(response) bool {
+	return func(a response) bool { return a.verified && check(a) }
+}
+
+func status(n int) func(response) bool {
+	return func(a response) bool { return a.err == nil && a.status == n }
 }
 
 func TestEscapedSlashesVerifyOncePlain(t *testing.T) {
