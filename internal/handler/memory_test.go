@@ -78,56 +78,70 @@ func framed(c *app.Config) {
 	c.Web.FrameAncestors = []string{"https://koubei.example"}
 }
 
-// TestTheMemory lands as sales staff in a browser that others may have used before. Nobody is signed in.
-func TestTheMemory(t *testing.T) {
-	stranger := testworld.Sales
-	others := func(n int) (people []koubeisim.Person) {
-		for i := range n {
-			people = append(people, clerk(i))
-		}
-		return people
+// arrange prepares a browser before somebody lands with it.
+type arrange func(*testing.T, *testworld.World, *testworld.Browser)
+
+// used has these people land and sign out.
+func used(people ...koubeisim.Person) arrange {
+	return func(t *testing.T, w *testworld.World, b *testworld.Browser) { use(t, w, w.Service, b, people...) }
+}
+
+// usedAt has one clerk land and sign out at a replica with other settings.
+func usedAt(changes ...func(*app.Config)) arrange {
+	return func(t *testing.T, w *testworld.World, b *testworld.Browser) {
+		use(t, w, w.Replica(changes...), b, clerk(1))
 	}
-	used := func(people ...koubeisim.Person) func(*testing.T, *testworld.World, *testworld.Browser) {
-		return func(t *testing.T, w *testworld.World, b *testworld.Browser) { use(t, w, w.Service, b, people...) }
+}
+
+// clerks returns the first n clerks.
+func clerks(n int) (people []koubeisim.Person) {
+	for i := range n {
+		people = append(people, clerk(i))
 	}
-	usedAt := func(changes ...func(*app.Config)) func(*testing.T, *testworld.World, *testworld.Browser) {
-		return func(t *testing.T, w *testworld.World, b *testworld.Browser) {
-			use(t, w, w.Replica(changes...), b, clerk(1))
-		}
-	}
-	otherKeys := func(c *app.Config) { c.Session.SealKeys = [][]byte{[]byte(strings.Repeat("k", 32))} }
-	for _, tt := range []struct {
-		name   string
-		change func(*app.Config)
-		before func(*testing.T, *testworld.World, *testworld.Browser)
-		known  string // the operator that the page shows, if it asks
-		off    bool   // nothing is remembered after the landing either
-	}{
+	return people
+}
+
+// sealedWith configures one key, which consists of this letter.
+func sealedWith(letter string) func(*app.Config) {
+	return func(c *app.Config) { c.Session.SealKeys = [][]byte{[]byte(strings.Repeat(letter, 32))} }
+}
+
+func TestMemoryOfEarlierOperators(t *testing.T) {
+	testMemory(t, []memoryRow{
 		{name: "empty"},
-		{name: "contains this operator", before: used(stranger)},
+		{name: "contains this operator", before: used(testworld.Sales)},
 		{name: "contains others", before: used(clerk(1)), known: "••••8001"},
 		{name: "contains others, newest first", before: used(clerk(1), clerk(2)), known: "••••8002"},
-		{name: "contains this operator and others", before: used(stranger, clerk(1))},
-		{name: "full of others", before: used(others(8)...), known: "••••8007"},
-		{name: "full, this operator the oldest", before: used(append([]koubeisim.Person{stranger}, others(7)...)...)},
-		{name: "full, this operator has left", before: used(append([]koubeisim.Person{stranger}, others(8)...)...), known: "••••8007"},
+		{name: "contains this operator and others", before: used(testworld.Sales, clerk(1))},
+		{name: "full of others", before: used(clerks(8)...), known: "••••8007"},
+		{name: "full, this operator the oldest", before: used(append([]koubeisim.Person{testworld.Sales}, clerks(7)...)...)},
+		{name: "full, this operator has left", before: used(append([]koubeisim.Person{testworld.Sales}, clerks(8)...)...), known: "••••8007"},
+	})
+}
+
+func TestMemoryIsSealed(t *testing.T) {
+	testMemory(t, []memoryRow{
 		{name: "junk", before: func(_ *testing.T, w *testworld.World, b *testworld.Browser) {
 			b.SetCookie(w.Public, &http.Cookie{Name: knownCookie, Value: strings.Repeat("J", 300), Path: "/"})
 		}},
-		{name: "sealed with a key that was lost", before: usedAt(otherKeys)},
-		{name: "sealed with a key that was replaced and kept", before: usedAt(func(c *app.Config) {
-			c.Session.SealKeys = [][]byte{[]byte(strings.Repeat("o", 32))}
-		}), change: func(c *app.Config) { c.Session.SealKeys = append(c.Session.SealKeys, []byte(strings.Repeat("o", 32))) }, known: "••••8001"},
+		{name: "sealed with a key that was lost", before: usedAt(sealedWith("k"))},
+		{name: "sealed with a key that was replaced and kept", before: usedAt(sealedWith("o")), known: "••••8001",
+			change: func(c *app.Config) { c.Session.SealKeys = append(c.Session.SealKeys, []byte(strings.Repeat("o", 32))) }},
 		{name: "another application's", before: func(t *testing.T, w *testworld.World, b *testworld.Browser) {
 			other := testworld.New(t, func(c *app.Config) { c.Session.SealKeys = w.Config.Session.SealKeys })
 			use(t, other, other.Service, b, clerk(1))
 		}},
-		{name: "beside another's of the name", before: func(t *testing.T, w *testworld.World, b *testworld.Browser) {
+		{name: "a second cookie of the same name", before: func(t *testing.T, w *testworld.World, b *testworld.Browser) {
 			use(t, w, w.Service, b, clerk(1))
 			two := w.Browser()
-			use(t, w, w.Service, two, stranger)
+			use(t, w, w.Service, two, testworld.Sales)
 			b.SetCookie(w.Public+"/koubei/", &http.Cookie{Name: knownCookie, Value: two.Cookie(w.Public, knownCookie), Path: "/koubei/"})
 		}},
+	})
+}
+
+func TestMemoryEnds(t *testing.T) {
+	testMemory(t, []memoryRow{
 		{name: "the session ended by itself", before: func(t *testing.T, w *testworld.World, b *testworld.Browser) {
 			if a := b.Land(w.Landing(w.Koubei.Issue(clerk(1)))); a.StatusCode != http.StatusSeeOther {
 				t.Fatalf("got %d", a.StatusCode)
@@ -142,15 +156,6 @@ func TestTheMemory(t *testing.T) {
 			use(t, w, w.Service, b, clerk(1))
 			w.Clock.Turn(30 * 24 * time.Hour)
 		}},
-		{name: "OPERATOR_MEMORY=0", change: func(c *app.Config) { c.Landing.Memory = 0 }, before: used(clerk(1)), off: true},
-		{name: "OPERATOR_MEMORY=0 since", change: func(c *app.Config) { c.Landing.Memory = 0 }, off: true,
-			before: usedAt(func(c *app.Config) { c.Landing.Memory = time.Hour })},
-		{name: "switch confirmation off", change: func(c *app.Config) { c.Landing.Confirm = false }, before: used(clerk(1)), off: true},
-		{name: "framed with SameSite=None", change: framed, before: func(t *testing.T, w *testworld.World, b *testworld.Browser) {
-			b.Client.Jar = secureJar{b.Client.Jar.(*cookiejar.Jar)}
-			b.Header.Set("Sec-Fetch-Dest", "iframe")
-			use(t, w, w.Service, b, clerk(1))
-		}, known: "••••8001"},
 		{name: "a browser that drops the cookie", before: func(t *testing.T, w *testworld.World, b *testworld.Browser) {
 			use(t, w, w.Service, b, clerk(1))
 			b.SetCookie(w.Public, &http.Cookie{Name: knownCookie, Path: "/", MaxAge: -1})
@@ -161,8 +166,38 @@ func TestTheMemory(t *testing.T) {
 				t.Errorf("forget: got %d to %q", a.StatusCode, a.Header.Get("Location"))
 			}
 		}},
+	})
+}
+
+func TestMemorySettings(t *testing.T) {
+	testMemory(t, []memoryRow{
+		{name: "OPERATOR_MEMORY=0", change: func(c *app.Config) { c.Landing.Memory = 0 }, before: used(clerk(1)), off: true},
+		{name: "OPERATOR_MEMORY=0 after it was on", change: func(c *app.Config) { c.Landing.Memory = 0 }, off: true,
+			before: usedAt(func(c *app.Config) { c.Landing.Memory = time.Hour })},
+		{name: "switch confirmation off", change: func(c *app.Config) { c.Landing.Confirm = false }, before: used(clerk(1)), off: true},
+		{name: "framed with SameSite=None", change: framed, before: func(t *testing.T, w *testworld.World, b *testworld.Browser) {
+			b.Client.Jar = secureJar{b.Client.Jar.(*cookiejar.Jar)}
+			b.Header.Set("Sec-Fetch-Dest", "iframe")
+			use(t, w, w.Service, b, clerk(1))
+		}, known: "••••8001"},
 		{name: "without the arrival check", change: func(c *app.Config) { c.Web.ArrivalCheck = false }, before: used(clerk(1)), known: "••••8001"},
-	} {
+	})
+}
+
+// memoryRow is a browser that others may have used before.
+type memoryRow struct {
+	name   string
+	change func(*app.Config)
+	before arrange
+	known  string // the operator that the page shows, if it asks
+	off    bool   // nothing is remembered after the landing either
+}
+
+// testMemory lands as sales staff in each browser. Nobody is signed in.
+func testMemory(t *testing.T, rows []memoryRow) {
+	t.Parallel()
+	stranger := testworld.Sales
+	for _, tt := range rows {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			w := testworld.New(t, func(c *app.Config) {
