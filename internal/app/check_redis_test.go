@@ -115,19 +115,8 @@ func TestCheckLeavesNothingBehind(t *testing.T) {
 	}
 }
 
-// TestCheckOfABrokenRedis checks, for each way in which Redis can be broken, that the finding names the setting and Redis's
-// own error.
-func TestCheckOfABrokenRedis(t *testing.T) {
-	config := func(r *testworld.Redis, args ...any) {
-		must(t, r.Client.Do(t.Context(), append([]any{"CONFIG", "SET"}, args...)...).Err())
-	}
-	for _, row := range []struct {
-		name    string
-		start   func(t *testing.T) app.Redis
-		check   string
-		setting string
-		text    string // in the problem or its fix
-	}{
+func TestCheckOfARedisThatRefusesWrites(t *testing.T) {
+	checkBroken(t, []brokenRedis{
 		{"it could not save", func(t *testing.T) app.Redis {
 			dir := t.TempDir()
 			r := testworld.StartRedis(t, "--save", "3600 1000", "--dir", dir, "--dbfilename", "dump")
@@ -144,14 +133,25 @@ func TestCheckOfABrokenRedis(t *testing.T) {
 		}, "redis commands", "REDIS_URL", "MISCONF"},
 		{"it is full", func(t *testing.T) app.Redis {
 			r := testworld.StartRedis(t)
-			config(r, "maxmemory", 1)
+			setConfig(t, r, "maxmemory", 1)
 			return app.Redis{URL: r.URL()}
 		}, "redis commands", "REDIS_URL", "OOM"},
 		{"its replicas are away", func(t *testing.T) app.Redis {
 			r := testworld.StartRedis(t)
-			config(r, "min-replicas-to-write", 1)
+			setConfig(t, r, "min-replicas-to-write", 1)
 			return app.Redis{URL: r.URL()}
 		}, "redis commands", "REDIS_URL", "NOREPLICAS"},
+		{"half a Cluster", func(t *testing.T) app.Redis {
+			return app.Redis{URL: "redis://" + halfACluster(t).Addr(), Mode: app.Cluster}
+		}, "redis commands", "REDIS_URL", "CLUSTERDOWN"},
+		{"fewer replicas than are waited for", func(t *testing.T) app.Redis {
+			return app.Redis{URL: testworld.StartRedis(t).URL(), Replicas: 1}
+		}, "redis role", "REDIS_WAIT_REPLICAS", "replicas"},
+	})
+}
+
+func TestCheckOfAReplica(t *testing.T) {
+	checkBroken(t, []brokenRedis{
 		{"a replica", func(t *testing.T) app.Redis {
 			return app.Redis{URL: testworld.StartReplica(t, testworld.StartRedis(t).Addr()).URL()}
 		}, "redis role", "REDIS_URL", "READONLY"},
@@ -170,9 +170,11 @@ func TestCheckOfABrokenRedis(t *testing.T) {
 			r := testworld.StartReplica(t, testworld.StartRedis(t).Addr())
 			return app.Redis{Mode: app.Sentinel, URL: "redis://" + startSentinelProcess(t, r.Addr()) + "?master_name=koubei"}
 		}, "redis role", "REDIS_URL", "READONLY"},
-		{"fewer replicas than are waited for", func(t *testing.T) app.Redis {
-			return app.Redis{URL: testworld.StartRedis(t).URL(), Replicas: 1}
-		}, "redis role", "REDIS_WAIT_REPLICAS", "replicas"},
+	})
+}
+
+func TestCheckOfAWrongRedisMode(t *testing.T) {
+	checkBroken(t, []brokenRedis{
 		{"a node of a Cluster", func(t *testing.T) app.Redis {
 			return app.Redis{URL: aCluster(t).URL()}
 		}, "redis", "REDIS_MODE", "REDIS_MODE=cluster"},
@@ -184,15 +186,17 @@ func TestCheckOfABrokenRedis(t *testing.T) {
 		{"no Cluster", func(t *testing.T) app.Redis {
 			return app.Redis{URL: testworld.StartRedis(t).URL(), Mode: app.Cluster}
 		}, "redis", "REDIS_URL", "REDIS_MODE=single"},
-		{"half a Cluster", func(t *testing.T) app.Redis {
-			return app.Redis{URL: "redis://" + halfACluster(t).Addr(), Mode: app.Cluster}
-		}, "redis commands", "REDIS_URL", "CLUSTERDOWN"},
 		{"no Sentinel", func(t *testing.T) app.Redis {
 			return app.Redis{URL: "redis://" + testworld.StartRedis(t).Addr() + "?master_name=koubei", Mode: app.Sentinel}
 		}, "sentinel", "REDIS_MODE", "REDIS_MODE=single"},
 		{"a Sentinel as if it were a Redis", func(t *testing.T) app.Redis {
 			return app.Redis{URL: "redis://" + startSentinelProcess(t, testworld.StartRedis(t).Addr())}
 		}, "redis", "REDIS_MODE", "REDIS_MODE=sentinel"},
+	})
+}
+
+func TestCheckOfAWrongRedisURL(t *testing.T) {
+	checkBroken(t, []brokenRedis{
 		{"another master's name", func(t *testing.T) app.Redis {
 			return app.Redis{Mode: app.Sentinel, URL: "redis://" + startSentinelProcess(t, testworld.StartRedis(t).Addr()) + "?master_name=other"}
 		}, "sentinel", "REDIS_URL", "master_name"},
@@ -217,7 +221,22 @@ func TestCheckOfABrokenRedis(t *testing.T) {
 		{"a database that isn't there", func(t *testing.T) app.Redis {
 			return app.Redis{URL: strings.Replace(testworld.StartRedis(t).URL(), "/0", "/99", 1)}
 		}, "redis", "REDIS_URL", "number after the host"},
-	} {
+	})
+}
+
+// brokenRedis is a way in which Redis can be broken, and the finding of the check.
+type brokenRedis struct {
+	name    string
+	start   func(t *testing.T) app.Redis
+	check   string
+	setting string
+	text    string // in the problem or its fix
+}
+
+// checkBroken checks that the finding names the setting and Redis's own error, and that no finding contains a password.
+func checkBroken(t *testing.T, rows []brokenRedis) {
+	t.Parallel()
+	for _, row := range rows {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
 			c := app.Config{Redis: row.start(t)}
@@ -240,6 +259,11 @@ func TestCheckOfABrokenRedis(t *testing.T) {
 			}
 		})
 	}
+}
+
+func setConfig(t *testing.T, r *testworld.Redis, args ...any) {
+	t.Helper()
+	must(t, r.Client.Do(t.Context(), append([]any{"CONFIG", "SET"}, args...)...).Err())
 }
 
 // startSecret starts a Redis that requires a password. Its user app has the password hush.
