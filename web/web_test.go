@@ -200,79 +200,20 @@ func TestForeignSchemesAreNeutralised(t *testing.T) {
 	}
 }
 
+// pageRow is a page, what it shows, and what it does not show.
+type pageRow struct {
+	name    string
+	lang    web.Lang
+	page    string
+	data    any
+	want    []string
+	wantNot []string
+}
+
 func TestPagesShow(t *testing.T) {
 	p := pages(t, "/koubei")
-	common := web.Common{RequestID: "req-1", EntryURL: "https://portal.example/apps?a=1&b=2"}
-	since := time.Date(2026, 11, 22, 7, 4, 5, 0, time.UTC)
-	const entry = `id="entry" href="https://portal.example/apps?a=1&amp;b=2"`
-	identity := web.IdentityPage{
-		Common: common, SignedIn: true, AppID: "app-1", OperatorID: "op-1", OperatorType: "PROVIDER_STAFF", LogoutURL: "/koubei/logout",
-		Partners: []web.Partner{
-			{ID: "p-1", Type: "PROVIDER_STAFF", HomeURL: "/p/p-1", Since: since, Until: since.Add(12 * time.Hour), Current: true},
-			{ID: "p-2", Type: "ROBOT"},
-		},
-	}
-	ask := web.SwitchPage{
-		Common: common, Action: "/koubei/callback/switch", Fields: []web.Field{{Name: "landing", Value: "l&1"}},
-		Current:  web.Party{OperatorID: "op-1", OperatorType: "MER", PartnerID: "p-1"},
-		Arriving: web.Party{OperatorID: "op-2", OperatorType: "SALES"},
-	}
-	stranger := ask
-	stranger.Current, stranger.LastKnown = web.Party{}, "••••7652"
-	remembered := identity
-	remembered.ForgetURL = "/koubei/forget"
 	shown := map[string]bool{}
-	for _, row := range []struct {
-		name    string
-		lang    web.Lang
-		page    string
-		data    any
-		want    []string
-		wantNot []string
-	}{
-		{"identity", web.Chinese, web.PageIdentity, identity, []string{
-			`id="operator-id">op-1<`, `id="operator-type" data-type="PROVIDER_STAFF">服务商员工<`, `id="app-id">app-1<`,
-			`data-partner="p-1" data-current>`, `href="/p/p-1">商户 p-1</a>`, `data-partner="p-2">`, `<span class="partner-name">商户 p-2</span>`,
-			"未知类型（ROBOT）", `<time datetime="2026-11-22T15:04:05+08:00">11月22日 15:04</time>`, "11月23日 03:04", "北京时间",
-			`method="post" action="/koubei/logout"`, `id="sign-out" type="submit"`, `id="request-id">req-1<`, entry,
-		}, []string{"未指定商户", "0001-01-01"}},
-		{"identity", web.English, web.PageIdentity, identity, []string{"Service provider’s employee", ">22 Nov 15:04</time>", "Unknown type (ROBOT)"}, []string{"服务商"}},
-		{"entry without a merchant", web.Chinese, web.PageIdentity,
-			web.IdentityPage{SignedIn: true, OperatorID: "op-1", NoPartner: &web.Partner{Type: "MER", HomeURL: "/h"}},
-			[]string{`data-partner=""`, `href="/h">未指定商户</a>`}, nil},
-		{"identity, remembered", web.Chinese, web.PageIdentity, remembered,
-			[]string{`method="post" action="/koubei/forget"`, `id="forget" type="submit">清除本浏览器的账号记录<`, `id="sign-out"`}, nil},
-		{"nobody, remembered", web.English, web.PageIdentity, web.IdentityPage{Common: common, ForgetURL: "/koubei/forget"},
-			[]string{"You are not signed in", `action="/koubei/forget"`, "Forget accounts used in this browser"}, []string{"sign-out"}},
-		{"nobody", web.Chinese, web.PageIdentity, web.IdentityPage{Common: common, OperatorID: "op-1", LogoutURL: "/x"},
-			[]string{"您还没有登录", entry}, []string{"op-1", "sign-out", "forget"}},
-		{"sign in", web.Chinese, web.PageSignIn, web.SignInPage{Common: common}, []string{entry}, []string{"entry-words"}},
-		{"sign in, no entry", web.Chinese, web.PageSignIn, web.SignInPage{}, []string{`id="entry-words"`}, []string{`id="entry"`, "request-id"}},
-		{"signed out", web.English, web.PageSignedOut, web.SignedOutPage{Common: common}, []string{"You are signed out", entry}, nil},
-		{"switch", web.Chinese, web.PageSwitch, ask, []string{
-			`action="/koubei/callback/switch"`, `type="hidden" name="landing" value="l&amp;1"`, "op-1", "商户", "op-2", "阿里销售小二", "未指定",
-			"不是您自己刚从口碑进入的，请保留", `id="decision-no" type="submit" name="decision" value="no"`, `id="decision-yes" type="submit" name="decision" value="yes"`,
-		}, nil},
-		{"stranger", web.Chinese, web.PageSwitch, stranger, []string{
-			`action="/koubei/callback/switch"`, `type="hidden" name="landing" value="l&amp;1"`, "这是您的账号吗？", "••••7652", "op-2", "阿里销售小二",
-			"请不要登录", `id="decision-no" type="submit" name="decision" value="no">不登录<`, `id="decision-yes" type="submit" name="decision" value="yes"`,
-		}, []string{"op-1", `id="current"`, "当前"}},
-		{"stranger", web.English, web.PageSwitch, stranger, []string{"Is this your account?", "••••7652", "Do not sign in", "op-2"}, []string{"op-1", "urrent"}},
-		{"error", web.Chinese, web.PageError, web.ErrorPage{Common: common, Status: 410, Code: "code_used", Enter: true},
-			[]string{"登录链接已经用过了", entry, `id="request-id">req-1<`, `id="error-code">code_used<`}, []string{"<script", "retry-now", "http-equiv"}},
-		{"retry", web.Chinese, web.PageError, web.ErrorPage{Common: common, Status: 503, Code: "gateway_unavailable", Enter: true, Retry: &web.Retry{URL: "/cb?code=c&x=1", After: 7}},
-			[]string{`id="retry-now" href="/cb?code=c&amp;x=1"`, `data-after="7"`, `aria-live="polite"`, `/koubei/static/retry.`, " defer>", entry}, nil},
-		{"after a form", web.Chinese, web.PageError, web.ErrorPage{Common: common, Status: 503, Code: "store_unavailable", Enter: true, BackURL: "/koubei/"},
-			[]string{`id="back" href="/koubei/"`}, []string{"retry", "<script"}},
-		{"cookies", web.Chinese, web.PageError, web.ErrorPage{Common: common, Status: 403, Code: "cookies_blocked", Enter: true, OpenURL: "/cb?code=c"},
-			[]string{`class="button" id="open-window" href="/cb?code=c" target="_blank" rel="noopener"`}, nil},
-		{"two sessions", web.Chinese, web.PageError, web.ErrorPage{Status: 401, Code: "ambiguous_session", Enter: true, LogoutURL: "/koubei/logout"},
-			[]string{`method="post" action="/koubei/logout"`, `id="sign-out"`}, nil},
-		{"foreign form", web.Chinese, web.PageError, web.ErrorPage{Common: common, Status: 403, Code: "cross_origin"},
-			[]string{`id="home" href="/koubei/"`}, []string{"portal.example"}},
-		{"code without texts", web.English, web.PageError, web.ErrorPage{Status: 418, Code: "teapot", Enter: true}, []string{"We could not read the request"}, nil},
-		{"nothing known", web.English, web.PageError, web.ErrorPage{}, []string{"Something went wrong"}, nil},
-	} {
+	for _, row := range slices.Concat(identityPages, signInPages, switchPages, errorPages) {
 		shown[row.page] = true
 		t.Run(row.name+" "+row.lang.Tag(), func(t *testing.T) {
 			html := render(t, p, row.lang, row.page, row.data)
@@ -293,13 +234,113 @@ func TestPagesShow(t *testing.T) {
 			t.Errorf("no row shows the page %s", page)
 		}
 	}
-	if html := render(t, p, web.Chinese, web.PageSwitch, ask); strings.Index(html, "decision-no") > strings.Index(html, "decision-yes") {
+}
+
+var (
+	common = web.Common{RequestID: "req-1", EntryURL: "https://portal.example/apps?a=1&b=2"}
+	since  = time.Date(2026, 11, 22, 7, 4, 5, 0, time.UTC)
+)
+
+const entry = `id="entry" href="https://portal.example/apps?a=1&amp;b=2"`
+
+var identity = web.IdentityPage{
+	Common: common, SignedIn: true, AppID: "app-1", OperatorID: "op-1", OperatorType: "PROVIDER_STAFF", LogoutURL: "/koubei/logout",
+	Partners: []web.Partner{
+		{ID: "p-1", Type: "PROVIDER_STAFF", HomeURL: "/p/p-1", Since: since, Until: since.Add(12 * time.Hour), Current: true},
+		{ID: "p-2", Type: "ROBOT"},
+	},
+}
+
+// remembered is identity in a browser that remembers operators.
+var remembered = func() web.IdentityPage {
+	page := identity
+	page.ForgetURL = "/koubei/forget"
+	return page
+}()
+
+var identityPages = []pageRow{
+	{"identity", web.Chinese, web.PageIdentity, identity, []string{
+		`id="operator-id">op-1<`, `id="operator-type" data-type="PROVIDER_STAFF">服务商员工<`, `id="app-id">app-1<`,
+		`data-partner="p-1" data-current>`, `href="/p/p-1">商户 p-1</a>`, `data-partner="p-2">`, `<span class="partner-name">商户 p-2</span>`,
+		"未知类型（ROBOT）", `<time datetime="2026-11-22T15:04:05+08:00">11月22日 15:04</time>`, "11月23日 03:04", "北京时间",
+		`method="post" action="/koubei/logout"`, `id="sign-out" type="submit"`, `id="request-id">req-1<`, entry,
+	}, []string{"未指定商户", "0001-01-01"}},
+	{"identity", web.English, web.PageIdentity, identity, []string{"Service provider’s employee", ">22 Nov 15:04</time>", "Unknown type (ROBOT)"}, []string{"服务商"}},
+	{"entry without a merchant", web.Chinese, web.PageIdentity,
+		web.IdentityPage{SignedIn: true, OperatorID: "op-1", NoPartner: &web.Partner{Type: "MER", HomeURL: "/h"}},
+		[]string{`data-partner=""`, `href="/h">未指定商户</a>`}, nil},
+	{"identity, remembered", web.Chinese, web.PageIdentity, remembered,
+		[]string{`method="post" action="/koubei/forget"`, `id="forget" type="submit">清除本浏览器的账号记录<`, `id="sign-out"`}, nil},
+	{"nobody, remembered", web.English, web.PageIdentity, web.IdentityPage{Common: common, ForgetURL: "/koubei/forget"},
+		[]string{"You are not signed in", `action="/koubei/forget"`, "Forget accounts used in this browser"}, []string{"sign-out"}},
+	{"nobody", web.Chinese, web.PageIdentity, web.IdentityPage{Common: common, OperatorID: "op-1", LogoutURL: "/x"},
+		[]string{"您还没有登录", entry}, []string{"op-1", "sign-out", "forget"}},
+}
+
+var signInPages = []pageRow{
+	{"sign in", web.Chinese, web.PageSignIn, web.SignInPage{Common: common}, []string{entry}, []string{"entry-words"}},
+	{"sign in, no entry", web.Chinese, web.PageSignIn, web.SignInPage{}, []string{`id="entry-words"`}, []string{`id="entry"`, "request-id"}},
+	{"signed out", web.English, web.PageSignedOut, web.SignedOutPage{Common: common}, []string{"You are signed out", entry}, nil},
+}
+
+var ask = web.SwitchPage{
+	Common: common, Action: "/koubei/callback/switch", Fields: []web.Field{{Name: "landing", Value: "l&1"}},
+	Current:  web.Party{OperatorID: "op-1", OperatorType: "MER", PartnerID: "p-1"},
+	Arriving: web.Party{OperatorID: "op-2", OperatorType: "SALES"},
+}
+
+// stranger asks a browser without a session that remembers other operators.
+var stranger = func() web.SwitchPage {
+	page := ask
+	page.Current, page.LastKnown = web.Party{}, "••••7652"
+	return page
+}()
+
+var switchPages = []pageRow{
+	{"switch", web.Chinese, web.PageSwitch, ask, []string{
+		`action="/koubei/callback/switch"`, `type="hidden" name="landing" value="l&amp;1"`, "op-1", "商户", "op-2", "阿里销售小二", "未指定",
+		"不是您自己刚从口碑进入的，请保留", `id="decision-no" type="submit" name="decision" value="no"`, `id="decision-yes" type="submit" name="decision" value="yes"`,
+	}, nil},
+	{"stranger", web.Chinese, web.PageSwitch, stranger, []string{
+		`action="/koubei/callback/switch"`, `type="hidden" name="landing" value="l&amp;1"`, "这是您的账号吗？", "••••7652", "op-2", "阿里销售小二",
+		"请不要登录", `id="decision-no" type="submit" name="decision" value="no">不登录<`, `id="decision-yes" type="submit" name="decision" value="yes"`,
+	}, []string{"op-1", `id="current"`, "当前"}},
+	{"stranger", web.English, web.PageSwitch, stranger, []string{"Is this your account?", "••••7652", "Do not sign in", "op-2"}, []string{"op-1", "urrent"}},
+}
+
+var errorPages = []pageRow{
+	{"error", web.Chinese, web.PageError, web.ErrorPage{Common: common, Status: 410, Code: "code_used", Enter: true},
+		[]string{"登录链接已经用过了", entry, `id="request-id">req-1<`, `id="error-code">code_used<`}, []string{"<script", "retry-now", "http-equiv"}},
+	{"retry", web.Chinese, web.PageError, web.ErrorPage{Common: common, Status: 503, Code: "gateway_unavailable", Enter: true, Retry: &web.Retry{URL: "/cb?code=c&x=1", After: 7}},
+		[]string{`id="retry-now" href="/cb?code=c&amp;x=1"`, `data-after="7"`, `aria-live="polite"`, `/koubei/static/retry.`, " defer>", entry}, nil},
+	{"after a form", web.Chinese, web.PageError, web.ErrorPage{Common: common, Status: 503, Code: "store_unavailable", Enter: true, BackURL: "/koubei/"},
+		[]string{`id="back" href="/koubei/"`}, []string{"retry", "<script"}},
+	{"cookies", web.Chinese, web.PageError, web.ErrorPage{Common: common, Status: 403, Code: "cookies_blocked", Enter: true, OpenURL: "/cb?code=c"},
+		[]string{`class="button" id="open-window" href="/cb?code=c" target="_blank" rel="noopener"`}, nil},
+	{"two sessions", web.Chinese, web.PageError, web.ErrorPage{Status: 401, Code: "ambiguous_session", Enter: true, LogoutURL: "/koubei/logout"},
+		[]string{`method="post" action="/koubei/logout"`, `id="sign-out"`}, nil},
+	{"foreign form", web.Chinese, web.PageError, web.ErrorPage{Common: common, Status: 403, Code: "cross_origin"},
+		[]string{`id="home" href="/koubei/"`}, []string{"portal.example"}},
+	{"code without texts", web.English, web.PageError, web.ErrorPage{Status: 418, Code: "teapot", Enter: true}, []string{"We could not read the request"}, nil},
+	{"nothing known", web.English, web.PageError, web.ErrorPage{}, []string{"Something went wrong"}, nil},
+}
+
+func TestKeyboardReachesNoBeforeYes(t *testing.T) {
+	html := render(t, pages(t, "/koubei"), web.Chinese, web.PageSwitch, ask)
+	if strings.Index(html, "decision-no") > strings.Index(html, "decision-yes") {
 		t.Error("the keyboard reaches yes before no")
 	}
-	if html := render(t, p, web.Chinese, web.PageIdentity, identity); strings.Count(html, "北京时间") != 1 {
+}
+
+func TestIdentityPageNamesTheZoneOnce(t *testing.T) {
+	html := render(t, pages(t, "/koubei"), web.Chinese, web.PageIdentity, identity)
+	if strings.Count(html, "北京时间") != 1 {
 		t.Error("the zone is not said exactly once")
 	}
-	html := render(t, p, web.English, web.PageError, web.ErrorPage{Common: common, Status: 410, Code: "code_used", Enter: true})
+}
+
+func TestHintFollowsTheRequestID(t *testing.T) {
+	html := render(t, pages(t, "/koubei"), web.English, web.PageError, web.ErrorPage{Common: common, Status: 410, Code: "code_used", Enter: true})
 	if !regexp.MustCompile(`id="request-id">req-1</code></p>\s*<p class="hint" id="request-hint">Quote this ID`).MatchString(html) {
 		t.Errorf("the hint on the request ID doesn't follow it:\n%s", html)
 	}
