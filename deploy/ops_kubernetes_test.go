@@ -155,6 +155,33 @@ type (
 			ReadOnly bool   `yaml:"readOnly"`
 		} `yaml:"volumeMounts"`
 	}
+	deployedPod struct {
+		Account   string `yaml:"serviceAccountName"`
+		Automount *bool  `yaml:"automountServiceAccountToken"`
+		Links     *bool  `yaml:"enableServiceLinks"`
+		Grace     int    `yaml:"terminationGracePeriodSeconds"`
+		Security  struct {
+			NonRoot bool              `yaml:"runAsNonRoot"`
+			User    int               `yaml:"runAsUser"`
+			Group   int               `yaml:"runAsGroup"`
+			FSGroup int               `yaml:"fsGroup"`
+			Seccomp map[string]string `yaml:"seccompProfile"`
+		} `yaml:"securityContext"`
+		Spread []struct {
+			MaxSkew  int      `yaml:"maxSkew"`
+			Key      string   `yaml:"topologyKey"`
+			When     string   `yaml:"whenUnsatisfiable"`
+			Selector selector `yaml:"labelSelector"`
+		} `yaml:"topologySpreadConstraints"`
+		Containers []container `yaml:"containers"`
+		Volumes    []struct {
+			Name   string `yaml:"name"`
+			Secret struct {
+				Name string `yaml:"secretName"`
+				Mode int    `yaml:"defaultMode"`
+			} `yaml:"secret"`
+		} `yaml:"volumes"`
+	}
 	deployment struct {
 		head `yaml:",inline"`
 		Spec struct {
@@ -174,33 +201,7 @@ type (
 					Labels      labels            `yaml:"labels"`
 					Annotations map[string]string `yaml:"annotations"`
 				} `yaml:"metadata"`
-				Spec struct {
-					Account   string `yaml:"serviceAccountName"`
-					Automount *bool  `yaml:"automountServiceAccountToken"`
-					Links     *bool  `yaml:"enableServiceLinks"`
-					Grace     int    `yaml:"terminationGracePeriodSeconds"`
-					Security  struct {
-						NonRoot bool              `yaml:"runAsNonRoot"`
-						User    int               `yaml:"runAsUser"`
-						Group   int               `yaml:"runAsGroup"`
-						FSGroup int               `yaml:"fsGroup"`
-						Seccomp map[string]string `yaml:"seccompProfile"`
-					} `yaml:"securityContext"`
-					Spread []struct {
-						MaxSkew  int      `yaml:"maxSkew"`
-						Key      string   `yaml:"topologyKey"`
-						When     string   `yaml:"whenUnsatisfiable"`
-						Selector selector `yaml:"labelSelector"`
-					} `yaml:"topologySpreadConstraints"`
-					Containers []container `yaml:"containers"`
-					Volumes    []struct {
-						Name   string `yaml:"name"`
-						Secret struct {
-							Name string `yaml:"secretName"`
-							Mode int    `yaml:"defaultMode"`
-						} `yaml:"secret"`
-					} `yaml:"volumes"`
-				} `yaml:"spec"`
+				Spec deployedPod `yaml:"spec"`
 			} `yaml:"template"`
 		} `yaml:"spec"`
 	}
@@ -263,8 +264,31 @@ func the[T any](t *testing.T, objects []any, name string) (found T) {
 	return found
 }
 
+// manifests are the objects of the kustomization.
+type manifests struct {
+	objects    []any
+	config     configMap
+	deployment deployment
+	pod        deployedPod
+	container  container
+	budget     disruptionBudget
+	policy     networkPolicy
+}
+
 func TestKubernetesManifests(t *testing.T) {
 	t.Parallel()
+	m := readManifests(t)
+	t.Run("settings", m.checkSettings)
+	t.Run("ports and probes", m.checkPorts)
+	t.Run("shutdown", m.checkShutdown)
+	t.Run("rollout", m.checkRollout)
+	t.Run("confinement", m.checkConfinement)
+	t.Run("selectors", m.checkSelectors)
+	t.Run("network policy", m.checkNetworkPolicy)
+}
+
+func readManifests(t *testing.T) manifests {
+	t.Helper()
 	var list struct {
 		APIVersion string   `yaml:"apiVersion"`
 		Kind       string   `yaml:"kind"`
@@ -279,16 +303,23 @@ func TestKubernetesManifests(t *testing.T) {
 	if err != nil || len(files) != len(list.Resources)+2 { // itself, and ingress.yaml, which must be filled in first
 		t.Errorf("the kustomization has %d of %d files, %v", len(list.Resources), len(files)-2, err)
 	}
-	var objects []any
+	var m manifests
 	for _, file := range list.Resources {
-		objects = append(objects, strictly(t, file, []byte(slurp(t, "kubernetes/"+file)))...)
+		m.objects = append(m.objects, strictly(t, file, []byte(slurp(t, "kubernetes/"+file)))...)
 	}
-	deploy := the[deployment](t, objects, "")
-	pod := deploy.Spec.Template.Spec
-	c := pod.Containers[0]
-	config := the[configMap](t, objects, "")
+	m.config = the[configMap](t, m.objects, "")
+	m.deployment = the[deployment](t, m.objects, "")
+	m.pod = m.deployment.Spec.Template.Spec
+	m.container = m.pod.Containers[0]
+	m.budget = the[disruptionBudget](t, m.objects, "")
+	m.policy = the[networkPolicy](t, m.objects, "")
+	return m
+}
 
-	for name := range config.Data {
+// checkSettings checks that every setting exists, and that the ConfigMap has no secret.
+func (m manifests) checkSettings(t *testing.T) {
+	c, volume := m.container, m.pod.Volumes[0]
+	for name := range m.config.Data {
 		wantSetting(t, name)
 		if strings.HasSuffix(name, "_KEY") || strings.HasSuffix(name, "_TOKEN") || name == "REDIS_URL" {
 			t.Errorf("the ConfigMap holds the secret %s", name)
@@ -300,17 +331,20 @@ func TestKubernetesManifests(t *testing.T) {
 			t.Errorf("%s names %s, which no volume has", e.Name, e.Value)
 		}
 	}
-	if c.EnvFrom[0].ConfigMap.Name != config.Metadata.Name || c.Mounts[0].Name != pod.Volumes[0].Name || !c.Mounts[0].ReadOnly || pod.Volumes[0].Secret.Mode != 0o440 {
-		t.Errorf("configuration: %+v, %+v, %+v", c.EnvFrom, c.Mounts, pod.Volumes)
+	if c.EnvFrom[0].ConfigMap.Name != m.config.Metadata.Name || c.Mounts[0].Name != volume.Name || !c.Mounts[0].ReadOnly || volume.Secret.Mode != 0o440 {
+		t.Errorf("configuration: %+v, %+v, %+v", c.EnvFrom, c.Mounts, m.pod.Volumes)
 	}
+}
 
-	_, internal, _ := strings.Cut(config.Data["INTERNAL_LISTEN"], ":")
+func (m manifests) checkPorts(t *testing.T) {
+	c := m.container
+	_, internal, _ := strings.Cut(m.config.Data["INTERNAL_LISTEN"], ":")
 	ports := map[string]string{}
 	for _, p := range c.Ports {
 		ports[p.Name] = map[int]string{8080: "8080", 9090: "9090"}[p.Port]
 	}
 	if ports["public"] != "8080" || ports["internal"] != internal {
-		t.Errorf("ports: %v, and INTERNAL_LISTEN is %s", ports, config.Data["INTERNAL_LISTEN"])
+		t.Errorf("ports: %v, and INTERNAL_LISTEN is %s", ports, m.config.Data["INTERNAL_LISTEN"])
 	}
 	for _, p := range []struct {
 		probe
@@ -320,41 +354,58 @@ func TestKubernetesManifests(t *testing.T) {
 			t.Errorf("a probe asks %+v, want %s of the internal port", p.HTTPGet, p.path)
 		}
 	}
-	delay := wantDuration(t, config.Data["SHUTDOWN_DELAY"])
-	if may := delay + wantDuration(t, config.Data["SHUTDOWN_TIMEOUT"]); time.Duration(pod.Grace)*time.Second < may+5*time.Second {
-		t.Errorf("killed after %d s, but may take %s", pod.Grace, may)
+	if target := the[service](t, m.objects, "koubei-landing").Spec.Ports; len(target) != 1 || target[0].TargetPort != "public" {
+		t.Errorf("the service for browsers leads to %+v", target)
 	}
-	if noticed := time.Duration(c.Readiness.Period*c.Readiness.Failure) * time.Second; delay <= noticed {
+}
+
+// checkShutdown checks that the pod has the time that the settings give it.
+func (m manifests) checkShutdown(t *testing.T) {
+	delay := wantDuration(t, m.config.Data["SHUTDOWN_DELAY"])
+	if may := delay + wantDuration(t, m.config.Data["SHUTDOWN_TIMEOUT"]); time.Duration(m.pod.Grace)*time.Second < may+5*time.Second {
+		t.Errorf("killed after %d s, but may take %s", m.pod.Grace, may)
+	}
+	if noticed := time.Duration(m.container.Readiness.Period*m.container.Readiness.Failure) * time.Second; delay <= noticed {
 		t.Errorf("SHUTDOWN_DELAY is %s, but it takes %s until unreadiness is noticed", delay, noticed)
 	}
-	if deploy.Spec.Replicas != 2 || deploy.Spec.Strategy.Update.MaxUnavailable != 0 || deploy.Spec.Strategy.Update.MaxSurge != 1 {
-		t.Errorf("got %d replicas, %+v", deploy.Spec.Replicas, deploy.Spec.Strategy)
-	}
-	if !pod.Security.NonRoot || pod.Security.User != 65532 || pod.Security.Seccomp["type"] != "RuntimeDefault" || pod.Automount == nil || *pod.Automount ||
-		!c.Security.ReadOnly || c.Security.Escalation == nil || *c.Security.Escalation || !slices.Equal(c.Security.Capabilities.Drop, []string{"ALL"}) {
-		t.Errorf("the pod is not confined: %+v, %+v", pod.Security, c.Security)
-	}
+}
 
-	pods := deploy.Spec.Template.Metadata.Labels
-	budget, policy := the[disruptionBudget](t, objects, ""), the[networkPolicy](t, objects, "")
+func (m manifests) checkRollout(t *testing.T) {
+	spec, budget := m.deployment.Spec, m.budget.Spec
+	if spec.Replicas != 2 || spec.Strategy.Update.MaxUnavailable != 0 || spec.Strategy.Update.MaxSurge != 1 {
+		t.Errorf("got %d replicas, %+v", spec.Replicas, spec.Strategy)
+	}
+	if budget.MinAvailable >= spec.Replicas || budget.MinAvailable < 1 {
+		t.Errorf("the budget wants %d of %d", budget.MinAvailable, spec.Replicas)
+	}
+}
+
+func (m manifests) checkConfinement(t *testing.T) {
+	pod, c := m.pod, m.container.Security
+	if !pod.Security.NonRoot || pod.Security.User != 65532 || pod.Security.Seccomp["type"] != "RuntimeDefault" || pod.Automount == nil || *pod.Automount ||
+		!c.ReadOnly || c.Escalation == nil || *c.Escalation || !slices.Equal(c.Capabilities.Drop, []string{"ALL"}) {
+		t.Errorf("the pod is not confined: %+v, %+v", pod.Security, c)
+	}
+}
+
+func (m manifests) checkSelectors(t *testing.T) {
+	pods := m.deployment.Spec.Template.Metadata.Labels
 	for what, selects := range map[string]labels{
-		"deployment": deploy.Spec.Selector.MatchLabels, "budget": budget.Spec.Selector.MatchLabels, "policy": policy.Spec.PodSelector.MatchLabels,
-		"service": the[service](t, objects, "koubei-landing").Spec.Selector, "internal service": the[service](t, objects, "koubei-landing-internal").Spec.Selector,
+		"deployment": m.deployment.Spec.Selector.MatchLabels, "budget": m.budget.Spec.Selector.MatchLabels, "policy": m.policy.Spec.PodSelector.MatchLabels,
+		"service": the[service](t, m.objects, "koubei-landing").Spec.Selector, "internal service": the[service](t, m.objects, "koubei-landing-internal").Spec.Selector,
 	} {
 		if !reflect.DeepEqual(selects, pods) {
 			t.Errorf("%s selects %v, the pods are %v", what, selects, pods)
 		}
 	}
-	if budget.Spec.MinAvailable >= deploy.Spec.Replicas || budget.Spec.MinAvailable < 1 {
-		t.Errorf("the budget wants %d of %d", budget.Spec.MinAvailable, deploy.Spec.Replicas)
+}
+
+// checkNetworkPolicy checks that only named pods reach the internal listener.
+func (m manifests) checkNetworkPolicy(t *testing.T) {
+	if !slices.Equal(m.policy.Spec.PolicyTypes, []string{"Ingress", "Egress"}) {
+		t.Errorf("the policy is about %v", m.policy.Spec.PolicyTypes)
 	}
-	if target := the[service](t, objects, "koubei-landing").Spec.Ports; len(target) != 1 || target[0].TargetPort != "public" {
-		t.Errorf("the service for browsers leads to %+v", target)
-	}
-	if !slices.Equal(policy.Spec.PolicyTypes, []string{"Ingress", "Egress"}) {
-		t.Errorf("the policy is about %v", policy.Spec.PolicyTypes)
-	}
-	for _, rule := range policy.Spec.Ingress {
+	for _, rule := range m.policy.Spec.Ingress {
 		for _, port := range rule.Ports {
 			if port.Port != "internal" {
 				continue
