@@ -194,51 +194,105 @@ func checkSBOMs(t *testing.T, dist string) {
 	}
 }
 
+// archive holds the files of an OCI layout by name.
+type archive map[string]string
+
+// imageManifest holds the fields of an OCI index and of an OCI manifest that the test reads.
+type imageManifest struct {
+	Manifests []struct {
+		Digest   string
+		Platform struct{ OS, Architecture string }
+	}
+	Config struct{ Digest string }
+	Layers []struct{ Digest string }
+}
+
+// imageConfig holds the fields of an OCI image configuration that the test reads.
+type imageConfig struct {
+	Created, OS, Architecture string
+	Config                    struct {
+		User, StopSignal string
+		Entrypoint, Cmd  []string
+		ExposedPorts     map[string]any
+		Labels           map[string]string
+		Healthcheck      struct{ Test []string }
+	}
+}
+
 // checkReleasedImage compares an image with the Dockerfile's stage and with the released program.
 func checkReleasedImage(t *testing.T, dist, name, stage string) {
-	files := map[string]string{}
+	files := archive{}
 	untar(t, strings.NewReader(slurp(t, filepath.Join(dist, name+"-1.2.3.oci.tar"))), files)
-	blob := func(digest string, into any) {
-		t.Helper()
-		text, ok := files["blobs/"+strings.Replace(digest, ":", "/", 1)]
-		if !ok || fmt.Sprintf("sha256:%x", sha256.Sum256([]byte(text))) != digest {
-			t.Fatalf("the archive has no %s", digest)
-		}
-		if raw, ok := into.(*string); ok {
-			*raw = text
-		} else if err := json.Unmarshal([]byte(text), into); err != nil {
-			t.Fatal(err)
-		}
+	image := files.manifest(t)
+	var config imageConfig
+	files.decode(t, image.Config.Digest, &config)
+	if config.Created != "2023-11-14T22:13:20Z" || config.OS != "linux" || config.Architecture != "amd64" {
+		t.Errorf("the image is of %s for %s/%s", config.Created, config.OS, config.Architecture)
 	}
-	type manifest struct {
-		Manifests []struct {
-			Digest   string
-			Platform struct{ OS, Architecture string }
-		}
-		Config struct{ Digest string }
-		Layers []struct{ Digest string }
+	checkImageConfig(t, config, stage)
+	content := files.content(t, image)
+	if content[stage] != slurp(t, filepath.Join(dist, name+"-1.2.3-linux-amd64")) {
+		t.Errorf("the image's /%s is not the released program", stage)
 	}
-	var root, index, image manifest
-	if err := json.Unmarshal([]byte(files["index.json"]), &root); err != nil || files["oci-layout"] == "" || len(root.Manifests) != 1 {
-		t.Fatalf("no OCI layout: %v, %v", files["index.json"], err)
+	delete(content, stage)
+	if stage == "server" {
+		checkAuthorities(t, content["etc/ssl/certs/ca-certificates.crt"])
+		delete(content, "etc/ssl/certs/ca-certificates.crt")
 	}
-	blob(root.Manifests[0].Digest, &index)
+	if len(content) > 0 {
+		t.Errorf("the image has more files: %d", len(content))
+	}
+}
+
+// blob returns the content with this digest.
+func (a archive) blob(t *testing.T, digest string) string {
+	t.Helper()
+	text, ok := a["blobs/"+strings.Replace(digest, ":", "/", 1)]
+	if !ok || fmt.Sprintf("sha256:%x", sha256.Sum256([]byte(text))) != digest {
+		t.Fatalf("the archive has no %s", digest)
+	}
+	return text
+}
+
+func (a archive) decode(t *testing.T, digest string, into any) {
+	t.Helper()
+	if err := json.Unmarshal([]byte(a.blob(t, digest)), into); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// manifest returns the manifest of the only image, which is for linux/amd64.
+func (a archive) manifest(t *testing.T) (image imageManifest) {
+	t.Helper()
+	var root, index imageManifest
+	if err := json.Unmarshal([]byte(a["index.json"]), &root); err != nil || a["oci-layout"] == "" || len(root.Manifests) != 1 {
+		t.Fatalf("no OCI layout: %v, %v", a["index.json"], err)
+	}
+	a.decode(t, root.Manifests[0].Digest, &index)
 	if len(index.Manifests) != 1 || index.Manifests[0].Platform.OS+"/"+index.Manifests[0].Platform.Architecture != "linux/amd64" {
 		t.Fatalf("got images %v", index.Manifests)
 	}
-	blob(index.Manifests[0].Digest, &image)
+	a.decode(t, index.Manifests[0].Digest, &image)
+	return image
+}
 
-	var config struct {
-		Created, OS, Architecture string
-		Config                    struct {
-			User, StopSignal string
-			Entrypoint, Cmd  []string
-			ExposedPorts     map[string]any
-			Labels           map[string]string
-			Healthcheck      struct{ Test []string }
+// content returns the files of all layers.
+func (a archive) content(t *testing.T, image imageManifest) map[string]string {
+	t.Helper()
+	content := map[string]string{}
+	for _, layer := range image.Layers {
+		unzipped, err := gzip.NewReader(strings.NewReader(a.blob(t, layer.Digest)))
+		if err != nil {
+			t.Fatal(err)
 		}
+		untar(t, unzipped, content)
 	}
-	blob(image.Config.Digest, &config)
+	return content
+}
+
+// checkImageConfig compares the configuration of an image with the Dockerfile's stage.
+func checkImageConfig(t *testing.T, config imageConfig, stage string) {
+	t.Helper()
 	_, own, _ := strings.Cut(slurp(t, "../Dockerfile"), " AS "+stage+"\n")
 	own, _, _ = strings.Cut(own, "\nFROM ")
 	c := config.Config
@@ -270,31 +324,6 @@ func checkReleasedImage(t *testing.T, dist, name, stage string) {
 	}
 	if fmt.Sprint(c.Labels) != fmt.Sprint(labels) {
 		t.Errorf("got labels %v, want %v", c.Labels, labels)
-	}
-	if config.Created != "2023-11-14T22:13:20Z" || config.OS != "linux" || config.Architecture != "amd64" {
-		t.Errorf("the image is of %s for %s/%s", config.Created, config.OS, config.Architecture)
-	}
-
-	content := map[string]string{}
-	for _, layer := range image.Layers {
-		var packed string
-		blob(layer.Digest, &packed)
-		unzipped, err := gzip.NewReader(strings.NewReader(packed))
-		if err != nil {
-			t.Fatal(err)
-		}
-		untar(t, unzipped, content)
-	}
-	if content[stage] != slurp(t, filepath.Join(dist, name+"-1.2.3-linux-amd64")) {
-		t.Errorf("the image's /%s is not the released program", stage)
-	}
-	delete(content, stage)
-	if stage == "server" {
-		checkAuthorities(t, content["etc/ssl/certs/ca-certificates.crt"])
-		delete(content, "etc/ssl/certs/ca-certificates.crt")
-	}
-	if len(content) > 0 {
-		t.Errorf("the image has more files: %d", len(content))
 	}
 }
 
