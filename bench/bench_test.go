@@ -165,8 +165,8 @@ func books(ctx context.Context, nodes []*testworld.Redis) map[string]float64 {
 	return sums
 }
 
-// copies stores the run's session in a Redis under so many more tokens, with so many partners, and returns the requests that
-// check them in turn.
+// copies stores n copies of the run's session in a Redis, each with its own token and these partners. It returns the requests
+// that check them in turn.
 func (b *bench) copies(ctx context.Context, in redis.UniversalClient, n, partners int) func() []byte {
 	var record map[string]any
 	check(json.Unmarshal(must(b.redis.Client.Get(ctx, b.key).Bytes()), &record))

@@ -31,9 +31,9 @@ func get(host, uri string, headers ...string) func() []byte {
 	return func() []byte { return raw }
 }
 
-// drive keeps one request under way on each of so many connections, for d and at least one response or, if requests is not 0,
-// until so many have a response, and returns the sorted latencies. One thread serves all connections, so that the client takes as little as
-// possible of the machine that it shares with what is measured. A response with another status is a panic.
+// drive keeps one request in progress on each of conns connections, and returns the sorted latencies. It stops after d and at
+// least one response or, if requests is not 0, after this number of responses. One thread serves all connections, because the
+// client shares the machine with the servers that it measures. drive panics on a response with another status.
 func drive(t *target, conns int, d time.Duration, requests int) (latencies []time.Duration, took time.Duration) {
 	c := &client{target: t, epoll: must(syscall.EpollCreate1(syscall.EPOLL_CLOEXEC)), conns: map[int32]*conn{}}
 	defer func() {
@@ -64,7 +64,7 @@ func drive(t *target, conns int, d time.Duration, requests int) (latencies []tim
 	return c.latencies, last.Sub(began)
 }
 
-// raw makes a system call without a word to Go's scheduler, which would take half of the client's time.
+// raw makes a system call without Go's scheduler, which would take half of the client's time.
 func raw(call, fd int, buf unsafe.Pointer, n, timeout int) (int, error) {
 	r, _, errno := syscall.RawSyscall6(uintptr(call), uintptr(fd), uintptr(buf), uintptr(n), uintptr(timeout), 0, 0)
 	if errno != 0 {
@@ -83,7 +83,7 @@ type client struct {
 type conn struct {
 	fd   int
 	sent time.Time
-	buf  []byte // of the response, as far as it has arrived
+	buf  []byte // the part of the response that has arrived
 }
 
 // open opens a connection and sends its first request.

@@ -18,8 +18,8 @@ import (
 	"koubei-landing/internal/app"
 )
 
-// serve runs what the service is held against, in a process of its own: "empty LISTEN" does nothing, "page LISTEN" renders a
-// page of 1.5 KB from a template, "get LISTEN REDIS_URL KEY" reads one key with the service's own client of Redis.
+// serve runs a program that the service is compared with, in its own process: "empty LISTEN" does nothing, "page LISTEN"
+// renders a page of 1.5 KB from a template, "get LISTEN REDIS_URL KEY" reads one key with the service's own client of Redis.
 func serve(mode string, args []string) {
 	handler := http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})
 	switch mode {

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// load is a target under so many connections.
+// load is a target with a number of connections.
 type load struct {
 	*target
 	conns int
@@ -26,7 +26,7 @@ const (
 	p99
 )
 
-// measure drives a load once, for d or for so many requests.
+// measure drives a load once, for d or for a number of requests.
 func measure(l load, d time.Duration, requests int) sample {
 	before, _ := stat(l.pid)
 	latencies, took := drive(l.target, l.conns, d, requests)
@@ -38,7 +38,7 @@ func measure(l load, d time.Duration, requests int) sample {
 	}
 }
 
-// row holds a path against its limit. A goal of 0 is none.
+// row compares a path with its limit. A goal of 0 is none.
 type row struct {
 	path, limit                load
 	rateGoal, cpuGoal, p50Goal float64

@@ -25,7 +25,7 @@ import (
 // axeFile is installed by scripts/install-test-tools, as e2e/package-lock.json has it.
 const axeFile = "node_modules/axe-core/axe.min.js"
 
-// narrow is the smallest phone that is still in use.
+// narrow is the screen of the smallest phone that is still in use.
 var narrow = device{360, 740, 2}
 
 // TestAccessibility shows every page in both languages. In both color schemes and at both widths, axe-core must find no

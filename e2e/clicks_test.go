@@ -8,11 +8,11 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-// fields reads both halves of the ISV's page: what its back end was told, and what its front end was.
+// fields is a script that reads both halves of the ISV's page: the operator of its back end, and that of its front end.
 const fields = `[...document.querySelectorAll("#back-end [data-field], #browser [data-field]")]
 	.filter(dd => dd.dataset.field !== "expires_at").map(dd => dd.dataset.field + " " + dd.textContent)`
 
-// arrives waits until the tab shows the ISV's page, and holds both of its halves to who p is.
+// arrives waits until the tab shows the ISV's page, and checks that both of its halves show p.
 func (b *tab) arrives(d *demo, p person) {
 	b.t.Helper()
 	b.at(d.shop(p))
@@ -23,7 +23,7 @@ func (b *tab) arrives(d *demo, p person) {
 	}
 }
 
-// A newcomer's way: portal, landing, the ISV's page, the identity page, sign-out.
+// TestClickThrough opens all pages in order: portal, landing, the ISV's page, the identity page, sign-out.
 func TestClickThrough(t *testing.T) {
 	d := startDemo(t)
 	for _, p := range everybody {

@@ -17,10 +17,10 @@ import (
 	"koubei-landing/koubeisim"
 )
 
-// Koubei's merchant centre shows applications in a frame, where our cookies are a third party's. The tests stand on
-// sites of their own, over https, because browsers keep the cookies that count there for nothing else.
+// Koubei's merchant center shows applications in a frame, where the service's cookies are third-party cookies. These tests
+// use separate sites over https, because browsers keep such cookies only there.
 
-// newBrowser opens a tab of a fresh profile, and makes sure that the browser keeps the cookies that it is to keep.
+// newBrowser opens a tab of a new profile, and checks that the browser keeps the cookies that k says.
 func (s *sites) newBrowser(t *testing.T, k keeping) *tab {
 	t.Helper()
 	b := newBrowserOf(t, k)
@@ -28,7 +28,7 @@ func (s *sites) newBrowser(t *testing.T, k keeping) *tab {
 	frame := b.inside("iframe", s.at(probeHost, "/"))
 	frame.see("#got")
 	if got := frame.text("#got"); got != k.probe {
-		t.Fatalf("with %s a third party gets %q back, want %q: the browser isn't what this test needs", k.name, got, k.probe)
+		t.Fatalf("with %s the browser returns the cookies %q to a third party, want %q", k.name, got, k.probe)
 	}
 	return b
 }
@@ -42,7 +42,7 @@ func framedByKoubei(c *app.Config) {
 	c.Web.FrameAncestors = []string{"https://" + koubeiHost + ":" + c.Web.PublicURL.Port()}
 }
 
-// shows holds a tab to the identity page of somebody.
+// shows checks that a tab shows the identity page of an operator.
 func (s *sites) shows(b *tab, p koubeisim.Person) {
 	b.t.Helper()
 	b.at(s.at(isvHost, "/"))
@@ -52,8 +52,8 @@ func (s *sites) shows(b *tab, p koubeisim.Person) {
 	}
 }
 
-// wantSession holds a tab to one session's cookie, in the jar of a site's pages: empty for the one that isn't
-// partitioned. It returns the token.
+// wantSession checks that a tab has one session cookie, partitioned by the site jar. An empty jar means that the cookie is
+// not partitioned. It returns the token.
 func (s *sites) wantSession(b *tab, jar string) string {
 	b.t.Helper()
 	var found []*network.Cookie
@@ -70,12 +70,12 @@ func (s *sites) wantSession(b *tab, jar string) string {
 		got = found[0].PartitionKey.TopLevelSite
 	}
 	if got != jar {
-		b.t.Errorf("the session's cookie lies in the jar of %q, want %q", got, jar)
+		b.t.Errorf("the session cookie is partitioned by %q, want %q", got, jar)
 	}
 	return found[0].Value
 }
 
-// cookies are those that a tab has for the service; their values must not be in its log.
+// cookies returns the cookies of a tab for the service, and checks that the service's log contains no value of them.
 func (s *sites) cookies(b *tab) []*network.Cookie {
 	b.t.Helper()
 	cookies := get(b, func(ctx context.Context, t *chromedp.Target) ([]*network.Cookie, error) {
@@ -84,13 +84,13 @@ func (s *sites) cookies(b *tab) []*network.Cookie {
 	})
 	for _, c := range cookies {
 		if strings.Contains(s.Log.String(), c.Value) {
-			b.t.Errorf("the log holds the value of %s", c.Name)
+			b.t.Errorf("the log contains the value of %s", c.Name)
 		}
 	}
 	return cookies
 }
 
-// wantCalls holds the gateway's calls about a code to these outcomes.
+// wantCalls checks the outcomes of the gateway calls for a code.
 func (s *sites) wantCalls(t *testing.T, code string, outcomes ...string) {
 	t.Helper()
 	var got []string
@@ -104,7 +104,7 @@ func (s *sites) wantCalls(t *testing.T, code string, outcomes ...string) {
 	}
 }
 
-// enterFramed clicks through Koubei's own page, which shows the service in a frame, and returns the code that it made.
+// enterFramed opens Koubei's page that shows the service in a frame, and returns the code that Koubei issued.
 func (s *sites) enterFramed(b *tab) (code string) {
 	b.t.Helper()
 	b.open(s.at(koubeiHost, "/frame?as=mer"))
@@ -115,7 +115,7 @@ func (s *sites) enterFramed(b *tab) (code string) {
 	return link.Query().Get("auth_code")
 }
 
-// blocked holds a tab to the page that says that cookies are blocked, and returns where it leads.
+// blocked checks that a tab shows the page about blocked cookies, and returns the address of its link.
 func (s *sites) blocked(b *tab) string {
 	b.t.Helper()
 	b.see("#open-window")
@@ -125,12 +125,12 @@ func (s *sites) blocked(b *tab) string {
 	return get(b, chromedp.Evaluate[string](`document.getElementById("open-window").href`))
 }
 
-// wantBlocked holds the last visit with a code to a refusal that may be shown in anybody's frame.
+// wantBlocked checks that the last visit with a code was refused, with a page that every site may frame.
 func (s *sites) wantBlocked(t *testing.T, code string) {
 	t.Helper()
 	visits := s.visitsOf(code)
 	if len(visits) == 0 {
-		t.Fatal("nobody came with the code")
+		t.Fatal("got no visit with the code")
 	}
 	if last := visits[len(visits)-1]; last.status != http.StatusForbidden || last.ancestors != "*" {
 		t.Errorf("got status %d for frame-ancestors %s, want 403 for *", last.status, last.ancestors)
@@ -160,8 +160,8 @@ func TestFramedByKoubei(t *testing.T) {
 	}
 }
 
-// The same link again in the frame finds the session again; in a window of its own the jar is another, and so is the
-// browser, as far as anybody can tell.
+// TestFramedLinkAgain: in the frame, the same link leads to the same session. A new window has other cookies, so to the
+// service it is another browser.
 func TestFramedLinkAgain(t *testing.T) {
 	s := startSites(t, framedByKoubei)
 	b := s.newBrowser(t, noThirdParty)
@@ -184,7 +184,7 @@ func TestFramedLinkAgain(t *testing.T) {
 	s.wantCalls(t, code, "success")
 }
 
-// With a lax cookie nothing can be kept in a frame: the code waits for a window of its own.
+// TestFramedWithLaxCookie: a browser keeps no lax cookie of a frame, so the code is spent only in a new window.
 func TestFramedWithLaxCookie(t *testing.T) {
 	s := startSites(t)
 	for _, k := range []keeping{allCookies, noThirdParty} {
@@ -208,21 +208,22 @@ func TestFramedWithLaxCookie(t *testing.T) {
 	}
 }
 
-// A page of the service's own site could be given the cookies in its frame, and yet may not show what follows: the code
-// must not be spent there either.
+// TestFramedBySibling: a frame in a page of the service's own site can have the cookies, but FRAME_ANCESTORS does not allow
+// this page. The code must not be spent there either.
 func TestFramedBySibling(t *testing.T) {
 	s := startSites(t)
 	b := s.newBrowser(t, allCookies)
 	code := s.Koubei.Issue(testworld.Merchant)
 	link := s.Landing(code)
-	b.open(s.framing(siblingHost, "/", link)) // and what is in it
+	b.open(s.framing(siblingHost, "/", link)) // opens the frame too
 	s.wantBlocked(t, code)
 	b.open(link)
 	s.shows(b, testworld.Merchant)
 	s.wantCalls(t, code, "success")
 }
 
-// A browser that keeps no cookies at all is told so, in a window and in anybody's frame, and the code waits for another.
+// TestNoCookiesAtAll: a browser that keeps no cookies gets the page about blocked cookies, in a window and in every frame.
+// The code is not spent.
 func TestNoCookiesAtAll(t *testing.T) {
 	s := startSites(t, framedByKoubei)
 	code := s.Koubei.Issue(testworld.Merchant)
@@ -254,7 +255,7 @@ func TestNoCookiesAtAll(t *testing.T) {
 	s.wantCalls(t, code, "success")
 }
 
-// refusal waits until the browser has refused to show a frame, and returns what it says of it.
+// refusal waits until the browser has refused to show a frame, and returns its message.
 func (b *tab) refusal() (said string) {
 	b.t.Helper()
 	testworld.Eventually(b.t, patience, "the browser refuses to show the frame", func() error {
@@ -272,8 +273,8 @@ func (b *tab) refusal() (said string) {
 	return said
 }
 
-// Nothing in a request names the page around a frame, so a stranger's frame lands like Koubei's, and the code is spent;
-// but the browser shows nothing of it, and what was earned lies in a jar that only the stranger's frames open.
+// TestFramedByStranger: no request names the page around a frame, so the landing succeeds and the code is spent. But the
+// browser does not show the frame, and its cookies are partitioned: only frames of that page have them.
 func TestFramedByStranger(t *testing.T) {
 	s := startSites(t, framedByKoubei)
 	for _, k := range []keeping{allCookies, noThirdParty} {
@@ -282,9 +283,9 @@ func TestFramedByStranger(t *testing.T) {
 			code := s.Koubei.Issue(testworld.Merchant)
 			b.open(s.framing(strangerHost, "/", s.Landing(code)))
 			if said := b.refusal(); !strings.Contains(said, s.origin(koubeiHost)) {
-				t.Errorf("the browser says %q, want a refusal for the sake of Koubei", said)
+				t.Errorf("the browser says %q, want a refusal that names Koubei's origin", said)
 			}
-			refused := s.frame(b) // which goes by the address that it doesn't show
+			refused := s.frame(b) // found by the address that the browser refuses to show
 			if got := get(refused, chromedp.Evaluate[string](`document.URL`)); !strings.HasPrefix(got, "chrome-error://") {
 				t.Errorf("the frame shows %s, want the browser's own page", got)
 			}
@@ -300,12 +301,12 @@ func TestFramedByStranger(t *testing.T) {
 				t.Errorf("Koubei's frame shows %q, want code_used", got)
 			}
 			if got := len(s.cookies(frame)); got != 1 {
-				t.Errorf("Koubei's frame has %d cookies, want the arrival's alone", got)
+				t.Errorf("Koubei's frame has %d cookies, want only the arrival's", got)
 			}
 			s.wantCalls(t, code, "success")
 		})
 	}
-	t.Run("nobody may", func(t *testing.T) { // and then nothing is spent
+	t.Run("no site may frame the service, and the code is not spent", func(t *testing.T) {
 		s := startSites(t)
 		b := s.newBrowser(t, allCookies)
 		code := s.Koubei.Issue(testworld.Merchant)
@@ -318,7 +319,8 @@ func TestFramedByStranger(t *testing.T) {
 	})
 }
 
-// Two tabs are opened before either has an arrival cookie: each gets its own, and neither loses the code.
+// TestTwoTabsOpenedAtOnce opens two tabs before either has an arrival cookie. Each gets its own cookie, and both get the
+// session.
 func TestTwoTabsOpenedAtOnce(t *testing.T) {
 	top, framed := startSites(t), startSites(t, framedByKoubei)
 	for _, row := range []struct {
@@ -336,7 +338,7 @@ func TestTwoTabsOpenedAtOnce(t *testing.T) {
 			s := row.sites
 			one := s.newBrowser(t, noThirdParty)
 			two := one.another()
-			for _, b := range []*tab{one, two} { // a browser asks once for two where it has a cache to share the answer by
+			for _, b := range []*tab{one, two} { // with a cache the browser would send one request for both
 				b.do(chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
 					_, err := cdp.Call(ctx, t, network.SetCacheDisabled, network.SetCacheDisabledParams{CacheDisabled: true})
 					return err
@@ -345,12 +347,12 @@ func TestTwoTabsOpenedAtOnce(t *testing.T) {
 			code := s.Koubei.Issue(testworld.Provider)
 			page := row.page(s.Landing(code))
 			s.Koubei.Next(koubeisim.Hold)
-			gates := s.keep(2)
+			gates := s.holdVisits(2)
 			for _, b := range []*tab{one, two} {
 				b.do(chromedp.Evaluate[chromedp.Void](fmt.Sprintf(`void (location.href = %q)`, page)))
 			}
 			s.awaitVisits(t, code, 2)
-			close(gates[0]) // this one's code is under way when the other gets its arrival cookie
+			close(gates[0]) // the first tab's exchange is in progress when the second tab gets its arrival cookie
 			s.awaitHeld(t)
 			close(gates[1])
 			s.awaitVisits(t, code, 4)
@@ -371,14 +373,15 @@ func TestTwoTabsOpenedAtOnce(t *testing.T) {
 				}
 			}
 			if hops != 2 {
-				t.Errorf("got %d visits without a cookie, want both tabs'", hops)
+				t.Errorf("got %d visits without a cookie, want one of each tab", hops)
 			}
 			s.wantCalls(t, code, "success")
 		})
 	}
 }
 
-// Over https, and from another site, a browser sends a prefetch only where it has no cookies yet: as here.
+// TestPrefetchFromAnotherSite: over https and from another site, browsers prefetch only if they have no cookies of the
+// target.
 func TestPrefetchFromAnotherSite(t *testing.T) {
 	s := startSites(t)
 	b := s.newBrowser(t, noThirdParty)
@@ -386,13 +389,13 @@ func TestPrefetchFromAnotherSite(t *testing.T) {
 	link := s.Landing(code)
 	b.open(s.linking(koubeiHost, "/ahead", link, fmt.Sprintf(
 		`<script type="speculationrules">{"prefetch":[{"source":"list","urls":[%q],"eagerness":"immediate"}]}</script>`, link)))
-	testworld.Eventually(t, patience, "the browser loads the link ahead", func() error {
+	testworld.Eventually(t, patience, "the browser prefetches the link", func() error {
 		visits := s.visitsOf(code)
 		if len(visits) == 0 || !strings.Contains(visits[0].purpose, "prefetch") || visits[0].status == 0 {
 			return fmt.Errorf("got %+v", visits)
 		}
 		if visits[0].status != http.StatusServiceUnavailable {
-			t.Errorf("it was answered with %d, want 503", visits[0].status)
+			t.Errorf("got status %d, want 503", visits[0].status)
 		}
 		return nil
 	})
@@ -403,14 +406,15 @@ func TestPrefetchFromAnotherSite(t *testing.T) {
 	s.wantCalls(t, code, "success")
 }
 
-// A navigation is cancelled while its code is being exchanged. The exchange goes on, and who comes back has its session.
+// TestCancelledNavigation cancels a navigation while its code is being exchanged. The exchange continues, and a browser that
+// returns gets its session.
 func TestCancelledNavigation(t *testing.T) {
 	const buttons = `<p><button id="stop" onclick="window.stop()">stop</button> <p><a id="away" href="/away">away</a>`
 	for _, row := range []struct {
 		name  string
 		fault koubeisim.Fault
 		away  bool
-		late  bool // back when the exchange is over
+		late  bool // the browser returns after the end of the exchange
 	}{
 		{"window.stop before the code is spent", koubeisim.Hold, false, false},
 		{"window.stop after", koubeisim.SpendThenHold, false, true},
@@ -424,7 +428,7 @@ func TestCancelledNavigation(t *testing.T) {
 			page := s.linking(koubeiHost, "/leaving", s.Landing(code), buttons)
 			away := s.page(koubeiHost, "/away", "away")
 			b.open(page)
-			// A tab that is on its way hears nothing but its mouse.
+			// While a navigation is pending, a tab handles only mouse events.
 			press := map[string]func(){}
 			for _, id := range []string{"#enter", "#stop", "#away"} {
 				x, y := b.place(id)
@@ -463,7 +467,7 @@ func TestCancelledNavigationInFrame(t *testing.T) {
 		leave, back func(b *tab, page string)
 		late        bool
 	}{
-		{"the frame taken away", koubeisim.SpendThenHold,
+		{"the frame removed", koubeisim.SpendThenHold,
 			run(`void (gone = document.getElementById("isv"), gone.remove())`), run(`void document.body.append(gone)`), false},
 		{"the framing page left", koubeisim.Hold,
 			func(b *tab, _ string) { b.open(away) }, func(b *tab, page string) { b.open(page) }, true},
@@ -483,8 +487,8 @@ func TestCancelledNavigationInFrame(t *testing.T) {
 	}
 }
 
-// cancelled has a browser enter, leave while the gateway keeps the answer back, and come back: before that answer, or
-// late.
+// cancelled has a browser enter, leave while the gateway holds the response, and return: before that response, or after
+// it if late is set.
 func (s *sites) cancelled(t *testing.T, code string, fault koubeisim.Fault, late bool, enter, leave, back func()) {
 	t.Helper()
 	s.Koubei.Next(fault)
@@ -492,7 +496,7 @@ func (s *sites) cancelled(t *testing.T, code string, fault koubeisim.Fault, late
 	s.awaitHeld(t)
 	before := len(s.visitsOf(code))
 	leave()
-	testworld.Eventually(t, patience, "the browser has gone", func() error {
+	testworld.Eventually(t, patience, "the browser has left", func() error {
 		if visits := s.visitsOf(code); !visits[before-1].left {
 			return fmt.Errorf("got %+v", visits)
 		}
@@ -514,10 +518,10 @@ func (s *sites) cancelled(t *testing.T, code string, fault koubeisim.Fault, late
 	}
 }
 
-// awaitVisits waits until the callback was asked with a code so often.
+// awaitVisits waits until the callback has got n requests with a code.
 func (s *sites) awaitVisits(t *testing.T, code string, n int) {
 	t.Helper()
-	testworld.Eventually(t, patience, fmt.Sprintf("the callback was asked %d times", n), func() error {
+	testworld.Eventually(t, patience, fmt.Sprintf("the callback has got %d requests", n), func() error {
 		if visits := s.visitsOf(code); len(visits) < n {
 			return fmt.Errorf("got %+v", visits)
 		}
@@ -525,7 +529,7 @@ func (s *sites) awaitVisits(t *testing.T, code string, n int) {
 	})
 }
 
-// awaitHeld waits until the gateway keeps an answer back.
+// awaitHeld waits until the gateway holds a response.
 func (s *sites) awaitHeld(t *testing.T) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)

@@ -14,7 +14,7 @@ import (
 	"koubei-landing/internal/testworld"
 )
 
-// elsewhere is a page of another site with a link to a landing, and whatever else there is to be in its head.
+// elsewhere serves a page of another site with a link to a landing, and with more HTML in its head.
 func elsewhere(t *testing.T, link, head string) string {
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")
@@ -25,7 +25,7 @@ func elsewhere(t *testing.T, link, head string) string {
 	return s.URL + "/"
 }
 
-// awaitHeld waits until the gateway keeps the answers to these codes back.
+// awaitHeld waits until the gateway holds the responses for these codes.
 func (d *demo) awaitHeld(codes ...string) {
 	d.t.Helper()
 	testworld.Eventually(d.t, patience, "the gateway holds the calls", func() error {
@@ -40,7 +40,7 @@ func (d *demo) awaitHeld(codes ...string) {
 
 func (d *demo) release() { d.t.Helper(); d.api(http.MethodPost, "release", nil, nil) }
 
-// wantOneSession holds the browser to one session cookie and returns its token.
+// wantOneSession checks that the browser has one session cookie, and returns its token.
 func (b *tab) wantOneSession(d *demo) string {
 	b.t.Helper()
 	tokens := b.tokens(d)
@@ -60,7 +60,7 @@ func TestRefresh(t *testing.T) {
 
 	b.reload()
 	b.arrives(d, merchant)
-	b.open(link) // the landing's own address again, from the history or a bookmark
+	b.open(link) // as from the history or a bookmark
 	b.arrives(d, merchant)
 	if got := b.wantOneSession(d); got != token {
 		t.Error("the same link again gave another session")
@@ -81,7 +81,7 @@ func TestBackButton(t *testing.T) {
 
 	b.travel(-1)
 	b.arrives(d, provider)
-	b.travel(-1) // over the landing: its redirects have left nothing in the history
+	b.travel(-1) // skips the landing, because its redirects are not in the history
 	b.at(d.portal)
 	b.travel(+1)
 	b.arrives(d, provider)
@@ -90,7 +90,7 @@ func TestBackButton(t *testing.T) {
 	}
 	d.wantCalls(code, "success")
 
-	// After signing out, back must not show who was there.
+	// After the sign-out, the back button must not show the operator.
 	b.click("#sign-out")
 	b.at(d.service + "signed-out")
 	b.travel(-1)
@@ -108,7 +108,7 @@ func TestDoubleClick(t *testing.T) {
 		b.wantOneSession(d)
 		d.wantCalls(code, "success")
 	})
-	t.Run("while the first is under way", func(t *testing.T) {
+	t.Run("while the first request is in progress", func(t *testing.T) {
 		b := newBrowser(t)
 		d.goWrong("hold")
 		code, link := d.issue(merchant)
@@ -117,7 +117,7 @@ func TestDoubleClick(t *testing.T) {
 		b.do(chromedp.MouseClickXY(x, y))
 		d.awaitHeld(code)
 		before := b.asked("/koubei/callback")
-		b.do(chromedp.MouseClickXY(x, y)) // the browser drops the first navigation for this one
+		b.do(chromedp.MouseClickXY(x, y)) // the browser cancels the first navigation
 		testworld.Eventually(t, patience, "the second click is sent", func() error {
 			if b.asked("/koubei/callback") == before {
 				return fmt.Errorf("still %d requests", before)
@@ -129,7 +129,7 @@ func TestDoubleClick(t *testing.T) {
 		b.wantOneSession(d)
 		d.wantCalls(code, "success")
 	})
-	t.Run("on the portal", func(t *testing.T) { // there each click makes a code of its own
+	t.Run("on the portal", func(t *testing.T) { // each click there issues another code
 		b := newBrowser(t)
 		already := len(d.calls(""))
 		b.open(d.portal)
@@ -160,7 +160,7 @@ func TestTwoTabsAtOnce(t *testing.T) {
 		one.click("#enter")
 		d.awaitHeld(code)
 		two.click("#enter")
-		testworld.Eventually(t, patience, "the second tab has asked", func() error {
+		testworld.Eventually(t, patience, "the second tab sends its request", func() error {
 			if two.asked("/koubei/callback") == 0 {
 				return fmt.Errorf("it has not")
 			}
@@ -191,7 +191,7 @@ func TestTwoTabsAtOnce(t *testing.T) {
 		d.release()
 		one.arrives(d, provider)
 		two.arrives(d, providerForCoffee)
-		one.reload() // each tab keeps its own merchant, whichever landed last
+		one.reload() // each tab keeps its own merchant
 		one.arrives(d, provider)
 		if got := one.wantOneSession(d); got != token {
 			t.Error("a landing of the session's own operator gave another session")
@@ -206,7 +206,7 @@ func TestTwoTabsAtOnce(t *testing.T) {
 	})
 }
 
-// Browsers and their extensions load ahead what may be clicked. That must not spend the code.
+// TestPrefetchThenClick: browsers and their extensions prefetch links. A prefetch must not spend the code.
 func TestPrefetchThenClick(t *testing.T) {
 	d := startDemo(t)
 	for _, row := range []struct{ name, head string }{
@@ -219,9 +219,9 @@ func TestPrefetchThenClick(t *testing.T) {
 			code, link := d.issue(merchant)
 			before := strings.Count(d.Log.String(), "status=503")
 			b.open(elsewhere(t, link, strings.ReplaceAll(row.head, "LINK", link)))
-			testworld.Eventually(t, patience, "the browser loads the link ahead", func() error {
+			testworld.Eventually(t, patience, "the browser prefetches the link", func() error {
 				if strings.Count(d.Log.String(), "status=503") == before {
-					return fmt.Errorf("nothing was refused: %s", d.Log.String())
+					return fmt.Errorf("no request was refused: %s", d.Log.String())
 				}
 				return nil
 			})

@@ -1,5 +1,5 @@
-// Package e2e_test drives the demo, as the program that `make demo` starts, with a real Chromium: what a newcomer
-// clicks, what impatient people click, and what goes wrong on the way.
+// Package e2e_test uses the demo, the program that `make demo` starts, with a real Chromium: the clicks of a new user, double
+// clicks and reloads, and errors.
 package e2e_test
 
 import (

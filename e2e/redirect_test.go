@@ -7,8 +7,8 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-// abroad are return addresses that lead elsewhere, or that some reader of addresses would take to.
-var abroad = []string{
+// foreign are return addresses of other sites, or addresses that some URL parsers take for those of other sites.
+var foreign = []string{
 	"//evil.example", "///evil.example", `/\evil.example`, `\\evil.example`, `/./\evil.example`, "/.//evil.example", "/..//evil.example",
 	"/a/../..//evil.example", "/%2e%2e//evil.example", "/\t/evil.example", "/\n/evil.example", "\t//evil.example", " //evil.example",
 	"https:evil.example", "https:/evil.example", "https:///evil.example", "https://evil.example", "https://localhost@evil.example/",
@@ -16,10 +16,10 @@ var abroad = []string{
 	"/%5cevil.example", "/%2fevil.example", "/%09/evil.example", "/\u2028/evil.example", "//evil%E3%80%82example", "ftp://evil.example/",
 }
 
-// near are addresses that look like those and lead nowhere else.
-var near = []string{"/app//evil.example", "/app?next=//evil.example", "/app#//evil.example", "/app/%252e%252e//evil.example", `/app?x=\evil.example`}
+// lookalikes are return addresses that look similar and stay at the ISV's site.
+var lookalikes = []string{"/app//evil.example", "/app?next=//evil.example", "/app#//evil.example", "/app/%252e%252e//evil.example", `/app?x=\evil.example`}
 
-// TestReturnAddressesEndAtHome: where a landing's redirect really ends, in a browser that reads addresses its own way.
+// TestReturnAddressesEndAtHome checks where a landing's redirect ends in a browser, which parses URLs differently from Go.
 func TestReturnAddressesEndAtHome(t *testing.T) {
 	d := startDemo(t)
 	b := newBrowser(t)
@@ -28,13 +28,13 @@ func TestReturnAddressesEndAtHome(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, address := range append(near, abroad...) {
+	for _, address := range append(lookalikes, foreign...) {
 		b.open(link + "&return_to=" + url.QueryEscape(address))
 		if got := get(b, chromedp.Evaluate[string](`location.origin`)); got != home.Scheme+"://"+home.Host {
 			t.Errorf("%q: ended at %s, want %s://%s", address, got, home.Scheme, home.Host)
 		}
 	}
 	if n := b.asked("://evil"); n != 0 {
-		t.Errorf("the browser asked strangers %d times", n)
+		t.Errorf("the browser sent %d requests to other sites", n)
 	}
 }

@@ -13,11 +13,11 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-// screenshotDir is where the screenshots are kept. Without it they are taken all the same: a page that can't be shown
-// fails the tests.
+// screenshotDir is the directory of the screenshots. Without it the test takes them too, so that a page that cannot be shown
+// fails the test.
 var screenshotDir = flag.String("screenshots", "", "directory to keep the screenshots in")
 
-// maxScreenshot keeps the repository small.
+// maxScreenshot limits the size of the repository.
 const maxScreenshot = 200 << 10
 
 // device is a screen.
@@ -42,8 +42,8 @@ func TestScreenshots(t *testing.T) {
 	for _, row := range []struct {
 		name string
 		device
-		visit func(b *tab) // leads to the page
-		ready string       // is there once the page is
+		visit func(b *tab) // opens the page
+		ready string       // selects an element that exists when the page is complete
 	}{
 		{"portal-desktop", desktop, func(b *tab) { b.open(d.portal) }, "#app-id"},
 		{"portal-phone", phone, func(b *tab) { b.open(d.portal) }, "#app-id"},
@@ -87,7 +87,7 @@ func TestScreenshots(t *testing.T) {
 	}
 }
 
-// speakEnglish makes the tab ask for pages in English.
+// speakEnglish makes the tab request pages in English.
 func (b *tab) speakEnglish() {
 	b.t.Helper()
 	b.do(chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
@@ -97,20 +97,20 @@ func (b *tab) speakEnglish() {
 	}))
 }
 
-// meetStranger uses the browser as a merchant, signs out, and opens a link of a provider's.
+// meetStranger signs a merchant in and out, and opens a provider's link.
 func (d *demo) meetStranger(b *tab) {
 	d.t.Helper()
 	d.signOut(b)
 	b.open(d.link(provider))
 }
 
-// capture takes a picture of what the window shows.
+// capture takes a screenshot of the window.
 func capture(ctx context.Context, t *chromedp.Target) ([]byte, error) {
 	res, err := cdp.Call(ctx, t, page.CaptureScreenshot, page.CaptureScreenshotParams{Format: page.CaptureScreenshotFormatPng})
 	return res.Data, err
 }
 
-// link makes a code and returns the link that Koubei would redirect to.
+// link issues a code and returns the link that Koubei would redirect to.
 func (d *demo) link(p person) string {
 	d.t.Helper()
 	_, link := d.issue(p)

@@ -15,7 +15,7 @@ import (
 	"koubei-landing/internal/testworld"
 )
 
-// kept are the names of the cookies that a tab has for the service, with their values, but for the arrivals'.
+// kept returns the cookies of a tab for the service, as NAME=VALUE, except those of arrivals.
 func (s *sites) kept(b *tab) []string {
 	b.t.Helper()
 	var kept []string
@@ -28,7 +28,7 @@ func (s *sites) kept(b *tab) []string {
 	return kept
 }
 
-// begun reports whether an operator has, or had, a session since the world began.
+// begun reports whether an operator has or had a session.
 func (s *sites) begun(t *testing.T, operatorID string) bool {
 	t.Helper()
 	n, err := s.Redis.Client.Exists(t.Context(), s.Config.Redis.Prefix+"operator:"+operatorID).Result()
@@ -38,8 +38,9 @@ func (s *sites) begun(t *testing.T, operatorID string) bool {
 	return n > 0
 }
 
-// An attacker sends a merchant a link with a code of the attacker's own. The merchant used the application yesterday and has
-// no session now. Nothing of the attacker's is shown or stored until the merchant says yes.
+// TestAnAttackersLinkTheNextDay: an attacker sends a merchant a link with the attacker's own code. The merchant used the
+// application yesterday and has no session now. Until the merchant answers yes, the service shows no page of the attacker's
+// session and stores none.
 func TestAnAttackersLinkTheNextDay(t *testing.T) {
 	for _, row := range []struct {
 		name    string
@@ -118,7 +119,7 @@ func TestAnAttackersLinkTheNextDay(t *testing.T) {
 	}
 }
 
-// attackForm sends the answer "yes" from a page of the attacker's, who can work out all that the form carries.
+// attackForm sends the answer "yes" from the attacker's page. The attacker can compute all fields of the form.
 func (s *sites) attackForm(t *testing.T, b *tab, code string) {
 	t.Helper()
 	b.open(s.page(strangerHost, "/form", fmt.Sprintf(
@@ -128,8 +129,8 @@ func (s *sites) attackForm(t *testing.T, b *tab, code string) {
 	b.fails("cross_origin", 403)
 }
 
-// TestTheDemoAsksAboutAStranger goes through the portal by clicks: somebody enters and signs out, somebody else enters and
-// is asked about, once.
+// TestTheDemoAsksAboutAStranger uses the portal by clicks: one operator enters and signs out, then another enters. The
+// service asks about the second operator once.
 func TestTheDemoAsksAboutAStranger(t *testing.T) {
 	d := startDemo(t)
 	b := newBrowser(t)

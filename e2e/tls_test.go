@@ -35,17 +35,17 @@ import (
 const (
 	koubeiHost   = "koubei.test"    // frames the service
 	isvHost      = "isv.test"       // is the service
-	strangerHost = "stranger.test"  // also frames the service, without permission
+	strangerHost = "stranger.test"  // frames the service without permission
 	siblingHost  = "pages.isv.test" // belongs to the service's site
 	probeHost    = "probe.test"     // shows which cookies a browser sends to a third party
 )
 
 var siteHosts = []string{koubeiHost, isvHost, strangerHost, siblingHost, probeHost}
 
-// authority is the certificate authority of these tests. Their browsers trust it by its key.
+// authority returns the certificate authority of these tests. The browsers accept it by the hash of its key.
 var authority = sync.OnceValues(newAuthority)
 
-// Every browser of these tests resolves the sites and trusts their authority.
+// init makes every browser of these tests resolve the sites' names and accept their authority.
 func init() {
 	var rules []string
 	for _, host := range siteHosts {
@@ -104,19 +104,19 @@ type sites struct {
 	mu     sync.Mutex
 	pages  map[string]string // by host and path
 	visits []*visit
-	gates  []chan struct{} // the next visits wait at these, each at its own
+	gates  []chan struct{} // the next visits wait until these are closed, one for each visit
 }
 
 // visit is one request to the callback and its result.
 type visit struct {
 	query, dest, purpose string
 	cookies              int
-	status               int    // 0 while it is under way
-	ancestors            string // who may show the answer
-	left                 bool   // the browser went away before it was answered
+	status               int    // 0 until the response
+	ancestors            string // the sites that may frame the response
+	left                 bool   // the browser left before the response
 }
 
-// startSites starts them; the service is told that it is reached over https, and to the changes.
+// startSites starts all sites. The service is configured for https and with the changes.
 func startSites(t *testing.T, changes ...func(*app.Config)) *sites {
 	t.Helper()
 	s := &sites{t: t, pages: map[string]string{}}
@@ -154,7 +154,7 @@ func startSites(t *testing.T, changes ...func(*app.Config)) *sites {
 	s.portal = s.Koubei.Portal()
 	certificate, _ := authority()
 	server.TLS = &tls.Config{Certificates: []tls.Certificate{certificate}}
-	server.Config.ErrorLog = log.New(io.Discard, "", 0) // connections that a browser opens ahead and drops
+	server.Config.ErrorLog = log.New(io.Discard, "", 0) // browsers open connections in advance and drop them
 	server.StartTLS()
 	t.Cleanup(transport.CloseIdleConnections)
 	t.Cleanup(func() {
@@ -164,10 +164,10 @@ func startSites(t *testing.T, changes ...func(*app.Config)) *sites {
 	return s
 }
 
-// origin is a site's.
+// origin returns the origin of a site.
 func (s *sites) origin(host string) string { return "https://" + net.JoinHostPort(host, s.port) }
 
-// at is an address of a site.
+// at returns an address of a site.
 func (s *sites) at(host, path string) string { return s.origin(host) + path }
 
 func (s *sites) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -227,10 +227,10 @@ func (s *sites) toService(w http.ResponseWriter, r *http.Request) {
 	v.left = v.status == 0
 }
 
-// openGate is a gate that is open.
+// openGate lets a visit pass at once.
 var openGate = func() chan struct{} { c := make(chan struct{}); close(c); return c }()
 
-// visited records a visit and returns the gate at which it waits.
+// visited records a visit and returns its gate: the visit waits until the gate is closed.
 func (s *sites) visited(v *visit) <-chan struct{} {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -243,8 +243,8 @@ func (s *sites) visited(v *visit) <-chan struct{} {
 	return gate
 }
 
-// keep makes each of the next n visits wait until the test closes its channel.
-func (s *sites) keep(n int) (gates []chan struct{}) {
+// holdVisits makes each of the next n visits wait until the test closes its gate.
+func (s *sites) holdVisits(n int) (gates []chan struct{}) {
 	for range n {
 		gates = append(gates, make(chan struct{}))
 	}
@@ -279,7 +279,7 @@ func (s *sites) visitsOf(code string) []visit {
 	return visits
 }
 
-// probe sets two cookies, one of them Partitioned, and shows which come back.
+// probe sets two cookies, one of them Partitioned, and shows which of them the browser returns.
 func probe(w http.ResponseWriter, r *http.Request) {
 	if r.URL.Path == "/" {
 		for _, name := range []string{"plain", "partitioned"} {

@@ -7,7 +7,7 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-// fails waits for the page of an error.
+// fails waits for the page of an error, and checks its code and status.
 func (b *tab) fails(code string, status int64) {
 	b.t.Helper()
 	b.see("#error-code")
@@ -15,7 +15,7 @@ func (b *tab) fails(code string, status int64) {
 		b.t.Errorf("got the page of %q, want %q\n%s", got, code, b.describe())
 	}
 	if b.answered("/koubei/callback", status) == 0 {
-		b.t.Errorf("no answer had status %d", status)
+		b.t.Errorf("no response had status %d", status)
 	}
 }
 
@@ -30,7 +30,7 @@ func TestExpiredCode(t *testing.T) {
 	code := d.lastCode()
 	b.reload()
 	b.fails("code_expired", http.StatusGone)
-	d.wantCalls(code, "AUTH_CODE_EXPIRES") // the verdict is remembered
+	d.wantCalls(code, "AUTH_CODE_EXPIRES") // the verdict is cached
 	if got := b.tokens(d); len(got) != 0 {
 		t.Error("there is a session")
 	}
@@ -55,7 +55,7 @@ func TestUsedCode(t *testing.T) {
 	one.arrives(d, merchant)
 	d.wantCalls(code, "success")
 
-	three := newBrowser(t) // used, but not here
+	three := newBrowser(t) // the code was used elsewhere
 	three.open(d.portal)
 	three.click("[data-code=used]")
 	three.see("#chosen")
@@ -76,9 +76,9 @@ func TestKoubeiIsBusyAndRecovers(t *testing.T) {
 		b.arrives(d, merchant)
 		d.wantCalls(d.lastCode(), "isp.unknow-error", "success")
 	})
-	t.Run("after the page has asked again by itself", func(t *testing.T) {
+	t.Run("after the page has retried", func(t *testing.T) {
 		b := newBrowser(t)
-		d.goWrong("busy", "busy", "busy", "busy", "busy") // as often as one exchange asks
+		d.goWrong("busy", "busy", "busy", "busy", "busy") // as many as the attempts of one exchange
 		code, link := d.issue(merchant)
 		b.open(link)
 		b.fails("gateway_unavailable", http.StatusServiceUnavailable)
@@ -87,12 +87,12 @@ func TestKoubeiIsBusyAndRecovers(t *testing.T) {
 		busy := "isp.unknow-error"
 		d.wantCalls(code, busy, busy, busy, busy, busy, "success")
 		if n := b.answered("/koubei/callback", http.StatusServiceUnavailable); n != 1 {
-			t.Errorf("got %d answers of 503, want one", n)
+			t.Errorf("got %d responses with 503, want one", n)
 		}
 	})
 }
 
-// A browser that keeps no cookies must be told so before its code is spent.
+// TestCookiesSwitchedOff: a browser that keeps no cookies must get the page about it before its code is spent.
 func TestCookiesSwitchedOff(t *testing.T) {
 	d := startDemo(t)
 	code, link := d.issue(merchant)
@@ -110,7 +110,7 @@ func TestCookiesSwitchedOff(t *testing.T) {
 	d.wantCalls(code, "success")
 }
 
-// In Koubei's frame our cookies are a third party's. The page says so and offers a window of its own.
+// TestFramed: in Koubei's frame the service's cookies are third-party cookies. The page says so and offers a new window.
 func TestFramed(t *testing.T) {
 	d := startDemo(t)
 	b := newBrowser(t)
@@ -123,7 +123,7 @@ func TestFramed(t *testing.T) {
 		t.Errorf("the frame shows %q, want cookies_blocked", got)
 	}
 	if n := len(d.calls("")); n != 0 {
-		t.Errorf("got %d calls before a window of its own was opened, want none", n)
+		t.Errorf("got %d calls before the new window was opened, want none", n)
 	}
 	frame.click("#open-window")
 	window := b.inside("page", d.isv)

@@ -60,8 +60,8 @@ func guard(identify func(*http.Request) (Operator, error), refused RefuseFunc, n
 	})
 }
 
-// withoutIdentity returns the headers without those of an identity, whoever set them. It also removes spellings with
-// underscores, which some servers treat as the same name.
+// withoutIdentity returns the headers without the identity headers, which a client may have sent itself. It also removes
+// spellings with underscores, which some servers treat as the same name.
 func withoutIdentity(h http.Header) http.Header {
 	clean := make(http.Header, len(h))
 	for name, values := range h {

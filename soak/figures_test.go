@@ -68,7 +68,7 @@ func (w *world) keysOf(t *testing.T, partners int, mostAlone, most int64) {
 	if err := w.redis.Client.FlushAll(t.Context()).Err(); err != nil {
 		t.Fatal(err)
 	}
-	c := newCrowd(w)
+	c := newVisitors(w)
 	jar, err := cookiejar.New(nil)
 	if err != nil {
 		t.Fatal(err)
@@ -123,7 +123,7 @@ func (w *world) many(t *testing.T, n int, most float64) {
 	for _, token := range tokens {
 		w.tokens = append(w.tokens, string(token))
 	}
-	c := newCrowd(w)
+	c := newVisitors(w)
 	client := &http.Client{Transport: c.transport}
 	inParallel(t, n, func(i int) error {
 		r, err := http.NewRequest(http.MethodGet, w.internal+"/auth/verify", nil)

@@ -18,7 +18,7 @@ var (
 func TestSoak(t *testing.T) {
 	w := newWorld(t)
 	w.start("GOMAXPROCS=2", "REDIS_TIMEOUT="+redisTimeout.String(), "SHUTDOWN_TIMEOUT=2m") // longer than a landing with that
-	c := newCrowd(w)
+	c := newVisitors(w)
 	c.capacity(16, time.Second) // warm up: buffers, connections, pages
 	most := c.capacity(16, min(10*time.Second, *duration/4))
 	half := most / 2
@@ -63,7 +63,7 @@ func flat(t *testing.T, samples []figures) {
 		name   string
 		of     func(figures) float64
 		unit   float64
-		spread float64 // what comes and goes
+		spread float64 // normal variation
 	}{
 		{"resident memory, MiB", func(f figures) float64 { return f.resident }, 1 << 20, 8 << 20},
 		{"heap in use, MiB", func(f figures) float64 { return f.heap }, 1 << 20, 8 << 20},

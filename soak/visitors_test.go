@@ -15,8 +15,8 @@ import (
 	"koubei-landing/koubeisim"
 )
 
-// crowd is all visitors. They share their connections, as behind a proxy.
-type crowd struct {
+// visitors are all clients of a test. They share their connections, as behind a proxy.
+type visitors struct {
 	w         *world
 	transport *http.Transport
 	serial    atomic.Int64
@@ -26,24 +26,24 @@ type crowd struct {
 	mu     sync.Mutex
 	failed []error
 	slow   time.Duration // the longest request
-	what   string        // and what it asked for
+	what   string        // its method and path
 }
 
-// atOnce is how many connections the crowd keeps to each listener.
+// atOnce is the number of connections that the visitors keep to each listener.
 const atOnce = 32
 
-func newCrowd(w *world) *crowd {
-	c := &crowd{w: w, transport: &http.Transport{MaxIdleConnsPerHost: atOnce, MaxConnsPerHost: atOnce}}
+func newVisitors(w *world) *visitors {
+	c := &visitors{w: w, transport: &http.Transport{MaxIdleConnsPerHost: atOnce, MaxConnsPerHost: atOnce}}
 	w.t.Cleanup(c.transport.CloseIdleConnections)
 	return c
 }
 
-// perVisit is how many requests a visit consists of.
+// perVisit is the number of requests of a visit.
 const perVisit = 14
 
 // visit makes the requests of one visitor: arrival hop, landing, ten checks of the proxy, /session, and for every second
 // visitor the sign-out.
-func (c *crowd) visit() {
+func (c *visitors) visit() {
 	err := c.visitOnce()
 	c.visits.Add(1)
 	if err != nil {
@@ -53,7 +53,7 @@ func (c *crowd) visit() {
 	}
 }
 
-func (c *crowd) visitOnce() error {
+func (c *visitors) visitOnce() error {
 	n := c.serial.Add(1)
 	jar, err := cookiejar.New(nil)
 	if err != nil {
@@ -90,7 +90,7 @@ func (c *crowd) visitOnce() error {
 }
 
 // ask sends a request and returns the redirect's address.
-func (c *crowd) ask(browser *http.Client, method, address string, want int) (string, error) {
+func (c *visitors) ask(browser *http.Client, method, address string, want int) (string, error) {
 	r, err := http.NewRequest(method, address, nil)
 	if err != nil {
 		return "", err
@@ -123,7 +123,7 @@ func (c *crowd) ask(browser *http.Client, method, address string, want int) (str
 	return next.String(), nil
 }
 
-func (c *crowd) took(r *http.Request, d time.Duration) {
+func (c *visitors) took(r *http.Request, d time.Duration) {
 	c.requests.Add(1)
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -139,14 +139,14 @@ func withoutQuery(err error) error {
 	return err
 }
 
-// capacity lets so many visit one after another, each as fast as it can, and returns the visits in a second.
-func (c *crowd) capacity(atOnce int, d time.Duration) float64 {
+// capacity has atOnce visitors make one visit after another, as fast as possible, and returns the visits per second.
+func (c *visitors) capacity(atOnce int, d time.Duration) float64 {
 	before, began := c.visits.Load(), time.Now()
 	end := make(chan struct{})
 	time.AfterFunc(d, func() { close(end) })
-	var visitors sync.WaitGroup
+	var group sync.WaitGroup
 	for range atOnce {
-		visitors.Go(func() {
+		group.Go(func() {
 			for {
 				select {
 				case <-end:
@@ -157,12 +157,12 @@ func (c *crowd) capacity(atOnce int, d time.Duration) float64 {
 			}
 		})
 	}
-	visitors.Wait()
+	group.Wait()
 	return float64(c.visits.Load()-before) / time.Since(began).Seconds()
 }
 
-// steady begins so many visits a second, whatever becomes of those before, and calls sample every interval.
-func (c *crowd) steady(perSecond float64, d, interval time.Duration, sample func()) {
+// steady begins perSecond visits per second, even if earlier ones are slow, and calls sample every interval.
+func (c *visitors) steady(perSecond float64, d, interval time.Duration, sample func()) {
 	end := make(chan struct{})
 	began := time.Now()
 	time.AfterFunc(d, func() { close(end) })

@@ -285,7 +285,7 @@ func TestNoReplica(t *testing.T) {
 }
 
 // recovery is the maximum time until users can land again after a failover: detection, election, the client's update and, on a
-// busy machine, several elections in vain.
+// busy machine, several failed elections.
 const recovery = time.Minute
 
 // testFailover kills a master while users land, and measures the effects.

@@ -80,7 +80,7 @@ func TestRefusedBeforeAnythingIsSpent(t *testing.T) {
 		{name: "a malformed app_id", query: "code=CODE&app_id=%zz", status: 400, code: "wrong_app"},
 		{name: "a repeated auth_type", query: "code=CODE&auth_type=pay_member&auth_type=pay_member", status: 400, code: "wrong_app"},
 		{name: "another kind of authorisation", query: "code=CODE&auth_type=pay_user", status: 400, code: "wrong_app"},
-		{name: "return_to abroad", query: "code=CODE&return_to=https://evil.example/", status: 400, code: "invalid_return_to"},
+		{name: "return_to of another site", query: "code=CODE&return_to=https://evil.example/", status: 400, code: "invalid_return_to"},
 		{name: "a malformed return_to", query: "code=CODE&return_to=/%zz", status: 400, code: "invalid_return_to"},
 		{name: "an empty return_to", query: "code=CODE&return_to=", status: 400, code: "invalid_return_to"},
 		{name: "return_to twice", query: "code=CODE&return_to=/a&return_to=/a", status: 400, code: "invalid_return_to"},
@@ -88,8 +88,8 @@ func TestRefusedBeforeAnythingIsSpent(t *testing.T) {
 		// If several parts are invalid, the order of the contract's table applies.
 		{name: "no code, and another application", query: "app_id=1", status: 400, code: "invalid_code"},
 		{name: "another application, by a script", query: "code=CODE&app_id=1", header: map[string]string{"Sec-Fetch-Mode": "cors"}, status: 400, code: "not_a_navigation"},
-		{name: "abroad, in a frame", query: "code=CODE&return_to=//evil.example", header: map[string]string{"Sec-Fetch-Dest": "iframe"}, status: 400, code: "invalid_return_to"},
-		{name: "another application, and abroad", query: "code=CODE&app_id=1&return_to=//evil.example", status: 400, code: "wrong_app"},
+		{name: "another site, in a frame", query: "code=CODE&return_to=//evil.example", header: map[string]string{"Sec-Fetch-Dest": "iframe"}, status: 400, code: "invalid_return_to"},
+		{name: "another application, and another site", query: "code=CODE&app_id=1&return_to=//evil.example", status: 400, code: "wrong_app"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			page := tt.try(t, w, "text/html")

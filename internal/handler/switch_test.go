@@ -269,8 +269,8 @@ func TestAForgedSwitchIsRefused(t *testing.T) {
 		{"no landing", url.Values{"landing": nil}, "switch_expired"},
 		{"another session", url.Values{"session": {strings.Repeat("A", 43)}}, "switch_stale"},
 		{"no session", url.Values{"session": nil}, "switch_stale"},
-		{"abroad", url.Values{"return_to": {"https://evil.example/"}}, "invalid_return_to"},
-		{"abroad without a scheme", url.Values{"return_to": {"//evil.example/"}}, "invalid_return_to"},
+		{"another site", url.Values{"return_to": {"https://evil.example/"}}, "invalid_return_to"},
+		{"another site without a scheme", url.Values{"return_to": {"//evil.example/"}}, "invalid_return_to"},
 	} {
 		forged := answerTo(t, page, "yes")
 		for name, values := range tt.change {

@@ -474,7 +474,7 @@ func TestSixtyFourWaitForOneCode(t *testing.T) {
 	w.wantCalls(code, 1)
 }
 
-// refusedAtOnce reports whether a landing did not wait. The error of one that has waited in vain wraps ErrOverloaded.
+// refusedAtOnce reports whether a landing did not wait. The error of a landing that has waited wraps ErrOverloaded.
 func refusedAtOnce(err error) bool {
 	return err == landing.ErrOverloaded //nolint:errorlint // see above
 }

@@ -280,7 +280,7 @@ func (r *run) command(dir, name string, args ...string) *exec.Cmd {
 	return cmd
 }
 
-// each calls f for every item, with at most so many calls at once as there are jobs.
+// each calls f for every item, with at most *jobs calls at the same time.
 func each[T any](items []T, f func(T)) {
 	var group sync.WaitGroup
 	slots := make(chan struct{}, *jobs)
