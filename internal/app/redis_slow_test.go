@@ -196,6 +196,29 @@ func TestNewConnectionOverASlowLink(t *testing.T) {
 	}
 }
 
+// TestASlowLinkIsWarmedAgain: if the connections break, as many are opened again.
+func TestASlowLinkIsWarmedAgain(t *testing.T) {
+	t.Parallel()
+	const wanted = 40
+	l := &link{}
+	l.roundTrip.Store(int64(400 * time.Millisecond))
+	r := startPrivate(t)
+	client, err := app.OpenRedis(app.Redis{URL: "redis://app:hush@" + l.to(t, r.Addr(), "127.0.0.1:0"), Mode: app.Single, Timeout: time.Second})
+	must(t, err)
+	defer client.Close()
+	for _, when := range []string{"at first", "after all connections broke"} {
+		testworld.Eventually(t, time.Minute, when+", the connections are open", func() error {
+			_ = client.Ping(t.Context()).Err() // finds out that a connection is broken
+			open := strings.Count(r.Client.ClientList(t.Context()).Val(), "user=app")
+			if idle := client.PoolStats().IdleConns; open < wanted || idle < wanted {
+				return fmt.Errorf("%d connections, %d idle", open, idle)
+			}
+			return nil
+		})
+		must(t, r.Client.ClientKillByFilter(t.Context(), "USER", "app").Err())
+	}
+}
+
 // idleConnections returns the number of a service's idle connections to Redis.
 func idleConnections(t *testing.T, b *testworld.Browser, s *testworld.Service) int {
 	t.Helper()
