@@ -3,6 +3,7 @@ package landing_test
 import (
 	"context"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"koubei-landing/internal/landing"
@@ -37,4 +38,30 @@ func TestKilledReplicaLosesNoCodeWhileTabsJoin(t *testing.T) {
 		t.Errorf("the next try is not the first tab's session with both partners: the same token: %t", out.Token == first.Token)
 	}
 	w.wantCalls(code, 1)
+}
+
+// TestAReplaySettlesTheCodeOfAKilledReplica: the replica is killed after it has added the partner to the browser's session. The
+// browser tries again and signs out. The code is not sent a second time.
+func TestAReplaySettlesTheCodeOfAKilledReplica(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	victim := w.open()
+	token := w.land(arrival(w.koubei.Issue(provider), "one"), landing.Landed).Token
+	second := provider
+	second.PartnerID = "2088102150477999"
+	a := signedIn(arrival(w.koubei.Issue(second), "one"), token)
+	var killed atomic.Bool
+	victim.tap.with(func(ctx context.Context, names string, send func(context.Context) error) error {
+		if killed.Load() {
+			return errCut
+		}
+		killed.Store(strings.Contains(names, "eval:session"))
+		return send(ctx)
+	})
+	<-w.background(victim, a) // the browser gets no response
+	w.wantState(a.Code, "open")
+	w.land(a, landing.Replayed)
+	w.signOut(token)
+	w.refused(a, landing.ErrCodeUsed)
+	w.wantCalls(a.Code, 1)
 }

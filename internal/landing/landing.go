@@ -178,6 +178,7 @@ func (l *Lander) Land(ctx context.Context, a Arrival) (Outcome, error) {
 	}
 	v := l.visit(a, live)
 	if out, ok := v.replayOwn(); ok {
+		l.settleReplay(ctx, v, out)
 		return out, nil
 	}
 	claim, err := l.claim(ctx, v)
@@ -219,11 +220,7 @@ func (l *Lander) recover(ctx context.Context, v visit, c claim) (Outcome, error)
 	h := c.met[slices.IndexFunc(c.met, func(h session.Held) bool { return holds([]session.Held{h}, v.hash) })]
 	entry, _ := h.Session.OfCode(v.hash)
 	if c.entry.State == open {
-		// Settle the code on behalf of the claim's owner too. If the owner was killed, the claim would expire, and the next
-		// landing would send the code again.
-		outcome := l.landedEntry(v, h, entry.PartnerID)
-		outcome.Browsers = slices.Concat(c.entry.Browsers, v.browsers)
-		now, ours, err := l.ledger.settle(ctx, c.entry, outcome)
+		now, ours, err := l.settleFor(ctx, v, c.entry, h, entry.PartnerID)
 		if err != nil {
 			return Outcome{}, err
 		}
@@ -235,6 +232,25 @@ func (l *Lander) recover(ctx context.Context, v visit, c claim) (Outcome, error)
 		return Outcome{}, ErrCodeUsed // do not replace an operator without a question
 	}
 	return Outcome{Result: Replayed, Token: h.Token, Session: h.Session, Entry: entry}, nil
+}
+
+// settleReplay settles the code of a session of this browser if the ledger does not have its outcome yet. It is optional, and
+// reads the ledger only as long as a claim or a held grant may be left in it.
+func (l *Lander) settleReplay(ctx context.Context, v visit, out Outcome) {
+	if l.now().Sub(out.Entry.AuthenticatedAt) > heldFor {
+		return
+	}
+	if e, err := l.ledger.look(ctx, v.hash); err == nil && (e.State == open || e.State == held) {
+		_, _, _ = l.settleFor(ctx, v, e, session.Held{Token: out.Token, Session: out.Session}, out.Entry.PartnerID)
+	}
+}
+
+// settleFor settles a code on behalf of the claim's owner, whose session this browser has. If the owner was killed, the claim
+// would expire, and after a sign-out the next landing would send the code again.
+func (l *Lander) settleFor(ctx context.Context, v visit, e entry, h session.Held, partner string) (entry, bool, error) {
+	outcome := l.landedEntry(v, h, partner)
+	outcome.Browsers = slices.Concat(e.Browsers, v.browsers)
+	return l.ledger.settle(ctx, e, outcome)
 }
 
 // refuse settles a final verdict, and releases the code after any other failure. The visitor gets the error even if the
