@@ -2,6 +2,7 @@ package landing_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"runtime"
@@ -11,6 +12,7 @@ import (
 
 	"koubei-landing/internal/alipay"
 	"koubei-landing/internal/landing"
+	"koubei-landing/internal/operator"
 	"koubei-landing/internal/session"
 	"koubei-landing/internal/store"
 	"koubei-landing/internal/testworld"
@@ -43,6 +45,8 @@ func TestTheLedger(t *testing.T) {
 		{"declined: the person said no", declinedByPerson},
 		{"declined: the operator was revoked during the question", declinedByRevocation},
 		{"refused: the same verdict without a call", refusedVerdicts},
+		{"refused: an unknown verdict of a newer version counts as used", refusedUnknown},
+		{"held: a grant of a newer version stays for a newer replica", heldUnreadable},
 		{"none: released after a failure that says nothing about the code", releasedAfterFailure},
 	} {
 		t.Run(row.name, func(t *testing.T) {
@@ -300,6 +304,30 @@ func refusedVerdicts(w *world) {
 	}
 }
 
+func refusedUnknown(w *world) {
+	w.must(w.redis.Client.Set(w.t.Context(), w.key("code"), `{"state":"refused","verdict":"something_new"}`, time.Minute).Err())
+	w.refused(arrival("code", "one"), landing.ErrCodeUsed)
+}
+
+func heldUnreadable(w *world) {
+	current := w.land(arrival(w.koubei.Issue(merchant), "one"), landing.Landed).Token
+	a := arrival(w.koubei.Issue(provider), "one")
+	w.land(signedIn(a, current), landing.Asked)
+	var e map[string]any
+	w.must(json.Unmarshal([]byte(w.redis.Client.Get(w.t.Context(), w.key(a.Code)).Val()), &e))
+	sealer, err := session.NewSealer(sealKey('a'))
+	w.must(err)
+	e["grant"] = sealer.Seal(session.SealHeld, operator.HashCode(w.koubei.AppID(), a.Code), []byte(`["something new"]`))
+	raw, err := json.Marshal(e)
+	w.must(err)
+	w.must(w.redis.Client.Set(w.t.Context(), w.key(a.Code), raw, time.Minute).Err())
+	w.signOut(current)
+	if out, err := w.Land(w.t.Context(), a); err == nil {
+		w.t.Errorf("got %q for %q, want an error", out.Result, out.Session.OperatorID)
+	}
+	w.wantState(a.Code, "held") // a newer replica can read it
+}
+
 func releasedAfterFailure(w *world) {
 	for _, tt := range []struct {
 		fault koubeisim.Fault
@@ -313,6 +341,9 @@ func releasedAfterFailure(w *world) {
 		w.koubei.Next(tt.fault)
 		w.refused(arrival(code, "one"), tt.want)
 		w.wantState(code, "")
+		if strings.Contains(w.log.String(), `"level":"WARN"`) {
+			w.t.Error("the log reports a write that did not fail")
+		}
 		_, _ = w.Land(w.t.Context(), arrival(code, "another"))
 		w.wantCalls(code, 2)
 	}
