@@ -178,7 +178,9 @@ func (l *Lander) Land(ctx context.Context, a Arrival) (Outcome, error) {
 	}
 	v := l.visit(a, live)
 	if out, ok := v.replayOwn(); ok {
-		l.settleReplay(ctx, v, out)
+		if err := l.settleReplay(ctx, v, out); err != nil {
+			return Outcome{}, err
+		}
 		return out, nil
 	}
 	claim, err := l.claim(ctx, v)
@@ -234,19 +236,23 @@ func (l *Lander) recover(ctx context.Context, v visit, c claim) (Outcome, error)
 	return Outcome{Result: Replayed, Token: h.Token, Session: h.Session, Entry: entry}, nil
 }
 
-// settleReplay settles the code of a session of this browser if the ledger does not have its outcome yet. It is optional, and
-// reads the ledger only as long as a claim or a held grant may be left in it.
-func (l *Lander) settleReplay(ctx context.Context, v visit, out Outcome) {
+// settleReplay settles the code of a session of this browser if the ledger does not have its outcome yet: the replica that
+// exchanged the code may have been killed, or may still want to store the grant. After a sign-out, either would bring the code
+// back. It reads the ledger only as long as a claim or a held grant may be left in it.
+func (l *Lander) settleReplay(ctx context.Context, v visit, out Outcome) error {
 	if l.now().Sub(out.Entry.AuthenticatedAt) > heldFor {
-		return
+		return nil
 	}
-	if e, err := l.ledger.look(ctx, v.hash); err == nil && (e.State == open || e.State == held) {
-		_, _, _ = l.settleFor(ctx, v, e, session.Held{Token: out.Token, Session: out.Session}, out.Entry.PartnerID)
+	e, err := l.ledger.look(ctx, v.hash)
+	if err != nil || e.State != open && e.State != held {
+		return err
 	}
+	_, _, err = l.settleFor(ctx, v, e, session.Held{Token: out.Token, Session: out.Session}, out.Entry.PartnerID)
+	return err
 }
 
 // settleFor settles a code on behalf of the claim's owner, whose session this browser has. If the owner was killed, the claim
-// would expire, and after a sign-out the next landing would send the code again.
+// would expire, and the next landing would send the code again.
 func (l *Lander) settleFor(ctx context.Context, v visit, e entry, h session.Held, partner string) (entry, bool, error) {
 	outcome := l.landedEntry(v, h, partner)
 	outcome.Browsers = slices.Concat(e.Browsers, v.browsers)

@@ -96,6 +96,49 @@ func TestSignedOutStaysSignedOutThoughARetryIsLate(t *testing.T) {
 	w.wantCalls(a.Code, 1)
 }
 
+// TestAReplayLandsOnlyWithItsLedgerEntry: a replica adds the partner to the browser's session, and loses Redis before the
+// reply. Until the code is settled, the browser gets no session, because that replica will store the grant.
+func TestAReplayLandsOnlyWithItsLedgerEntry(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	late := w.open()
+	token := w.land(arrival(w.koubei.Issue(provider), "one"), landing.Landed).Token
+	second := provider
+	second.PartnerID = "2088102150477999"
+	a := signedIn(arrival(w.koubei.Issue(second), "one"), token)
+	var lost atomic.Bool
+	late.tap.with(func(ctx context.Context, names string, send func(context.Context) error) error {
+		if lost.Load() {
+			return errCut
+		}
+		if lost.Store(strings.Contains(names, "eval:session")); !lost.Load() {
+			return send(ctx)
+		}
+		_ = send(ctx)
+		return errCut
+	})
+	if out := <-w.background(late, a); !errors.Is(out.err, store.ErrUnavailable) {
+		t.Fatalf("got %q, %v, want unavailable", out.Result, out.err)
+	}
+	for _, name := range []string{"get", "eval:code"} {
+		var session atomic.Bool // the read of the session comes first
+		w.tap.with(func(ctx context.Context, names string, send func(context.Context) error) error {
+			if session.Swap(true) && strings.TrimSpace(names) == name {
+				return errCut
+			}
+			return send(ctx)
+		})
+		w.refused(a, store.ErrUnavailable)
+	}
+	w.tap.with(nil)
+	w.land(a, landing.Replayed)
+	w.signOut(token)
+	late.tap.with(nil)
+	<-late.Settled()
+	w.refused(a, landing.ErrCodeUsed)
+	w.wantCalls(a.Code, 1)
+}
+
 // TestAHeldGrantLandsOnlyWithItsLedgerEntry: otherwise the ledger would give it to the browser again after a sign-out.
 func TestAHeldGrantLandsOnlyWithItsLedgerEntry(t *testing.T) {
 	t.Parallel()
