@@ -57,7 +57,7 @@ func isPort(port string) bool {
 	return err == nil
 }
 
-func badURL(problem, fix string) error { return setting.Bad("REDIS_URL", problem, fix) }
+func badURL(problem, fix string) setting.Problem { return setting.Bad("REDIS_URL", problem, fix) }
 
 const urlFix = "write redis://user:password@host:6379/0, and in the password %2F for /, %3F for ?, %23 for #, %40 for @ and %25 for %"
 

@@ -43,30 +43,23 @@ var answers = []struct {
 // explain turns an error of a Redis client into a problem. It uses only Redis's first word of the error's text, because the
 // rest may quote parts of REDIS_URL.
 func explain(err error, c Redis) setting.Problem {
-	p := setting.Bad("REDIS_URL", "leads to an unreachable Redis", "check the address, and that Redis runs and can be reached from here")
-	if problem, fix, ok := explainReply(err, c); ok {
-		p.Problem, p.Fix = problem, fix
-	} else if problem, fix, ok := explainTLS(err, c); ok {
-		return setting.Problem{Settings: []string{"REDIS_URL", "REDIS_CA_FILE", "REDIS_CERT_FILE", "REDIS_KEY_FILE"}, Problem: problem, Fix: fix}
-	} else if why := unreachable(err); why != "" {
-		p.Problem += ": " + why
-		switch s := scheme(c); {
-		case s == "redis" && closed(err):
-			p.Fix += "; write rediss:// if it uses TLS"
-		case s == "rediss" && timedOut(err):
-			p.Fix += "; write redis:// if it does not use TLS"
-		}
+	if p, ok := explainReply(err, c); ok {
+		return p
 	}
-	return p
+	if p, ok := explainTLS(err, c); ok {
+		return p
+	}
+	return explainNetwork(err, c)
 }
 
 // masterPassword is the hint for a wrong or missing master's password if the Sentinels' password is set.
 const masterPassword = "with REDIS_MODE=sentinel, the user and password in front of the host are the Sentinels'; give the master's as options: ?master_name=…&username=…&password=…"
 
-func explainReply(err error, c Redis) (problem, fix string, ok bool) {
+// explainReply explains an error that Redis returned. ok is false for other errors.
+func explainReply(err error, c Redis) (p setting.Problem, ok bool) {
 	reply, ok := errors.AsType[redis.Error](err)
 	if !ok {
-		return "", "", false
+		return setting.Problem{}, false
 	}
 	for _, a := range answers {
 		if !redis.HasErrorPrefix(err, a.prefix) {
@@ -74,39 +67,61 @@ func explainReply(err error, c Redis) (problem, fix string, ok bool) {
 		}
 		switch {
 		case c.Mode == Sentinel && (a.prefix == "NOAUTH" || a.prefix == "WRONGPASS"):
-			return strings.Replace(a.problem, "Redis", "the master", 1), masterPassword, true
+			return badURL(strings.Replace(a.problem, "Redis", "the master", 1), masterPassword), true
 		case c.Mode != Cluster && a.prefix == "CLUSTERDOWN":
-			return "leads to a node of a Cluster (CLUSTERDOWN)", "set REDIS_MODE=cluster", true
+			return badURL("leads to a node of a Cluster (CLUSTERDOWN)", "set REDIS_MODE=cluster"), true
 		case c.Mode == Sentinel && a.prefix == "READONLY":
-			return "leads to Sentinels that call a replica the master (READONLY)", "wait until the failover is over, and compare SENTINEL GET-MASTER-ADDR-BY-NAME on each Sentinel", true
+			return badURL("leads to Sentinels that call a replica the master (READONLY)", "wait until the failover is over, and compare SENTINEL GET-MASTER-ADDR-BY-NAME on each Sentinel"), true
 		}
-		return a.problem, a.fix, true
+		return badURL(a.problem, a.fix), true
 	}
 	word, _, _ := strings.Cut(strings.TrimPrefix(reply.Error(), "ERR "), " ")
-	return "leads to a Redis that refuses a command (" + word + ")", "see the page of this error in Redis's documentation", true
+	return badURL("leads to a Redis that refuses a command ("+word+")", "see the page of this error in Redis's documentation"), true
 }
 
-func explainTLS(err error, c Redis) (problem, fix string, ok bool) {
+// explainTLS explains an error of the TLS handshake. ok is false for other errors.
+func explainTLS(err error, c Redis) (p setting.Problem, ok bool) {
 	if _, ok := errors.AsType[x509.UnknownAuthorityError](err); ok {
-		return "conflict: no trusted authority signed Redis's certificate", "set REDIS_CA_FILE to the certificate of the authority that signed Redis's", true
+		return tlsConflict("no trusted authority signed Redis's certificate", "set REDIS_CA_FILE to the certificate of the authority that signed Redis's"), true
 	}
 	if _, ok := errors.AsType[x509.HostnameError](err); ok {
-		return "conflict: Redis's certificate is for other hosts", "write a host of the certificate into REDIS_URL, or add the host to the certificate", true
+		return tlsConflict("Redis's certificate is for other hosts", "write a host of the certificate into REDIS_URL, or add the host to the certificate"), true
 	}
 	if _, ok := errors.AsType[x509.CertificateInvalidError](err); ok {
-		return "conflict: Redis's certificate is not valid now, or is not a server certificate", "renew Redis's certificate", true
+		return tlsConflict("Redis's certificate is not valid now, or is not a server certificate", "renew Redis's certificate"), true
 	}
 	if _, ok := errors.AsType[tls.RecordHeaderError](err); ok {
-		return "conflict: REDIS_URL uses TLS, but the server does not", "write redis:// in REDIS_URL, or Redis's TLS port", true
+		return tlsConflict("REDIS_URL uses TLS, but the server does not", "write redis:// in REDIS_URL, or Redis's TLS port"), true
 	}
 	e, alert := errors.AsType[*net.OpError](err)
 	if alert && e.Op == "remote error" || scheme(c) == "rediss" && closed(err) { // the alert may be lost with the connection
 		if c.Certificate == nil {
-			return "conflict: Redis requires a client certificate", "set REDIS_CERT_FILE and REDIS_KEY_FILE", true
+			return tlsConflict("Redis requires a client certificate", "set REDIS_CERT_FILE and REDIS_KEY_FILE"), true
 		}
-		return "conflict: Redis refuses the client certificate", "set REDIS_CERT_FILE to a certificate of an authority that Redis trusts", true
+		return tlsConflict("Redis refuses the client certificate", "set REDIS_CERT_FILE to a certificate of an authority that Redis trusts"), true
 	}
-	return "", "", false
+	return setting.Problem{}, false
+}
+
+func tlsConflict(problem, fix string) setting.Problem {
+	return setting.Problem{Settings: []string{"REDIS_URL", "REDIS_CA_FILE", "REDIS_CERT_FILE", "REDIS_KEY_FILE"}, Problem: "conflict: " + problem, Fix: fix}
+}
+
+// explainNetwork explains every other error: no response came from Redis.
+func explainNetwork(err error, c Redis) setting.Problem {
+	p := badURL("leads to an unreachable Redis", "check the address, and that Redis runs and can be reached from here")
+	why := unreachable(err)
+	if why == "" {
+		return p
+	}
+	p.Problem += ": " + why
+	switch s := scheme(c); {
+	case s == "redis" && closed(err):
+		p.Fix += "; write rediss:// if it uses TLS"
+	case s == "rediss" && timedOut(err):
+		p.Fix += "; write redis:// if it does not use TLS"
+	}
+	return p
 }
 
 // unreachable says why a server is unreachable. It is empty if the reason is unknown.
