@@ -36,8 +36,8 @@ func Run(ctx context.Context, c Config) error {
 }
 
 func (s *service) serve(ctx context.Context, c Config, public, internal net.Listener) error {
-	browsers := publicServerFor(traced(s.handler.Public(), c.Tracing, true), c.Log)
-	proxies := serverFor(traced(s.handler.Internal(), c.Tracing, false), c.Log)
+	browsers := publicServerFor(traced(s.handler.Public(), c.Tracing, linked), c.Log)
+	proxies := serverFor(traced(s.handler.Internal(), c.Tracing, continued), c.Log)
 	watching, stop := context.WithCancel(untraced(context.Background()))
 	defer stop()
 	go s.sessions.Watch(watching)

@@ -14,14 +14,22 @@ import (
 // tracerName is the instrumentation scope of the service's own spans.
 const tracerName = "koubei-landing"
 
-// traced creates a span for every request. Without a provider it costs nothing. It continues the trace of a proxy. The
-// trace of a stranger is only linked. The span has a path and no query, because a query may contain a code.
-func traced(next http.Handler, provider trace.TracerProvider, strangers bool) http.Handler {
+// parent says what a request's span does with the trace that the request names.
+type parent int
+
+const (
+	continued parent = iota // the span belongs to that trace, which a proxy has begun
+	linked                  // the span begins a new trace with a link to that one, because any client may name one
+)
+
+// traced creates a span for every request. Without a provider it costs nothing. The span has a path and no query, because a
+// query may contain a code.
+func traced(next http.Handler, provider trace.TracerProvider, p parent) http.Handler {
 	if provider == nil {
 		return next
 	}
 	return otelhttp.NewHandler(next, "request", otelhttp.WithTracerProvider(provider),
-		otelhttp.WithPropagators(propagation.TraceContext{}), otelhttp.WithPublicEndpointFn(func(*http.Request) bool { return strangers }))
+		otelhttp.WithPropagators(propagation.TraceContext{}), otelhttp.WithPublicEndpointFn(func(*http.Request) bool { return p == linked }))
 }
 
 // untraced returns a context whose Redis commands have no spans. Background work belongs to no request, and each command
