@@ -57,24 +57,24 @@ func (c *Client) Exchange(ctx context.Context, code string) (operator.Grant, err
 	hide := newSecrets(code, c.appAuthToken)
 
 	var grant operator.Grant
-	err := c.withRetries(ctx, func(retry bool) error {
+	err := c.withRetries(ctx, func(n int) error {
 		var err error
-		grant, err = c.attempt(ctx, query, hide, retry)
+		grant, err = c.attempt(ctx, n, query, hide)
 		return err
 	})
 	return grant, err
 }
 
-// withRetries calls try until it succeeds, fails for good, or no time is left for another attempt. All retries of this
-// package are here.
-func (c *Client) withRetries(ctx context.Context, try func(retry bool) error) error {
+// withRetries calls try with the number of the attempt, from 1, until try succeeds, fails permanently, or no time is left for
+// another attempt. All retries of this package are here.
+func (c *Client) withRetries(ctx context.Context, try func(n int) error) error {
 	if !c.fits(ctx, 0) {
 		e := unavailable(OutcomeTimeout, "no time left for an attempt")
 		e.cause = ctx.Err()
 		return e
 	}
 	for n := 1; ; n++ {
-		err := try(n > 1)
+		err := try(n)
 		if err == nil || n == maxAttempts || !retryable(err) || !c.pause(ctx, n) {
 			return err
 		}
@@ -118,8 +118,8 @@ func (c *Client) fits(ctx context.Context, wait time.Duration) bool {
 	return !ok || time.Until(deadline)-wait >= c.attemptTimeout/2
 }
 
-// attempt sends one request, reads the response and reports the attempt.
-func (c *Client) attempt(ctx context.Context, query call, hide secrets, retry bool) (operator.Grant, error) {
+// attempt sends the nth request, reads the response and reports the attempt.
+func (c *Client) attempt(ctx context.Context, n int, query call, hide secrets) (operator.Grant, error) {
 	ctx, span := c.tracer.Start(ctx, queryMethod, trace.WithSpanKind(trace.SpanKindClient))
 	defer span.End()
 	began, sent := time.Now(), c.now()
@@ -136,13 +136,13 @@ func (c *Client) attempt(ctx context.Context, query call, hide secrets, retry bo
 	}
 	if span.IsRecording() {
 		span.SetAttributes(attribute.String("alipay.outcome", string(outcomeOf(err))), attribute.String("alipay.trace_id", hide.strip(r.traceID)),
-			attribute.Bool("alipay.retry", retry))
+			attribute.Bool("alipay.retry", n > 1))
 		if err != nil {
 			span.SetStatus(codes.Error, string(outcomeOf(err)))
 		}
 	}
 	if c.onAttempt != nil {
-		c.onAttempt(Attempt{Outcome: outcomeOf(err), Duration: time.Since(began), TraceID: hide.strip(r.traceID), Retry: retry, Err: err})
+		c.onAttempt(Attempt{Outcome: outcomeOf(err), Duration: time.Since(began), TraceID: hide.strip(r.traceID), Retry: n > 1, Err: err})
 	}
 	return grant, err
 }

@@ -21,7 +21,7 @@ const (
 func (c *Client) downloadCertificate(ctx context.Context, sn string) ([]*x509.Certificate, error) {
 	dl := newCall(downloadMethod, certBizContent{SN: sn})
 	var chain []*x509.Certificate
-	err := c.withRetries(ctx, func(bool) error {
+	err := c.withRetries(ctx, func(int) error {
 		r, err := c.sendWithTimeout(ctx, dl, c.now())
 		if err == nil {
 			chain, err = c.readCertificate(r, sn)

@@ -32,7 +32,7 @@ func newSecrets(values ...string) secrets {
 	spellings := slices.DeleteFunc(slices.Clone(values), func(v string) bool { return v == "" })
 	for range 2 {
 		for _, v := range slices.Clone(spellings) {
-			spellings = append(spellings, url.QueryEscape(v), html.EscapeString(v), jsonEscape(v, false), jsonEscape(v, true))
+			spellings = append(append(spellings, url.QueryEscape(v), html.EscapeString(v)), jsonSpellings(v)...)
 		}
 		slices.SortFunc(spellings, func(a, b string) int { return cmp.Or(len(b)-len(a), strings.Compare(a, b)) })
 		spellings = slices.Compact(spellings)
@@ -40,14 +40,18 @@ func newSecrets(values ...string) secrets {
 	return spellings
 }
 
-func jsonEscape(v string, html bool) string {
-	var b strings.Builder
-	enc := json.NewEncoder(&b)
-	enc.SetEscapeHTML(html)
-	if enc.Encode(v) != nil { // cannot happen with a string
-		return v
+// jsonSpellings returns v as it stands in a JSON string: with <, > and & plain, and with them escaped.
+func jsonSpellings(v string) []string {
+	spellings := make([]string, 0, 2)
+	for _, escapeHTML := range []bool{false, true} {
+		var b strings.Builder
+		enc := json.NewEncoder(&b)
+		enc.SetEscapeHTML(escapeHTML)
+		if enc.Encode(v) == nil { // always, with a string
+			spellings = append(spellings, b.String()[1:b.Len()-len("\"\n")])
+		}
 	}
-	return b.String()[1 : b.Len()-len("\"\n")]
+	return spellings
 }
 
 // strip removes the secrets, a quoted string to sign with everything after it, and control characters from text, and

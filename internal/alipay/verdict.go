@@ -42,18 +42,24 @@ func bareSubCode(subCode string) string {
 	return subCode
 }
 
-// failure turns a response that reports an error into an error. An unsigned response may come from anybody: it can cause a
-// retry or end the attempts, but it is never a verdict on a code.
-func failure(m message, signed bool) *Error {
-	e := &Error{Code: m.code, Msg: m.msg, SubCode: m.subCode, SubMsg: m.subMsg, Signed: signed}
-	v := verdict{ErrRejected, OutcomeRejected}
-	if signed {
-		v = signedVerdict(m)
-	} else if m.code == codeUnknown {
-		v = verdict{ErrUnavailable, OutcomeBusy}
-	}
-	e.kind, e.outcome = v.kind, v.outcome
+// signedFailure turns a verified response that reports an error into an error.
+func signedFailure(m message) *Error {
+	e := newFailure(m, signedVerdict(m))
+	e.Signed = true
 	return e
+}
+
+// unsignedFailure turns an unsigned response that reports an error into an error. The response may come from anybody: it can
+// cause a retry or end the attempts, but it is never a verdict on a code.
+func unsignedFailure(m message) *Error {
+	if m.code == codeUnknown {
+		return newFailure(m, verdict{ErrUnavailable, OutcomeBusy})
+	}
+	return newFailure(m, verdict{ErrRejected, OutcomeRejected})
+}
+
+func newFailure(m message, v verdict) *Error {
+	return &Error{Code: m.code, Msg: m.msg, SubCode: m.subCode, SubMsg: m.subMsg, kind: v.kind, outcome: v.outcome}
 }
 
 // signedVerdict looks at the sub_code first: SYSTEM_ERROR has been seen with 20000 as well as with 40004.
