@@ -87,7 +87,10 @@ func newGateway(c Config, m *metrics.Metrics) (*alipay.Client, error) {
 	o.MaxConns = exchanges
 	o.Now = c.Now
 	o.OnAttempt = func(a alipay.Attempt) {
-		m.Attempt(string(a.Outcome), a.Duration, a.Retry)
+		m.Attempt(string(a.Outcome), a.Duration)
+		if a.Retry {
+			m.Retry()
+		}
 		c.Log.Debug("exchange attempt", slog.String("outcome", string(a.Outcome)),
 			slog.Duration("took", a.Duration), slog.String("trace_id", a.TraceID), slog.Bool("retry", a.Retry))
 	}

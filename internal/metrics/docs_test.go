@@ -70,7 +70,7 @@ func (d definition) labelText() string {
 func TestEveryMetricIsDefined(t *testing.T) {
 	m := New()
 	m.Landing("landed")
-	m.Attempt("success", 0, false)
+	m.Attempt("success", 0)
 	m.CertificateExpiry("app", time.Now())
 	m.Request("/", "GET", 200, 0)
 	m.Ready("redis", true)

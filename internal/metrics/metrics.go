@@ -64,13 +64,13 @@ func (m *Metrics) Handler() http.Handler {
 // Landing counts a request of the callback. The result is one of the values in the contract.
 func (m *Metrics) Landing(result string) { m.landings.WithLabelValues(result).Inc() }
 
-// Attempt records one attempt at the gateway. A retry repeats an attempt that failed.
-func (m *Metrics) Attempt(outcome string, took time.Duration, retry bool) {
+// Attempt records one attempt at the gateway.
+func (m *Metrics) Attempt(outcome string, took time.Duration) {
 	m.exchanges.WithLabelValues(outcome).Observe(took.Seconds())
-	if retry {
-		m.retries.Inc()
-	}
 }
+
+// Retry counts an attempt that repeats a failed one.
+func (m *Metrics) Retry() { m.retries.Inc() }
 
 // SessionStarted counts a session.
 func (m *Metrics) SessionStarted(t operator.Type) {
