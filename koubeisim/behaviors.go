@@ -101,7 +101,7 @@ var behaviors = []behavior{
 	{BadSignature, forgery, "签名不是 Base64", "the signature is not base64", changed(signature(`"!not base64!"`))},
 	{EmptySignature, forgery, "签名为空字符串", "the signature is an empty string", changed(signature(`""`))},
 	{Tampered, forgery, "签名之后操作人被篡改", "another operator, inserted after signing", changed(func(a *reply) { a.forged = forge(a.fields) })},
-	{SecondNode, forgery, "正确的节点之后有伪造的同名节点", "a forged node of the same name follows the correct one", changed(func(a *reply) { a.last = a.forgedMember(quote(a.node, a.charset, false)) })},
+	{SecondNode, forgery, "正确的节点之后有伪造的同名节点", "a forged node of the same name follows the correct one", changed(func(a *reply) { a.last = a.forgedMember(quote(a.node, a.charset)) })},
 	{EscapedSecondNode, forgery, "同上，但节点名称经过转义", "the same, with an escape in its name", changed(func(a *reply) { a.last = a.forgedMember(`"\u006b` + a.node[1:] + `"`) })},
 	{ForeignNode, forgery, "正确的节点之前有伪造的其他节点", "a forged object with another name precedes the correct node", changed(func(a *reply) { a.first = a.forgedMember(`"koubei_member_data_oauth_query"`) })},
 	{BothNodes, forgery, "同时有正确的节点和 error_response", "the correct node and an error_response", changed(func(a *reply) { a.last = []string{`"` + errorNode + `":` + a.value(codeInvalid.fields(), a.style)} })},
@@ -201,7 +201,7 @@ func shopArray(a *reply) {
 		if f.name == "shop_ids" {
 			var shops []string
 			for shop := range strings.SplitSeq(f.value, ",") {
-				shops = append(shops, quote(shop, a.charset, a.style.escapeSlashes))
+				shops = append(shops, a.style.quote(shop, a.charset))
 			}
 			a.fields[i] = field{f.name, "[" + strings.Join(shops, ",") + "]", true}
 			return

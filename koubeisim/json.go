@@ -34,20 +34,23 @@ func (s style) object(c charset, fields []field) string {
 		f := fields[(i+s.first)%len(fields)]
 		value := f.value
 		if !f.literal {
-			value = quote(f.value, c, s.escapeSlashes)
+			value = s.quote(f.value, c)
 		}
-		members[i] = quote(f.name, c, false) + ":" + s.gap() + value
+		members[i] = quote(f.name, c) + ":" + s.gap() + value
 	}
 	return "{" + s.gap() + strings.Join(members, ","+s.gap()) + "}"
 }
 
-// quote returns a JSON string. It escapes what the charset lacks.
-func quote(text string, c charset, escapeSlashes bool) string {
+// quote returns a JSON string with plain slashes. It escapes what the charset lacks.
+func quote(text string, c charset) string { return style{}.quote(text, c) }
+
+// quote is like quote, and escapes slashes if the style does.
+func (s style) quote(text string, c charset) string {
 	var b strings.Builder
 	b.WriteByte('"')
 	for _, r := range text {
 		switch {
-		case r == '"' || r == '\\' || r == '/' && escapeSlashes:
+		case r == '"' || r == '\\' || r == '/' && s.escapeSlashes:
 			b.WriteByte('\\')
 			b.WriteRune(r)
 		case r < ' ' || !c.has(r):

@@ -67,20 +67,27 @@ func (k *Koubei) newReply(req request, v verdict, data []field) *reply {
 	}
 	if !k.o.Plain {
 		k.replies++
-		a.vary(k.replies, v.subCode == "" && req.method == methodOAuthQuery)
+		if v.subCode == "" && req.method == methodOAuthQuery {
+			a.addExtInfo(k.replies)
+		}
+		a.vary(k.replies)
 	}
 	return a
 }
 
 // vary makes successive responses differ wherever the protocol leaves a choice. It counts instead of drawing random
 // numbers, so that a failed test fails again.
-func (a *reply) vary(n int, extInfo bool) {
+func (a *reply) vary(n int) {
 	a.style = style{first: n, spaces: n%5 == 3, escapeSlashes: n%2 == 0, signFirst: n%7 == 5}
-	if extInfo && n%3 == 0 {
-		a.fields = append(a.fields, field{name: "ext_info", value: `{"key":"value"}`})
-	}
 	if n%4 != 1 {
 		a.fields = append(a.fields, a.undocumented()...)
+	}
+}
+
+// addExtInfo adds the optional field ext_info to every third of the replies that may have it.
+func (a *reply) addExtInfo(n int) {
+	if n%3 == 0 {
+		a.fields = append(a.fields, field{name: "ext_info", value: `{"key":"value"}`})
 	}
 }
 
@@ -99,7 +106,7 @@ func (a *reply) value(fields []field, s style) string {
 	escapeBase64 := a.unescaped && s.escapeSlashes // the signed text is the base64, so its slashes count
 	if len(a.encryptKey) > 0 {
 		s.escapeSlashes = s.escapeSlashes && !a.unescaped
-		return quote(encryptAES(a.encryptKey, a.charset.encode(s.object(a.charset, fields))), a.charset, escapeBase64)
+		return style{escapeSlashes: escapeBase64}.quote(encryptAES(a.encryptKey, a.charset.encode(s.object(a.charset, fields))), a.charset)
 	}
 	text := s.object(a.charset, fields)
 	if a.array {
@@ -113,7 +120,7 @@ func (a *reply) body() []byte {
 	value := a.value(a.fields, a.style)
 	var members []string
 	if a.certSN != "" && a.key != nil {
-		members = append(members, `"alipay_cert_sn":`+quote(a.certSN, a.charset, false))
+		members = append(members, `"alipay_cert_sn":`+quote(a.certSN, a.charset))
 	}
 	if a.signature != nil {
 		members = append(members, `"sign":`+*a.signature)
@@ -124,12 +131,12 @@ func (a *reply) body() []byte {
 			s.escapeSlashes = false
 			signed = a.value(a.fields, s)
 		}
-		members = append(members, `"sign":`+quote(sign(a.key, a.signType, a.charset.encode(signed)), a.charset, false))
+		members = append(members, `"sign":`+quote(sign(a.key, a.signType, a.charset.encode(signed)), a.charset))
 	}
 	if a.forged != nil {
 		value = a.value(a.forged, a.style)
 	}
-	node := quote(a.node, a.charset, false) + ":" + a.style.gap() + value
+	node := quote(a.node, a.charset) + ":" + a.style.gap() + value
 	if a.style.signFirst {
 		members = append(members, node)
 	} else {
