@@ -96,8 +96,10 @@ func (k *keySet) find(ctx context.Context, id string) (jose.JSONWebKey, error) {
 	if running == nil && known {
 		return key, nil
 	}
-	if running != nil {
-		if err := running.wait(ctx, known); err != nil {
+	if running != nil && known {
+		running.waitBriefly(ctx)
+	} else if running != nil {
+		if err := running.wait(ctx); err != nil {
 			return jose.JSONWebKey{}, unavailable(err)
 		}
 	}
@@ -134,23 +136,21 @@ func (k *keySet) usable(id string) (jose.JSONWebKey, bool) {
 	return key, ok && k.now().Before(k.usableUntil)
 }
 
-// wait returns when the fetch has ended, or earlier if the key is known. It fails with ctx's error.
-func (f *fetch) wait(ctx context.Context, known bool) error {
-	var enough <-chan time.Time
-	if known {
-		timer := time.NewTimer(time.Until(f.started.Add(knownKeyWait)))
-		defer timer.Stop()
-		enough = timer.C
-	}
+// wait returns when the fetch has ended. It fails with ctx's error if ctx ends first.
+func (f *fetch) wait(ctx context.Context) error {
 	select {
 	case <-f.done:
-	case <-enough:
+		return nil
 	case <-ctx.Done():
-		if !known {
-			return ctx.Err()
-		}
+		return ctx.Err()
 	}
-	return nil
+}
+
+// waitBriefly returns when the fetch has ended, but at most knownKeyWait after its start.
+func (f *fetch) waitBriefly(ctx context.Context) {
+	ctx, cancel := context.WithDeadline(ctx, f.started.Add(knownKeyWait))
+	defer cancel()
+	_ = f.wait(ctx) // the known key is used in any case
 }
 
 // refresh fetches the keys for all waiting requests. It has its own timeout, so it does not end with the request that
@@ -171,6 +171,7 @@ func (k *keySet) refresh(f *fetch) {
 	close(f.done)
 }
 
+// get fetches the keys, and returns how long they stay fresh.
 func (k *keySet) get(ctx context.Context) (map[string]jose.JSONWebKey, time.Duration, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, k.url, nil)
 	if err != nil {
