@@ -11,10 +11,10 @@ import (
 	"strings"
 )
 
-// asset is a static file in memory.
-type asset struct {
-	content     []byte
-	contentType string
+// Asset is a static file in memory.
+type Asset struct {
+	Content     []byte
+	ContentType string
 }
 
 // contentTypes are the types of static files. The system's own table differs between machines.
@@ -26,8 +26,8 @@ var contentTypes = map[string]string{
 
 // readAssets returns the files by address, and the addresses by file name. An address contains a hash of the content, so
 // browsers may cache the file permanently.
-func readAssets(base string) (map[string]asset, map[string]string, error) {
-	assets, addresses := make(map[string]asset), make(map[string]string)
+func readAssets(base string) (assets map[string]Asset, addresses map[string]string, err error) {
+	assets, addresses = make(map[string]Asset), make(map[string]string)
 	entries, err := fs.ReadDir(files, "static")
 	if err != nil {
 		return nil, nil, err
@@ -45,32 +45,32 @@ func readAssets(base string) (map[string]asset, map[string]string, error) {
 		}
 		sum := sha256.Sum256(content)
 		address := base + "/static/" + strings.TrimSuffix(name, ext) + "." + hex.EncodeToString(sum[:6]) + ext
-		assets[address] = asset{content, contentType}
+		assets[address] = Asset{content, contentType}
 		addresses[name] = address
 	}
 	return assets, addresses, nil
 }
 
 // Asset returns the static file at a request's path, which includes base. ok is false if there is none.
-func (p *Pages) Asset(path string) (content []byte, contentType string, ok bool) {
-	a, ok := p.assets[path]
-	return a.content, a.contentType, ok
+func (p *Pages) Asset(path string) (a Asset, ok bool) {
+	a, ok = p.assets[path]
+	return a, ok
 }
 
 // Static serves the files under {base}/static/ with permanent caching. It returns a plain 404 for other paths. A caller
 // that has an error page calls Asset first.
 func (p *Pages) Static() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		content, contentType, ok := p.Asset(r.URL.Path)
+		a, ok := p.Asset(r.URL.Path)
 		if !ok {
 			http.NotFound(w, r)
 			return
 		}
 		h := w.Header()
 		h.Set("Cache-Control", "public, max-age=31536000, immutable")
-		h.Set("Content-Type", contentType)
-		h.Set("Content-Length", strconv.Itoa(len(content)))
+		h.Set("Content-Type", a.ContentType)
+		h.Set("Content-Length", strconv.Itoa(len(a.Content)))
 		h.Set("X-Content-Type-Options", "nosniff")
-		w.Write(content)
+		w.Write(a.Content)
 	})
 }

@@ -28,7 +28,7 @@ var files embed.FS
 type Pages struct {
 	texts     [len(langs)]texts
 	templates [len(langs)]map[string]*template.Template
-	assets    map[string]asset  // by address
+	assets    map[string]Asset  // by address
 	addresses map[string]string // by file name
 }
 

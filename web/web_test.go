@@ -488,7 +488,7 @@ func TestStatic(t *testing.T) {
 				h.Get("X-Content-Type-Options") != "nosniff" || h.Get("Content-Type") != types[filepath.Ext(path)] {
 				t.Errorf("%s: got %d, %d bytes, %v", path, res.StatusCode, len(body), h)
 			}
-			if content, _, ok := p.Asset(path); !ok || !bytes.Equal(content, body) {
+			if a, ok := p.Asset(path); !ok || !bytes.Equal(a.Content, body) {
 				t.Errorf("%s: Asset and Static differ", path)
 			}
 			if strings.Contains(string(body), "http://") && !strings.Contains(string(body), "http://www.w3.org/2000/svg") {
@@ -500,7 +500,7 @@ func TestStatic(t *testing.T) {
 			if res.StatusCode != http.StatusNotFound || res.Header.Get("Cache-Control") != "" {
 				t.Errorf("%s: got %d, Cache-Control %q", path, res.StatusCode, res.Header.Get("Cache-Control"))
 			}
-			if _, _, ok := p.Asset(base + path); ok {
+			if _, ok := p.Asset(base + path); ok {
 				t.Errorf("%s is an asset", path)
 			}
 		}
