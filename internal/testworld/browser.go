@@ -178,7 +178,8 @@ func (a Answer) Problem() string {
 	return p.Code
 }
 
-// SetsCookie reports whether the response sets a cookie whose name has the prefix, and does not delete it.
+// SetsCookie reports whether the response sets a cookie, and does not delete it. The prefix is of the cookie's name, or the
+// whole name with an equals sign.
 func (a Answer) SetsCookie(prefix string) bool {
-	return slices.ContainsFunc(a.Cookies(), func(c *http.Cookie) bool { return strings.HasPrefix(c.Name, prefix) && c.MaxAge >= 0 })
+	return slices.ContainsFunc(a.Cookies(), func(c *http.Cookie) bool { return strings.HasPrefix(c.Name+"=", prefix) && c.MaxAge >= 0 })
 }
