@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/http"
-	"net/url"
 	"regexp"
 	"strconv"
 	"strings"
@@ -48,17 +47,6 @@ func (b *browser) again() *browser {
 	return &tab
 }
 
-// answer is a response to a request about a code.
-type answer struct{ testworld.Answer }
-
-// location returns the redirect's address. It is empty without a response.
-func (a answer) location() string {
-	if a.Response == nil {
-		return ""
-	}
-	return a.Header.Get("Location")
-}
-
 var (
 	errorCode = regexp.MustCompile(`id="error-code">(\w+)<`)
 
@@ -67,16 +55,13 @@ var (
 		"code_expired": "AUTH_CODE_EXPIRES", "access_not_allowed": "ACCESS_NOT_ALLOWED"}
 )
 
-// result returns what the response means for the code.
-func (a answer) result() history.Result {
-	if a.Response == nil {
-		return history.Unknown
-	}
+// resultOf returns what a response means for its code.
+func resultOf(a testworld.Answer) history.Result {
 	if m := errorCode.FindStringSubmatch(a.Body); m != nil && verdicts[m[1]] != "" {
 		return history.Verdict(verdicts[m[1]])
 	}
 	switch {
-	case a.StatusCode == http.StatusSeeOther && a.session() != "":
+	case a.StatusCode == http.StatusSeeOther && session(a) != "":
 		return history.OK
 	case a.StatusCode == http.StatusGone:
 		return history.Used
@@ -87,18 +72,8 @@ func (a answer) result() history.Result {
 // name identifies a browser. All its tabs have the same name.
 func (b *browser) name() string { return fmt.Sprintf("%p", b.Client) }
 
-// session returns the token that the response sets. It is empty if the response sets none.
-func (a answer) session() string {
-	if a.Response == nil {
-		return ""
-	}
-	for _, c := range a.Cookies() {
-		if c.Name == sessionCookie && c.MaxAge >= 0 {
-			return c.Value
-		}
-	}
-	return ""
-}
+// session returns the token that a response sets. It is empty if the response sets none.
+func session(a testworld.Answer) string { return a.SetsCookie(sessionCookie + "=") }
 
 // request records one request about a code, as evidence for judge.
 type request struct {
@@ -112,35 +87,34 @@ type request struct {
 
 // ask sends a request to a random replica, as a load balancer does. It fails if no response arrives, because ctx or the
 // replica's process ended.
-func (b *browser) ask(ctx context.Context, method, uri, code string) (answer, error) {
+func (b *browser) ask(ctx context.Context, method, uri, code string) (testworld.Answer, error) {
 	r := b.w.replicas[b.dice.IntN(len(b.w.replicas))]
 	req, err := http.NewRequestWithContext(ctx, method, r.public+uri, nil)
 	if err != nil {
-		return answer{}, err
+		return testworld.Answer{}, err
 	}
 	if method == http.MethodPost {
 		req.Header.Set("Sec-Fetch-Site", "same-origin")
 		req.Header.Set("Origin", r.public)
 	}
 	began := time.Now()
-	res, err := b.Try(req)
-	a := answer{res}
-	if err != nil && ctx.Err() == nil && !r.disturbed(began, time.Now()) {
-		b.w.tally.unanswered("%s at replica %d, which lived: %v", req.URL.Path, r.number, err)
-	}
+	a, err := b.Try(req)
 	if err == nil {
 		b.w.tally.answered(a)
-	}
-	if code != "" && !strings.Contains(a.location(), "arrived=") {
-		b.w.history.Add(history.Operation{Kind: history.Land, Code: code, Browser: b.name(), Token: a.session(), Result: a.result(), Began: began, Ended: time.Now()})
-	}
-	if code != "" {
-		e := request{by: b.Client, replica: r.number, began: began, unanswered: err != nil}
-		if err == nil {
-			e.gotSession, e.refusedWith = a.session() != "", a.StatusCode
+	} else {
+		if ctx.Err() == nil && !r.disturbed(began, time.Now()) {
+			b.w.tally.unanswered("%s at replica %d, which lived: %v", req.URL.Path, r.number, err)
 		}
-		b.w.tally.landing(code, e)
+		a.Response = &http.Response{} // with status 0
 	}
+	if code == "" {
+		return a, err
+	}
+	if a.Hop() == nil {
+		b.w.history.Add(history.Operation{Kind: history.Land, Code: code, Browser: b.name(), Token: session(a), Result: resultOf(a), Began: began, Ended: time.Now()})
+	}
+	b.w.tally.landing(code, request{by: b.Client, replica: r.number, began: began, unanswered: err != nil,
+		gotSession: session(a) != "", refusedWith: a.StatusCode})
 	return a, err
 }
 
@@ -164,13 +138,13 @@ func (b *browser) land(ctx context.Context, code string) ending {
 		a, err := b.ask(ctx, http.MethodGet, uri, code)
 		switch {
 		case err != nil:
-			pause(ctx, between(b.dice, 100*time.Millisecond, 500*time.Millisecond))
+			wait(ctx.Done(), between(b.dice, 100*time.Millisecond, 500*time.Millisecond))
 		case a.StatusCode == http.StatusServiceUnavailable:
 			n++
-			pause(ctx, b.patience(a))
-		case a.StatusCode == http.StatusSeeOther && strings.Contains(a.Header.Get("Location"), "arrived="):
-			uri = a.Header.Get("Location")
-		case a.StatusCode == http.StatusSeeOther && a.session() != "":
+			wait(ctx.Done(), b.patience(a))
+		case a.Hop() != nil:
+			uri = a.Hop().RequestURI()
+		case a.StatusCode == http.StatusSeeOther && session(a) != "":
 			return landed
 		default:
 			return refused
@@ -180,7 +154,7 @@ func (b *browser) land(ctx context.Context, code string) ending {
 }
 
 // patience returns how long the page waits before it retries.
-func (b *browser) patience(a answer) time.Duration {
+func (b *browser) patience(a testworld.Answer) time.Duration {
 	seconds, err := strconv.Atoi(a.Header.Get("Retry-After"))
 	if err != nil {
 		seconds = 1
@@ -191,36 +165,26 @@ func (b *browser) patience(a answer) time.Duration {
 
 // link returns the address to which Koubei sends a browser, without the host.
 func (w *world) link(code string) string {
-	u, err := url.Parse(w.koubei.LandingURL(code, koubeisim.Observed))
-	if err != nil {
-		panic(err) // our own address
-	}
-	return u.RequestURI()
+	return strings.TrimPrefix(w.koubei.LandingURL(code, koubeisim.Observed), w.replicas[0].public)
 }
 
 // persist repeats a request until the response is not an outage.
-func (b *browser) persist(ctx context.Context, method, uri string) (answer, bool) {
+func (b *browser) persist(ctx context.Context, method, uri string) (testworld.Answer, bool) {
 	for ctx.Err() == nil {
 		a, err := b.ask(ctx, method, uri, "")
 		if err == nil && a.StatusCode < 500 {
 			return a, true
 		}
-		pause(ctx, between(b.dice, 100*time.Millisecond, 400*time.Millisecond))
+		wait(ctx.Done(), between(b.dice, 100*time.Millisecond, 400*time.Millisecond))
 	}
-	return answer{}, false
+	return testworld.Answer{}, false
 }
 
-// identity is the part of the response of /session that these tests check.
-type identity struct {
-	OperatorID   string  `json:"operator_id"`
-	OperatorType string  `json:"operator_type"`
-	PartnerID    *string `json:"partner_id"`
-	ShopIDs      string  `json:"shop_ids"`
-}
-
-// is reports whether the identity is this operator, working for this partner.
-func (i identity) is(p koubeisim.Person) bool {
-	return i.OperatorID == p.OperatorID && i.OperatorType == p.OperatorType && i.PartnerID != nil && *i.PartnerID == p.PartnerID && i.ShopIDs == p.ShopIDs
+// is reports whether a response of /session is about this operator, working for this partner.
+func is(a testworld.Answer, p koubeisim.Person) bool {
+	var id testworld.Identity
+	return json.Unmarshal([]byte(a.Body), &id) == nil && id.OperatorID == p.OperatorID && id.OperatorType == p.OperatorType &&
+		id.PartnerID != nil && *id.PartnerID == p.PartnerID && id.ShopIDs == p.ShopIDs
 }
 
 // confirm asks who is signed in, for a partner that this browser has landed for.
@@ -238,11 +202,10 @@ func (b *browser) confirm(ctx context.Context, br *brought) {
 	b.w.history.Add(o)
 	t := b.w.tally
 	t.add(&t.confirmations)
-	var id identity
 	switch {
 	case a.StatusCode != http.StatusOK:
 		t.wrong(&t.sessionsLost, "operator %s, partner %s: /session answers %d %s", p.OperatorID, p.PartnerID, a.StatusCode, a.Body)
-	case json.Unmarshal([]byte(a.Body), &id) != nil || !id.is(p):
+	case !is(a, p):
 		t.wrong(&t.wrongPartner, "operator %s, partner %s: /session answers %s", p.OperatorID, p.PartnerID, a.Body)
 	}
 }

@@ -81,7 +81,7 @@ func newWorld(t *testing.T) *world {
 		w.seed = uint64(time.Now().UnixNano())
 	}
 	w.redis = testworld.StartRedis(t, "--appendonly", "yes", "--appendfsync", "always")
-	w.koubei = testworld.NewKoubei(t, koubeisim.Options{CodeLifetime: time.Hour, SlowFor: 700 * time.Millisecond})
+	w.koubei = testworld.NewKoubei(koubeisim.Options{CodeLifetime: time.Hour, SlowFor: 700 * time.Millisecond})
 	w.gateway = &gateway{koubei: w.koubei}
 	w.queueFaults()
 	w.startReplicas(3)
@@ -177,14 +177,4 @@ func (s *spans) count() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return len(s.all)
-}
-
-// pause waits for d, or until ctx ends.
-func pause(ctx context.Context, d time.Duration) {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-ctx.Done():
-	}
 }

@@ -73,7 +73,7 @@ func (p *people) next() *person {
 
 // live does what one person does. The order of its random numbers depends only on the seed.
 func (p *person) live(ctx context.Context) {
-	pause(ctx, between(p.dice, 0, 3*time.Second))
+	wait(ctx.Done(), between(p.dice, 0, 3*time.Second))
 	first := p.bring()
 	p.arrive(ctx, first)
 	p.counted(first)
@@ -89,7 +89,7 @@ func (p *person) live(ctx context.Context) {
 	case n < 75:
 		p.signOut(ctx)
 	default:
-		pause(ctx, between(p.dice, 0, 3*time.Second))
+		wait(ctx.Done(), between(p.dice, 0, 3*time.Second))
 		p.confirm(ctx, first)
 	}
 }
@@ -231,7 +231,7 @@ func (p *person) signOut(ctx context.Context) {
 // checkSignedOut sends the token of the ended session, as a thief would.
 func (p *person) checkSignedOut(ctx context.Context) {
 	keeper := p.w.browser(p.dice)
-	keeper.setCookie(sessionCookie, p.token)
+	keeper.SetCookie(p.w.replicas[0].public, &http.Cookie{Name: sessionCookie, Value: p.token, Path: "/"})
 	for range p.w.replicas {
 		if a, ok := keeper.persist(ctx, http.MethodGet, "/session"); ok && a.StatusCode != http.StatusUnauthorized {
 			p.w.tally.wrong(&p.w.tally.revived, "person %d signed out, and /session answers %d", p.id, a.StatusCode)
@@ -274,13 +274,7 @@ func (p *person) finish(ctx context.Context) {
 }
 
 // cookie returns the session's token.
-func (b *browser) cookie() string {
-	return b.Cookie(b.w.replicas[0].public, sessionCookie)
-}
-
-func (b *browser) setCookie(name, value string) {
-	b.SetCookie(b.w.replicas[0].public, &http.Cookie{Name: name, Value: value, Path: "/"})
-}
+func (b *browser) cookie() string { return b.Cookie(b.w.replicas[0].public, sessionCookie) }
 
 // startThieves starts browsers that try links whose codes were just exchanged. They do not have the arrival cookie, for each
 // possible reason, or have a session of their own.
@@ -295,7 +289,7 @@ func startThieves(ctx context.Context, w *world) *sync.WaitGroup {
 		thieves.Go(func() {
 			for ctx.Err() == nil {
 				w.steal(ctx, dice, member)
-				pause(ctx, 30*time.Millisecond)
+				wait(ctx.Done(), 30*time.Millisecond)
 			}
 		})
 	}
@@ -334,7 +328,7 @@ func (w *world) steal(ctx context.Context, dice *rand.Rand, member *browser) {
 		return
 	}
 	w.tally.add(&w.tally.thefts)
-	if a.StatusCode == http.StatusSeeOther && !(thief == member && a.session() == own && own != "") {
-		w.tally.wrong(&w.tally.stolen, "a thief was sent to %s, with a session: %t", a.Header.Get("Location"), a.session() != "")
+	if a.StatusCode == http.StatusSeeOther && !(thief == member && session(a) == own && own != "") {
+		w.tally.wrong(&w.tally.stolen, "a thief was sent to %s, with a session: %t", a.Header.Get("Location"), session(a) != "")
 	}
 }

@@ -2,7 +2,6 @@ package chaos_test
 
 import (
 	"fmt"
-	"net/http/httptest"
 	"syscall"
 	"time"
 
@@ -11,7 +10,7 @@ import (
 
 // replica is one server process. Its addresses stay the same.
 type replica struct {
-	*testworld.Process
+	*testworld.Server
 	number int
 	public string
 
@@ -24,12 +23,7 @@ func (w *world) startReplicas(n int) {
 	w.t.Helper()
 	for i := range n {
 		public, internal := testworld.StablePort(w.t), testworld.StablePort(w.t)
-		gateway := httptest.NewServer(w.gateway.forReplica(i))
-		w.t.Cleanup(func() {
-			gateway.CloseClientConnections()
-			gateway.Close()
-		})
-		env := testworld.Settings(w.koubei, gateway.URL, w.redis.URL(),
+		env := testworld.Settings(w.koubei, testworld.Serve(w.t, w.gateway.forReplica(i)), w.redis.URL(),
 			fmt.Sprint("PUBLIC_LISTEN=127.0.0.1:", public), fmt.Sprint("INTERNAL_LISTEN=127.0.0.1:", internal),
 			fmt.Sprint("PUBLIC_URL=http://127.0.0.1:", public),
 			// Shorter than the defaults, so that the lease of a claim ends sooner after its replica was killed.
@@ -54,7 +48,7 @@ func (w *world) roll(r *replica, meanwhile func()) {
 	if err := r.Wait(); err != nil {
 		w.t.Errorf("replica %d ended with %v after SIGTERM", r.number, err)
 	}
-	r.Restart()
+	r.Start()
 	r.rolls.close(time.Now())
 }
 

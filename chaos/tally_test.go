@@ -41,7 +41,7 @@ func (t *tally) wrong(n *int, format string, args ...any) {
 
 func (t *tally) unanswered(format string, args ...any) { t.wrong(&t.died, format, args...) }
 
-func (t *tally) answered(a answer) {
+func (t *tally) answered(a testworld.Answer) {
 	t.add(&t.answers)
 	if a.StatusCode < 500 {
 		return

@@ -68,10 +68,11 @@ func (w *world) freeze(dice *rand.Rand, enough <-chan struct{}) (thaw func()) {
 func (w *world) killReplica(r *replica, dice *rand.Rand, enough <-chan struct{}) {
 	r.kill()
 	wait(enough, between(dice, 0, 800*time.Millisecond))
-	r.Restart()
+	r.Start()
 	r.kills.close(time.Now())
 }
 
+// wait waits for d, or until enough is closed.
 func wait(enough <-chan struct{}, d time.Duration) {
 	select {
 	case <-enough:

@@ -81,7 +81,7 @@ func newProcessLane(t *testing.T) *lane {
 	t.Helper()
 	l := &lane{redis: testworld.StartRedis(t), front: newFront(t), clocks: [2]*testworld.Clock{{}, {}}, log: &testworld.Log{}}
 	l.proxy = respproxy.Start(t, l.redis.Addr(), len(l.nodes), l.counts)
-	k := testworld.NewKoubei(t, koubeisim.Options{CodeLifetime: time.Hour, LandingURL: "http://127.0.0.1/koubei/callback"})
+	k := testworld.NewKoubei(koubeisim.Options{CodeLifetime: time.Hour, LandingURL: "http://127.0.0.1/koubei/callback"})
 	l.koubei, l.front.koubei = k, k
 	for n := range l.nodes {
 		l.nodes[n] = ownProcess{testworld.StartServer(t, testworld.Build(t, "server"), testworld.Settings(k, l.front.urls[n].String(), l.proxy.URLs[n],
@@ -109,7 +109,7 @@ func (r inProcess) kill()                                { panic("a replica in t
 func (r inProcess) restart() (replica, error)            { panic("a replica in this process is not told to end") }
 
 // ownProcess is a replica in a separate process.
-type ownProcess struct{ *testworld.Process }
+type ownProcess struct{ *testworld.Server }
 
 func (r ownProcess) addresses() (public, internal string) { return r.Public, r.Internal }
 func (r ownProcess) signal()                              { r.Signal(syscall.SIGTERM) }
@@ -117,7 +117,7 @@ func (r ownProcess) kill()                                { r.Kill() }
 
 func (r ownProcess) restart() (replica, error) {
 	err := r.Wait()
-	r.Restart()
+	r.Start()
 	return r, err
 }
 

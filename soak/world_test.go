@@ -26,7 +26,7 @@ type world struct {
 	koubei   *koubeisim.Koubei
 	program  string
 	env      []string
-	process  *testworld.Process
+	process  *testworld.Server
 	public   string
 	internal string
 	ready    time.Duration // from the start of the process until it was ready
@@ -38,10 +38,10 @@ const adminToken = "soak-soak-soak-soak-soak-soak-soak"
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	w := &world{t: t, redis: testworld.StartRedis(t), koubei: testworld.NewKoubei(t, koubeisim.Options{CodeLifetime: time.Hour})}
+	w := &world{t: t, redis: testworld.StartRedis(t), koubei: testworld.NewKoubei(koubeisim.Options{CodeLifetime: time.Hour})}
 	// Built as for the container image.
 	w.program = testworld.Build(t, "server", "-ldflags=-s -w")
-	w.env = testworld.Settings(w.koubei, testworld.ServeGateway(t, w.koubei), w.redis.URL(), "ADMIN_TOKEN="+adminToken)
+	w.env = testworld.Settings(w.koubei, testworld.Serve(t, w.koubei.Gateway()), w.redis.URL(), "ADMIN_TOKEN="+adminToken)
 	return w
 }
 

@@ -26,7 +26,7 @@ type checked struct {
 // settingsFor returns settings that work with a koubeisim of these options, but without Redis.
 func settingsFor(t *testing.T, o koubeisim.Options) checked {
 	t.Helper()
-	k := testworld.NewKoubei(t, o)
+	k := testworld.NewKoubei(o)
 	gateway := httptest.NewServer(k.Gateway())
 	t.Cleanup(gateway.Close)
 	env := map[string]string{

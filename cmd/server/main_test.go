@@ -52,12 +52,12 @@ func environ(env map[string]string) []string {
 // good returns valid settings for a new koubeisim.
 func good(t *testing.T) (map[string]string, *koubeisim.Koubei) {
 	t.Helper()
-	k := testworld.NewKoubei(t, koubeisim.Options{})
+	k := testworld.NewKoubei(koubeisim.Options{})
 	return map[string]string{
 		"ALIPAY_APP_ID":          k.AppID(),
 		"ALIPAY_APP_PRIVATE_KEY": k.AppPrivateKey(),
 		"ALIPAY_PUBLIC_KEY":      k.AlipayPublicKey(),
-		"ALIPAY_GATEWAY_URL":     testworld.ServeGateway(t, k),
+		"ALIPAY_GATEWAY_URL":     testworld.Serve(t, k.Gateway()),
 		"REDIS_URL":              "redis://user:topsecret@127.0.0.1:1/0",
 		"PUBLIC_LISTEN":          "127.0.0.1:0",
 		"INTERNAL_LISTEN":        "127.0.0.1:0",

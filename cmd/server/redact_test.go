@@ -51,7 +51,7 @@ const (
 
 // withSecrets is the real program with every secret.
 type withSecrets struct {
-	*testworld.Process
+	*testworld.Server
 	koubei *koubeisim.Koubei
 	redis  *testworld.Redis
 }
@@ -74,7 +74,7 @@ func startWithSecrets(t *testing.T) *withSecrets {
 		"ALIPAY_ENCRYPT_KEY": base64.StdEncoding.EncodeToString([]byte(secretAES)), "ALIPAY_APP_AUTH_TOKEN": secretAppAuth,
 		"ALIPAY_TIMEOUT": "2s", "ALIPAY_ATTEMPT_TIMEOUT": "1s",
 	})
-	s.Process = startProgram(t, c.env)
+	s.Server = startProgram(t, c.env)
 	if err := s.koubei.SetLandingURL(s.Public + "/koubei/callback"); err != nil {
 		t.Fatal(err)
 	}

@@ -11,7 +11,7 @@ import (
 )
 
 // startProgram runs the program until the test ends. It returns when the program serves.
-func startProgram(t *testing.T, env map[string]string) *testworld.Process {
+func startProgram(t *testing.T, env map[string]string) *testworld.Server {
 	t.Helper()
 	return testworld.StartServer(t, testworld.Build(t, "server"), environ(env))
 }

@@ -153,10 +153,10 @@ func TestCheckOfARedisThatRefusesWrites(t *testing.T) {
 func TestCheckOfAReplica(t *testing.T) {
 	checkBroken(t, []brokenRedis{
 		{"a replica", func(t *testing.T) app.Redis {
-			return app.Redis{URL: testworld.StartReplica(t, testworld.StartRedis(t).Addr()).URL()}
+			return app.Redis{URL: startReplica(t, testworld.StartRedis(t).Addr()).URL()}
 		}, "redis role", "REDIS_URL", "READONLY"},
 		{"a replica that may not be asked for INFO", func(t *testing.T) app.Redis {
-			r := testworld.StartReplica(t, testworld.StartRedis(t).Addr())
+			r := startReplica(t, testworld.StartRedis(t).Addr())
 			setUser(t, r, "on", ">hush", "allkeys", "allchannels", "+@all", "-info")
 			return app.Redis{URL: "redis://app:hush@" + r.Addr()}
 		}, "redis commands", "REDIS_URL", "READONLY"},
@@ -167,7 +167,7 @@ func TestCheckOfAReplica(t *testing.T) {
 			return app.Redis{URL: r.URL()}
 		}, "redis role", "REDIS_URL", "REDIS_MODE=sentinel"},
 		{"Sentinels that call a replica the master", func(t *testing.T) app.Redis {
-			r := testworld.StartReplica(t, testworld.StartRedis(t).Addr())
+			r := startReplica(t, testworld.StartRedis(t).Addr())
 			return app.Redis{Mode: app.Sentinel, URL: "redis://" + startSentinelProcess(t, r.Addr()) + "?master_name=koubei"}
 		}, "redis role", "REDIS_URL", "READONLY"},
 	})

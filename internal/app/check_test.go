@@ -111,7 +111,7 @@ func TestCheckOfTheClock(t *testing.T) {
 		{"three minutes behind", -3 * time.Minute, app.Failure, "3m0s behind"},
 	} {
 		noon := time.Now()
-		k := testworld.NewKoubei(t, koubeisim.Options{Now: func() time.Time { return noon.Truncate(time.Second).Add(time.Second / 2) }})
+		k := testworld.NewKoubei(koubeisim.Options{Now: func() time.Time { return noon.Truncate(time.Second).Add(time.Second / 2) }})
 		config := keyMode(t, k)
 		now := func() time.Time { return noon.Truncate(time.Second).Add(time.Second/2 + row.ours) }
 		f := find(app.Check(t.Context(), app.Config{Alipay: config, Now: now}), "clock")
@@ -122,7 +122,7 @@ func TestCheckOfTheClock(t *testing.T) {
 }
 
 func TestCheckWithoutADate(t *testing.T) {
-	config := keyMode(t, testworld.NewKoubei(t, koubeisim.Options{}))
+	config := keyMode(t, testworld.NewKoubei(koubeisim.Options{}))
 	gateway := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header()["Date"] = nil
 		fmt.Fprint(w, "<html>")

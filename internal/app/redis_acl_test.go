@@ -18,18 +18,18 @@ import (
 
 // testUserOfTheDocs creates the user with the commands in docs/redis.md, and runs all operations as this user. Redis must
 // refuse nothing, not even optional commands.
-func testUserOfTheDocs(t *testing.T, d testworld.Deployment) {
+func testUserOfTheDocs(t *testing.T, d deployment) {
 	page, err := os.ReadFile("../../docs/redis.md")
 	must(t, err)
 	blocks := regexp.MustCompile("(?s)```sh by TestRedisModes\n(.*?)```").FindAllStringSubmatch(string(page), -1)
 	if len(blocks) != 2 {
 		t.Fatalf("got %d blocks of commands, want one for Redis and one for Sentinel", len(blocks))
 	}
-	address, err := url.Parse(d.URL)
+	address, err := url.Parse(d.url)
 	must(t, err)
 	options := address.Query()
 	address.User = url.UserPassword("koubei", "CHANGE-ME")
-	if d.Mode == app.Sentinel {
+	if d.mode == app.Sentinel {
 		for _, sentinel := range append([]string{address.Host}, options["addr"]...) {
 			createUser(t, blocks[1][1], sentinel)
 		}
@@ -37,19 +37,19 @@ func testUserOfTheDocs(t *testing.T, d testworld.Deployment) {
 		options.Set("username", "koubei")
 		options.Set("password", "CHANGE-ME")
 	}
-	for _, n := range d.Nodes {
+	for _, n := range d.nodes {
 		createUser(t, blocks[0][1], n.Addr())
 	}
 	address.RawQuery = options.Encode()
-	d.URL = address.String()
+	d.url = address.String()
 	underPrefix := func(c *app.Config) { c.Redis.Prefix = "koubei:2014072300007148:" }
-	testOperations(t, &d, min(1, len(d.Nodes)-1), underPrefix)
+	testOperations(t, &d, min(1, len(d.nodes)-1), underPrefix)
 	w := worldOn(t, &d, underPrefix, func(c *app.Config) { c.Session.CacheTTL = time.Minute })
 	testCacheOn(t, w)
 	if got := problemsOf(app.Check(t.Context(), w.Config)); len(got) > 0 {
 		t.Errorf("check: got %+v, want no problem", got)
 	}
-	for _, n := range d.Nodes {
+	for _, n := range d.nodes {
 		if refused := n.Client.Do(t.Context(), "ACL", "LOG").Val().([]any); len(refused) > 0 {
 			t.Errorf("%s refused %v", n.Addr(), refused)
 		}

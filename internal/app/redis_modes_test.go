@@ -21,34 +21,34 @@ import (
 )
 
 // startSingle starts one Redis.
-func startSingle(t *testing.T) *testworld.Deployment {
+func startSingle(t *testing.T) *deployment {
 	r := testworld.StartRedis(t)
-	return testworld.Single(t, r, r.URL())
+	return single(r, r.URL())
 }
 
 // startSingleWithPassword is a single Redis with a password: a new connection has to wait if Redis is frozen.
-func startSingleWithPassword(t *testing.T) *testworld.Deployment {
+func startSingleWithPassword(t *testing.T) *deployment {
 	r := startSecret(t)
-	return testworld.Single(t, r, "redis://app:hush@"+r.Addr()+"/0")
+	return single(r, "redis://app:hush@"+r.Addr()+"/0")
 }
 
 // worldOn starts a world whose service uses a deployment of Redis.
-func worldOn(t *testing.T, d *testworld.Deployment, changes ...func(*app.Config)) *testworld.World {
+func worldOn(t *testing.T, d *deployment, changes ...func(*app.Config)) *testworld.World {
 	t.Helper()
-	return testworld.New(t, append([]func(*app.Config){d.On}, changes...)...)
+	return testworld.New(t, append([]func(*app.Config){d.on}, changes...)...)
 }
 
 // TestRedisModes checks that the service does the same in every mode of Redis, with the rights that docs/redis.md gives to
 // its user, and while Redis is frozen or a master dies.
 func TestRedisModes(t *testing.T) {
-	for name, start := range map[string]func(*testing.T) *testworld.Deployment{
+	for name, start := range map[string]func(*testing.T) *deployment{
 		"single": startSingle, "single with a password": startSingleWithPassword,
-		"sentinel": func(t *testing.T) *testworld.Deployment { return testworld.StartSentinel(t, 2*time.Second) },
-		"cluster":  func(t *testing.T) *testworld.Deployment { return testworld.StartCluster(t, 3*time.Second) },
+		"sentinel": func(t *testing.T) *deployment { return startSentinel(t, 2*time.Second) },
+		"cluster":  startCluster,
 	} {
 		t.Run(name, func(t *testing.T) {
 			d := start(t)
-			several := len(d.Nodes) > 1
+			several := len(d.nodes) > 1
 			t.Run("operations", func(t *testing.T) { testOperations(t, d, 0) })
 			if several {
 				t.Run("operations with a replica waited for", func(t *testing.T) { testOperations(t, d, 1) })
@@ -72,7 +72,7 @@ var (
 	formField      = regexp.MustCompile(`name="(\w+)" value="([^"]*)"`)
 )
 
-func testOperations(t *testing.T, d *testworld.Deployment, replicas int, changes ...func(*app.Config)) {
+func testOperations(t *testing.T, d *deployment, replicas int, changes ...func(*app.Config)) {
 	w := worldOn(t, d, append(changes, func(c *app.Config) { c.Redis.Replicas = replicas })...)
 	b := w.Browser()
 	first := w.Landing(w.Koubei.Issue(testworld.Provider))
@@ -113,7 +113,7 @@ func testOperations(t *testing.T, d *testworld.Deployment, replicas int, changes
 			awaitCheck(t, w, "redis", "ok", http.StatusOK)
 			awaitCheck(t, w, "redis_writes", "ok", http.StatusOK)
 			// One full node of several is enough: the next session may belong to it.
-			master := d.Masters()[0].Client
+			master := d.masters()[0].Client
 			err := master.ConfigSet(t.Context(), "maxmemory", "1").Err()
 			awaitCheck(t, w, "redis_writes", "OOM ", http.StatusOK)
 			err = errors.Join(err, master.ConfigSet(t.Context(), "maxmemory", "0").Err())
@@ -174,7 +174,7 @@ func landedFor(b *testworld.Browser, w *testworld.World, a testworld.Answer, p k
 // little is how much longer than REDIS_TIMEOUT a response may take on a machine that is busy with other tests.
 const little = 500 * time.Millisecond
 
-func testFrozen(t *testing.T, d *testworld.Deployment) {
+func testFrozen(t *testing.T, d *deployment) {
 	w := worldOn(t, d)
 	b := w.Browser()
 	if err := landedFor(b, w, b.Land(w.Landing(w.Koubei.Issue(testworld.Provider))), testworld.Provider); err != nil {
@@ -185,14 +185,14 @@ func testFrozen(t *testing.T, d *testworld.Deployment) {
 		t.Fatal(err)
 	}
 	requests := frozenRequests(t, w, b, leaving)
-	for _, n := range d.Nodes {
+	for _, n := range d.nodes {
 		n.Freeze()
 	}
 	slowest := askAll(t, requests)
-	for _, n := range d.Nodes {
+	for _, n := range d.nodes {
 		n.Thaw()
 	}
-	t.Logf("%s, frozen: %d requests at once, each answered 503 within %s", d.Mode, len(requests), slowest.Round(time.Millisecond))
+	t.Logf("%s, frozen: %d requests at once, each answered 503 within %s", d.mode, len(requests), slowest.Round(time.Millisecond))
 	if limit := w.Config.Redis.Timeout + little; slowest > limit {
 		t.Errorf("the slowest answer took %s, want %s at most", slowest, limit)
 	}
@@ -289,31 +289,30 @@ func TestNoReplica(t *testing.T) {
 const recovery = time.Minute
 
 // testFailover kills a master while users land, and measures the effects.
-func testFailover(t *testing.T, d *testworld.Deployment, replicas int) {
+func testFailover(t *testing.T, d *deployment, replicas int) {
 	w := worldOn(t, d, func(c *app.Config) {
 		c.Redis.Replicas = replicas
 		c.Redis.Timeout = 2 * time.Second // the machine may be busy with other tests
 	})
 	landers := startUsers(t, w)
 	landers.await("landings before", func() bool { return landers.landed() >= 40 })
-	master := d.Masters()[0]
+	master := d.masters()[0]
 	landers.kill(master)
-	if replicas > 0 && d.Mode == app.Cluster {
+	restart := sync.OnceFunc(master.Start)
+	if replicas > 0 && d.mode == app.Cluster {
 		// The shard has no second replica: the dead node must be restarted before a write can be acknowledged again.
-		landers.await("a failover", func() bool { return len(d.Masters()) == 3 })
-		master.Start()
+		landers.await("a failover", func() bool { return len(d.masters()) == 3 })
+		restart()
 	}
 	landers.await("calm after the failover", landers.calm)
 	landers.stop()
 	if landers.last > recovery {
 		t.Errorf("browsers were refused for %s, want %s at most", landers.last, recovery)
 	}
-	if !master.Running() {
-		master.Start()
-	}
-	d.AwaitHealthy()
+	restart()
+	d.awaitHealthy(t)
 	lost := landers.lost()
-	t.Logf("%s, waiting for %d replicas: %s; %d of %d sessions lost", d.Mode, replicas, landers, lost, landers.landed())
+	t.Logf("%s, waiting for %d replicas: %s; %d of %d sessions lost", d.mode, replicas, landers, lost, landers.landed())
 	if landers.early > 0 {
 		t.Errorf("refused %d times before the kill, want 0", landers.early)
 	}
@@ -483,8 +482,8 @@ func TestLaggingReplica(t *testing.T) {
 			t.Parallel()
 			master := testworld.StartRedis(t)
 			link := relayTo(t, master.Addr())
-			replica := testworld.StartReplica(t, link.addr)
-			w := worldOn(t, testworld.Single(t, master, master.URL()), func(c *app.Config) { c.Redis.Replicas = row.replicas })
+			replica := startReplica(t, link.addr)
+			w := worldOn(t, single(master, master.URL()), func(c *app.Config) { c.Redis.Replicas = row.replicas })
 			before := w.Browser()
 			if err := landedFor(before, w, before.Land(w.Landing(w.Koubei.Issue(testworld.Provider))), testworld.Provider); err != nil {
 				t.Fatal(err)

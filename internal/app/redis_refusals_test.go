@@ -18,17 +18,17 @@ import (
 // absent.
 func TestAnUnknownMasterIsAnOutage(t *testing.T) {
 	t.Parallel()
-	sentinel := testworld.StartSentinel(t, time.Second)
+	sentinel := startSentinel(t, time.Second)
 	w := worldOn(t, sentinel, func(c *app.Config) { c.Web.AdminToken = strings.Repeat("a", 32) })
 	b := w.Browser()
 	if err := landedFor(b, w, b.Land(w.Landing(w.Koubei.Issue(testworld.Provider))), testworld.Provider); err != nil {
 		t.Fatal(err)
 	}
 	cookie := b.Cookie(w.Public, "koubei_session")
-	for _, s := range sentinel.Sentinels {
+	for _, s := range sentinel.sentinels {
 		must(t, s.Remove(t.Context(), "koubei").Err())
 	}
-	for _, n := range sentinel.Nodes {
+	for _, n := range sentinel.nodes {
 		n.Client.Do(t.Context(), "CLIENT", "KILL", "TYPE", "normal")
 	}
 	b.Header.Set("Accept", "application/json")

@@ -263,5 +263,5 @@ func burst(t *testing.T, w *testworld.World, s *testworld.Service, b *testworld.
 // startSentinelProcess starts one Sentinel that watches a master, and returns its address.
 func startSentinelProcess(t *testing.T, master string, options ...string) string {
 	t.Helper()
-	return testworld.StartSentinelProcess(t, master, 1, time.Minute, options...)
+	return runSentinel(t, master, 1, time.Minute, options...)
 }

@@ -122,7 +122,7 @@ func TestRevocationReachesUnfinishedLandings(t *testing.T) {
 	replica := w.Replica()
 	gone := func(what string, a testworld.Answer) {
 		t.Helper()
-		if a.StatusCode != http.StatusGone || a.SetsCookie("koubei_session=") {
+		if a.StatusCode != http.StatusGone || a.SetsCookie("koubei_session=") != "" {
 			t.Errorf("%s: got %d, want 410", what, a.StatusCode)
 		}
 		if got := listed(t, w, testworld.Provider.OperatorID); len(got) != 0 {

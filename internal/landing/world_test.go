@@ -62,9 +62,9 @@ type settings struct {
 func newWorld(t *testing.T, changes ...func(*settings)) *world {
 	t.Helper()
 	w := &world{t: t, redis: testworld.StartRedis(t), clock: &testworld.Clock{}, log: &testworld.Log{}}
-	w.koubei = testworld.NewKoubei(t, koubeisim.Options{Now: w.clock.Now})
+	w.koubei = testworld.NewKoubei(koubeisim.Options{Now: w.clock.Now})
 	t.Cleanup(func() { w.log.Check(t, testworld.SecretsOf(w.koubei)...) })
-	gateway, err := url.Parse(testworld.ServeGateway(t, w.koubei))
+	gateway, err := url.Parse(testworld.Serve(t, w.koubei.Gateway()))
 	w.must(err)
 	w.gateway = gateway
 	t.Cleanup(func() { w.koubei.Release() })

@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"net/http/cookiejar"
 	"net/url"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -28,16 +27,10 @@ type Answer struct {
 }
 
 // Browser returns a new browser without cookies.
-func (w *World) Browser() *Browser {
-	b := NewBrowser(w.T, w.Log)
-	w.T.Cleanup(b.Client.CloseIdleConnections)
-	return b
-}
+func (w *World) Browser() *Browser { return NewBrowser(w.T, w.Log) }
 
 // NewBrowser returns a new browser outside of a world. The log must not contain the cookies that it receives.
 func NewBrowser(t testing.TB, log *Log) *Browser {
-	jar, err := cookiejar.New(nil)
-	must(t, err)
 	b := &Browser{t: t, log: log, Header: http.Header{
 		"Accept":          {"text/html,application/xhtml+xml,*/*;q=0.8"},
 		"User-Agent":      {"Mozilla/5.0 (test)"},
@@ -45,8 +38,9 @@ func NewBrowser(t testing.TB, log *Log) *Browser {
 		"Sec-Fetch-Dest":  {"document"},
 		"Accept-Language": {"zh-CN"},
 	}}
-	b.Client = &http.Client{Jar: jar, Transport: &http.Transport{}, Timeout: 60 * time.Second,
+	b.Client = &http.Client{Jar: must(cookiejar.New(nil)), Transport: &http.Transport{}, Timeout: 60 * time.Second,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	t.Cleanup(b.Client.CloseIdleConnections)
 	return b
 }
 
@@ -94,16 +88,13 @@ func (b *Browser) Try(r *http.Request) (Answer, error) {
 // Get navigates to an address.
 func (b *Browser) Get(address string) Answer {
 	b.t.Helper()
-	r, err := http.NewRequest(http.MethodGet, address, nil)
-	must(b.t, err)
-	return b.Do(r)
+	return b.Do(&http.Request{Method: http.MethodGet, URL: must(url.Parse(address)), Header: http.Header{}})
 }
 
 // Post sends a form, as a page of the same origin does.
 func (b *Browser) Post(address string, form url.Values) Answer {
 	b.t.Helper()
-	r, err := http.NewRequest(http.MethodPost, address, strings.NewReader(form.Encode()))
-	must(b.t, err)
+	r := must(http.NewRequest(http.MethodPost, address, strings.NewReader(form.Encode())))
 	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	r.Header.Set("Origin", r.URL.Scheme+"://"+r.URL.Host)
 	r.Header.Set("Sec-Fetch-Site", "same-origin")
@@ -114,19 +105,15 @@ func (b *Browser) Post(address string, form url.Values) Answer {
 func (b *Browser) Land(link string) Answer {
 	b.t.Helper()
 	a := b.Get(link)
-	if location := a.Header.Get("Location"); a.StatusCode == http.StatusSeeOther && strings.Contains(location, "arrived=") {
-		next, err := a.Request.URL.Parse(location)
-		must(b.t, err)
-		return b.Get(next.String())
+	if hop := a.Hop(); hop != nil {
+		return b.Get(hop.String())
 	}
 	return a
 }
 
 // Cookie returns the value of a cookie for an address, or an empty string.
 func (b *Browser) Cookie(address, name string) string {
-	u, err := url.Parse(address)
-	must(b.t, err)
-	for _, c := range b.Client.Jar.Cookies(u) {
+	for _, c := range b.Client.Jar.Cookies(must(url.Parse(address))) {
 		if c.Name == name {
 			return c.Value
 		}
@@ -136,9 +123,7 @@ func (b *Browser) Cookie(address, name string) string {
 
 // SetCookie puts a cookie into the jar.
 func (b *Browser) SetCookie(address string, c *http.Cookie) {
-	u, err := url.Parse(address)
-	must(b.t, err)
-	b.Client.Jar.SetCookies(u, []*http.Cookie{c})
+	b.Client.Jar.SetCookies(must(url.Parse(address)), []*http.Cookie{c})
 }
 
 // Identity is the response of /session.
@@ -162,24 +147,36 @@ func (b *Browser) Session(s *Service, query string) (Answer, Identity) {
 	a := b.Get(s.Public + "/session" + query)
 	var id Identity
 	if a.StatusCode == http.StatusOK {
-		must(b.t, json.Unmarshal([]byte(a.Body), &id))
+		check(b.t, json.Unmarshal([]byte(a.Body), &id))
 	}
 	return a, id
 }
 
 // Problem returns the code member of problem+json, or an empty string for other content.
 func (a Answer) Problem() string {
-	var p struct {
-		Code string `json:"code"`
-	}
-	if !strings.HasPrefix(a.Header.Get("Content-Type"), "application/problem+json") || json.Unmarshal([]byte(a.Body), &p) != nil {
-		return ""
+	var p struct{ Code string }
+	if strings.HasPrefix(a.Header.Get("Content-Type"), "application/problem+json") {
+		_ = json.Unmarshal([]byte(a.Body), &p)
 	}
 	return p.Code
 }
 
-// SetsCookie reports whether the response sets a cookie, and does not delete it. The prefix is of the cookie's name, or the
-// whole name with an equals sign.
-func (a Answer) SetsCookie(prefix string) bool {
-	return slices.ContainsFunc(a.Cookies(), func(c *http.Cookie) bool { return strings.HasPrefix(c.Name+"=", prefix) && c.MaxAge >= 0 })
+// Hop returns where the redirect of the arrival hop leads, or nil for another response.
+func (a Answer) Hop() *url.URL {
+	next, err := a.Location()
+	if err != nil || a.StatusCode != http.StatusSeeOther || !next.Query().Has("arrived") {
+		return nil
+	}
+	return next
+}
+
+// SetsCookie returns the value of a cookie that the response sets, or an empty string if it sets none or deletes it. The
+// prefix is of the cookie's name, or the whole name with an equals sign.
+func (a Answer) SetsCookie(prefix string) string {
+	for _, c := range a.Cookies() {
+		if strings.HasPrefix(c.Name+"=", prefix) && c.MaxAge >= 0 {
+			return c.Value
+		}
+	}
+	return ""
 }

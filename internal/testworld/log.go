@@ -49,11 +49,7 @@ func (l *Log) String() string {
 func (l *Log) KeepOut(secrets ...string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for _, s := range secrets {
-		if len(s) >= 16 {
-			l.secrets = append(l.secrets, s)
-		}
-	}
+	l.secrets = append(l.secrets, slices.DeleteFunc(slices.Clone(secrets), func(s string) bool { return len(s) < 16 })...)
 }
 
 // Secrets returns all secrets that were given to KeepOut.
@@ -74,43 +70,27 @@ func CheckLog(t testing.TB, text string, secrets ...string) {
 	t.Helper()
 	found := Leaks(text, secrets...)
 	for _, s := range found[:min(5, len(found))] {
-		t.Errorf("the log holds a code, a token or a key: …%s…", around(text, s))
-	}
-	if len(found) > 5 {
-		t.Errorf("the log holds %d of them", len(found))
+		at := strings.Index(text, s)
+		t.Errorf("the log holds a code, a token or a key, one of %d: …%s…", len(found), text[max(0, at-80):min(len(text), at+len(s)+20)])
 	}
 }
 
-func around(text, s string) string {
-	at := strings.Index(text, s)
-	return text[max(0, at-80):min(len(text), at+len(s)+20)]
-}
-
-// stem is the length of the prefix by which Leaks looks up a secret.
-const stem = 8
-
-// Leaks returns the secrets that a text contains, unchanged or escaped for a URL. It reads the text once, because a soak has a
-// hundred thousand secrets.
+// Leaks returns the secrets that a text contains, unchanged or escaped for a URL. It ignores secrets of less than four bytes,
+// and reads the text once, because a soak has a hundred thousand secrets.
 func Leaks(text string, secrets ...string) []string {
-	begin, seen := map[string][]string{}, map[string]bool{}
+	const stem = 4
 	var found []string
+	begin := map[string][]string{} // the secrets by their first bytes
 	for _, s := range secrets {
 		for _, spelling := range []string{s, url.QueryEscape(s)} {
-			if spelling == "" || seen[spelling] {
-				continue
-			}
-			seen[spelling] = true
 			if len(spelling) >= stem {
 				begin[spelling[:stem]] = append(begin[spelling[:stem]], spelling)
-			} else if strings.Contains(text, spelling) {
-				found = append(found, spelling)
 			}
 		}
 	}
-	for i := 0; i+stem <= len(text) && len(begin) > 0; i++ {
+	for i := range max(0, len(text)-stem+1) {
 		for _, s := range begin[text[i:i+stem]] {
-			if seen[s] && strings.HasPrefix(text[i:], s) {
-				seen[s] = false // reported once
+			if strings.HasPrefix(text[i:], s) && !slices.Contains(found, s) {
 				found = append(found, s)
 			}
 		}
@@ -118,17 +98,12 @@ func Leaks(text string, secrets ...string) []string {
 	return found
 }
 
-// fragment is long enough not to occur by chance.
-const fragment = 32
-
 // Fragments cuts a long secret into pieces, because a part of a key, such as one line, is a leak, too.
 func Fragments(secret string) []string {
-	if len(secret) <= fragment {
-		return []string{secret}
-	}
-	pieces := []string{secret[len(secret)-fragment:]}
-	for i := 0; i+fragment <= len(secret); i += fragment {
-		pieces = append(pieces, secret[i:i+fragment])
+	const size = 32 // long enough not to occur by chance
+	pieces := []string{secret[max(0, len(secret)-size):]}
+	for i := 0; i+size <= len(secret); i += size {
+		pieces = append(pieces, secret[i:i+size])
 	}
 	return pieces
 }
@@ -140,11 +115,7 @@ func SecretsOf(k *koubeisim.Koubei) []string {
 		secrets = append(secrets, call.Code)
 	}
 	if text := k.AppPrivateKey(); text != "" {
-		key, err := alipay.ParsePrivateKey(text)
-		if err != nil {
-			panic(err)
-		}
-		secrets = append(secrets, privateKey(key)...)
+		secrets = append(secrets, privateKey(must(alipay.ParsePrivateKey(text)))...)
 	}
 	return secrets
 }
@@ -155,11 +126,8 @@ func secretsIn(c app.Config) []string {
 	for _, key := range append(slices.Clone(c.Session.SealKeys), c.Alipay.EncryptKey) {
 		secrets = append(secrets, Spellings(key)...)
 	}
-	for _, key := range c.Assertions.Keys {
+	for _, key := range append(slices.Clone(c.Assertions.Keys), c.Alipay.PrivateKey) {
 		secrets = append(secrets, privateKey(key)...)
-	}
-	if c.Alipay.PrivateKey != nil {
-		secrets = append(secrets, privateKey(c.Alipay.PrivateKey)...)
 	}
 	return secrets
 }
@@ -167,11 +135,7 @@ func secretsIn(c app.Config) []string {
 // privateKey returns pieces of a private key in all its forms: PKCS #8, and for an RSA key PKCS #1 and its numbers as %v prints
 // them.
 func privateKey(key crypto.PrivateKey) []string {
-	der, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		panic(err)
-	}
-	secrets := Fragments(base64.StdEncoding.EncodeToString(der))
+	secrets := Fragments(base64.StdEncoding.EncodeToString(must(x509.MarshalPKCS8PrivateKey(key))))
 	if key, ok := key.(*rsa.PrivateKey); ok {
 		secrets = append(secrets, Fragments(base64.StdEncoding.EncodeToString(x509.MarshalPKCS1PrivateKey(key)))...)
 		for _, n := range append(slices.Clone(key.Primes), key.D) {

@@ -18,17 +18,14 @@ import (
 	"koubei-landing/koubeisim"
 )
 
-// Process is a program of cmd in a process of its own. It may be started again after it has ended.
+// Process is a program in a process of its own. It may be started again after it has ended.
 type Process struct {
 	Log Log // what it wrote to stdout and stderr since its first start
-
-	// Where a server listens, with the scheme.
-	Public, Internal string
 
 	t       testing.TB
 	program string
 	args    []string
-	env     []string
+	env     []string // nil for that of the tests
 	cmd     *exec.Cmd
 	ended   chan error
 	begin   int // where the output of its latest start begins
@@ -37,94 +34,34 @@ type Process struct {
 // builds holds a function for each program that this test process has asked for. It builds the program once.
 var builds sync.Map
 
-// Build builds a program of cmd as it is released, once for all tests of this process, and returns its path.
+// Build builds a program of cmd as it is released, once for all tests of this process, and returns its path. All test processes
+// of the checkout share the program's directory, because the go command does not link a program that is up to date.
 func Build(t testing.TB, name string, flags ...string) string {
 	t.Helper()
-	build, _ := builds.LoadOrStore(fmt.Sprint(name, flags), sync.OnceValues(func() (string, error) { return build(name, flags) }))
+	build, _ := builds.LoadOrStore(fmt.Sprint(name, flags), sync.OnceValues(func() (string, error) {
+		module := must(exec.Command("go", "env", "GOMOD").Output())
+		program := filepath.Join(tempDir, fmt.Sprintf("%.8x", sha256.Sum256(module)), name+strings.Join(flags, " "))
+		args := slices.Concat([]string{"build", "-trimpath", "-o", program}, flags, []string{"koubei-landing/cmd/" + name})
+		cmd := exec.Command("go", args...)
+		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+		out, err := cmd.CombinedOutput()
+		if err != nil {
+			err = fmt.Errorf("go build: %w\n%s", err, out)
+		}
+		return program, err
+	}))
 	program, err := build.(func() (string, error))()
-	must(t, err)
+	check(t, err)
 	return program
 }
 
-// build writes the program to a directory that all test processes of the checkout share, because the go command does not
-// link a program that is up to date.
-func build(name string, flags []string) (string, error) {
-	module, err := exec.Command("go", "env", "GOMOD").Output()
-	if err != nil {
-		return "", err
-	}
-	dir := filepath.Join(tempDir(), fmt.Sprintf("%.8x", sha256.Sum256(module)))
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return "", err
-	}
-	program := filepath.Join(dir, name+strings.Join(flags, " "))
-	cmd := exec.Command("go", slices.Concat([]string{"build", "-trimpath", "-o", program}, flags, []string{"koubei-landing/cmd/" + name})...)
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("go build: %w\n%s", err, out)
-	}
-	return program, nil
-}
-
-// Settings returns the environment of a server that works with Koubei's stand-in, on ports that the kernel chooses. Later
-// settings replace earlier ones.
-func Settings(k *koubeisim.Koubei, gateway, redis string, more ...string) []string {
-	return append([]string{
-		"PUBLIC_LISTEN=127.0.0.1:0", "INTERNAL_LISTEN=127.0.0.1:0",
-		"ALIPAY_APP_ID=" + k.AppID(), "ALIPAY_APP_PRIVATE_KEY=" + k.AppPrivateKey(), "ALIPAY_PUBLIC_KEY=" + k.AlipayPublicKey(),
-		"ALIPAY_GATEWAY_URL=" + gateway, "REDIS_URL=" + redis, "CALLBACK_RATE=0",
-	}, more...)
-}
-
-// StartProcess starts a program with this environment. It is killed when the test ends.
+// StartProcess starts a program with this environment, or with that of the tests if env is nil. It is killed when the test
+// ends.
 func StartProcess(t testing.TB, program string, env []string, args ...string) *Process {
 	t.Helper()
 	p := &Process{t: t, program: program, env: env, args: args}
 	p.Start()
-	t.Cleanup(p.Kill)
 	return p
-}
-
-// StartServer starts the server and returns when it serves. It may not be ready then.
-func StartServer(t testing.TB, program string, env []string) *Process {
-	t.Helper()
-	p := StartProcess(t, program, env)
-	p.awaitServing()
-	return p
-}
-
-// Restart starts a server again, once it has ended, and returns when it serves.
-func (p *Process) Restart() {
-	p.t.Helper()
-	p.Start()
-	p.awaitServing()
-}
-
-func (p *Process) awaitServing() {
-	p.t.Helper()
-	p.Await(`"msg":"serving"`)
-	address := func(listener string) string {
-		_, after, _ := strings.Cut(p.Log.String()[p.begin:], `"`+listener+`":"`)
-		address, _, _ := strings.Cut(after, `"`)
-		return "http://" + address
-	}
-	p.Public, p.Internal = address("public"), address("internal")
-}
-
-// AwaitReady waits until a server says that it is ready.
-func (p *Process) AwaitReady() {
-	p.t.Helper()
-	client := http.Client{Timeout: 5 * time.Second}
-	Eventually(p.t, 30*time.Second, "the server is ready", func() error {
-		a, err := client.Get(p.Internal + "/readyz")
-		if err == nil && a.StatusCode != http.StatusOK {
-			err = errors.New(a.Status)
-		}
-		if a != nil {
-			a.Body.Close()
-		}
-		return err
-	})
 }
 
 // Start starts the program.
@@ -134,9 +71,12 @@ func (p *Process) Start() {
 	cmd.Env, cmd.Stdout, cmd.Stderr = p.env, &p.Log, &p.Log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	p.begin = len(p.Log.String())
-	must(p.t, cmd.Start())
+	if err := cmd.Start(); err != nil {
+		p.t.Fatalf("%v (make tools installs what the tests need)", err)
+	}
 	go func() { ended <- cmd.Wait() }()
 	p.cmd, p.ended = cmd, ended
+	p.t.Cleanup(p.Kill)
 }
 
 // Await waits until the program has written a text since its latest start.
@@ -177,3 +117,52 @@ func (p *Process) Wait() error {
 
 // Ended reports whether the program has ended.
 func (p *Process) Ended() bool { return len(p.ended) > 0 }
+
+// Server is the service in a process of its own.
+type Server struct {
+	*Process
+	Public, Internal string // where it listens, with the scheme
+}
+
+// Settings returns the environment of a server that works with Koubei's stand-in, on ports that the kernel chooses. Later
+// settings replace earlier ones.
+func Settings(k *koubeisim.Koubei, gateway, redis string, more ...string) []string {
+	return append([]string{
+		"PUBLIC_LISTEN=127.0.0.1:0", "INTERNAL_LISTEN=127.0.0.1:0",
+		"ALIPAY_APP_ID=" + k.AppID(), "ALIPAY_APP_PRIVATE_KEY=" + k.AppPrivateKey(), "ALIPAY_PUBLIC_KEY=" + k.AlipayPublicKey(),
+		"ALIPAY_GATEWAY_URL=" + gateway, "REDIS_URL=" + redis, "CALLBACK_RATE=0",
+	}, more...)
+}
+
+// StartServer starts the server and returns when it serves. It may not be ready then.
+func StartServer(t testing.TB, program string, env []string) *Server {
+	t.Helper()
+	s := &Server{Process: &Process{t: t, program: program, env: env}}
+	s.Start()
+	return s
+}
+
+// Start starts the server, also after it has ended, and returns when it serves.
+func (s *Server) Start() {
+	s.t.Helper()
+	s.Process.Start()
+	s.Await(`"msg":"serving"`)
+	address := func(listener string) string {
+		_, after, _ := strings.Cut(s.Log.String()[s.begin:], `"`+listener+`":"`)
+		address, _, _ := strings.Cut(after, `"`)
+		return "http://" + address
+	}
+	s.Public, s.Internal = address("public"), address("internal")
+}
+
+// AwaitReady waits until the server says that it is ready.
+func (s *Server) AwaitReady() {
+	s.t.Helper()
+	b := NewBrowser(s.t, &s.Log)
+	Eventually(s.t, 30*time.Second, "the server is ready", func() error {
+		if a := b.Get(s.Internal + "/readyz"); a.StatusCode != http.StatusOK {
+			return errors.New(a.Status)
+		}
+		return nil
+	})
+}

@@ -6,78 +6,121 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"koubei-landing/internal/app"
 )
 
 // Redis is a redis-server on loopback.
 type Redis struct {
+	*Process
 	Client *redis.Client
-
-	t    testing.TB
-	port int
-	args []string
-
-	mu  sync.Mutex
-	cmd *exec.Cmd
 }
 
 // StartRedis starts a redis-server that ends with the test. It keeps its address when it is killed and started again.
 func StartRedis(t testing.TB, args ...string) *Redis {
 	t.Helper()
-	port, dir := StablePort(t), t.TempDir()
-	r := &Redis{t: t, port: port, args: append([]string{"--port", strconv.Itoa(port), "--bind", "127.0.0.1", "--dir", dir, "--save", "",
-		"--logfile", filepath.Join(dir, "redis.log")}, args...)}
-	r.Client = redis.NewClient(&redis.Options{Addr: r.Addr(), DialTimeout: time.Second, ReadTimeout: time.Second})
+	port := strconv.Itoa(StablePort(t))
+	args = append([]string{"--port", port, "--bind", "127.0.0.1", "--dir", t.TempDir(), "--save", ""}, args...)
+	r := &Redis{&Process{t: t, program: "redis-server", args: args},
+		redis.NewClient(&redis.Options{Addr: "127.0.0.1:" + port, DialTimeout: time.Second, ReadTimeout: time.Second})}
+	t.Cleanup(func() { _ = r.Client.Close() })
 	r.Start()
-	t.Cleanup(func() {
-		_ = r.Client.Close()
-		r.Thaw()
-		r.Kill()
-	})
 	return r
 }
 
-// StartReplica starts a redis-server that replicates a master, and waits until it has the master's data.
-func StartReplica(t testing.TB, master string) *Redis {
+// Addr returns the server's address without a scheme.
+func (r *Redis) Addr() string { return r.Client.Options().Addr }
+
+// URL returns the value for REDIS_URL.
+func (r *Redis) URL() string { return "redis://" + r.Addr() + "/0" }
+
+// Start starts the server, also after Kill. It then has no data unless its arguments make it save them.
+func (r *Redis) Start() {
+	r.t.Helper()
+	r.Process.Start()
+	Eventually(r.t, 30*time.Second, "redis-server answers", func() error { return r.Client.Ping(context.Background()).Err() })
+}
+
+// Freeze stops the process: its connections stay open, and it answers nothing.
+func (r *Redis) Freeze() { r.t.Helper(); r.Signal(syscall.SIGSTOP) }
+
+// Thaw ends a freeze.
+func (r *Redis) Thaw() { r.t.Helper(); r.Signal(syscall.SIGCONT) }
+
+// Masters returns the nodes that are masters. It fails if a node does not answer or is a replica without its master's data.
+func Masters(ctx context.Context, nodes ...*Redis) (masters []*Redis, err error) {
+	for _, n := range nodes {
+		role, roleErr := n.Client.Do(ctx, "ROLE").Slice()
+		switch {
+		case roleErr != nil:
+			err = errors.Join(err, roleErr)
+		case role[0] == "master":
+			masters = append(masters, n)
+		case role[3] != "connected":
+			err = errors.Join(err, fmt.Errorf("%s: the link to its master: %v", n.Addr(), role[3]))
+		}
+	}
+	return masters, err
+}
+
+// Cluster is a Redis Cluster of three masters with a replica each.
+type Cluster struct {
+	URL   string   // the value for REDIS_URL
+	Nodes []*Redis // the masters of the beginning come first
+}
+
+// StartCluster starts a cluster and returns when it is healthy. A node that is silent for timeout is taken for dead.
+func StartCluster(t testing.TB, timeout time.Duration) *Cluster {
 	t.Helper()
-	host, port, err := net.SplitHostPort(master)
-	must(t, err)
-	r := StartRedis(t, "--replicaof", host+" "+port)
-	Eventually(t, 30*time.Second, "the replica has its master's data", func() error {
-		_, err := r.role(t.Context())
-		return err
-	})
-	return r
+	c := &Cluster{}
+	var addresses []string
+	for range 6 {
+		n := StartRedis(t, "--cluster-enabled", "yes", "--cluster-node-timeout", strconv.FormatInt(timeout.Milliseconds(), 10),
+			"--cluster-port", strconv.Itoa(StablePort(t)), "--cluster-replica-validity-factor", "0", "--repl-ping-replica-period", "1")
+		c.Nodes, addresses = append(c.Nodes, n), append(addresses, n.Addr())
+	}
+	c.URL = "redis://" + addresses[0] + "?" + url.Values{"addr": addresses[1:]}.Encode()
+	create := slices.Concat([]string{"--cluster", "create"}, addresses, []string{"--cluster-replicas", "1", "--cluster-yes"})
+	if out, err := exec.CommandContext(t.Context(), "redis-cli", create...).CombinedOutput(); err != nil {
+		t.Fatalf("redis-cli --cluster create: %v\n%s", err, out)
+	}
+	Eventually(t, time.Minute, "the cluster is healthy", func() error { return c.Healthy(t.Context()) })
+	return c
 }
 
-// role returns "master" or "slave". It fails for a replica that does not have its master's data.
-func (r *Redis) role(ctx context.Context) (string, error) {
-	ctx, cancel := context.WithTimeout(ctx, time.Second)
-	defer cancel()
-	info, err := r.Client.InfoMap(ctx, "replication").Result()
-	if err != nil {
-		return "", err
+// On changes a world's settings so that the service uses the cluster.
+func (c *Cluster) On(config *app.Config) { config.Redis.URL, config.Redis.Mode = c.URL, app.Cluster }
+
+// Healthy returns an error unless three nodes are masters, the others have their data, and every node serves all keys.
+func (c *Cluster) Healthy(ctx context.Context) error {
+	masters, err := Masters(ctx, c.Nodes...)
+	if err != nil || len(masters) != 3 {
+		return fmt.Errorf("%d masters, %v", len(masters), err)
 	}
-	i := info["Replication"]
-	if i["role"] == "slave" && i["master_link_status"] != "up" {
-		return "", errors.New(r.Addr() + ": the link to its master is " + i["master_link_status"])
+	for _, n := range c.Nodes {
+		info, err := n.Client.ClusterInfo(ctx).Result()
+		if err != nil || !strings.Contains(info, "cluster_state:ok") || !strings.Contains(info, "cluster_slots_ok:16384") {
+			return fmt.Errorf("%s: the cluster is not ok: %s, %v", n.Addr(), info, err)
+		}
 	}
-	return i["role"], nil
+	return nil
 }
 
-// tempDir returns a directory that the test processes of one user share.
-func tempDir() string {
-	return filepath.Join(os.TempDir(), fmt.Sprintf("koubei-tests-%d", os.Getuid()))
-}
+// tempDir is a directory that the test processes of one user share.
+var tempDir = filepath.Join(os.TempDir(), fmt.Sprintf("koubei-tests-%d", os.Getuid()))
 
 // reserved are the locks of the ports that this process has taken. They end with it.
 var reserved sync.Map
@@ -86,82 +129,23 @@ var reserved sync.Map
 // kernel gives to outgoing connections, so a server that is down for a while finds it free when it comes back.
 func StablePort(t testing.TB) int {
 	t.Helper()
-	dir := filepath.Join(tempDir(), "ports")
-	must(t, os.MkdirAll(dir, 0o700))
-	for range 1000 {
+	dir := filepath.Join(tempDir, "ports")
+	check(t, os.MkdirAll(dir, 0o700))
+	for {
 		port := 12000 + rand.IntN(18000)
 		lock, err := os.Create(filepath.Join(dir, strconv.Itoa(port)))
-		must(t, err)
-		if syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) != nil || inUse(port) {
-			must(t, lock.Close())
-			continue
+		check(t, err)
+		if syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) == nil && free(port) {
+			reserved.Store(port, lock)
+			return port
 		}
-		reserved.Store(port, lock)
-		return port
+		check(t, lock.Close())
 	}
-	t.Fatal("no port is free")
-	return 0
 }
 
-func inUse(port int) bool {
+func free(port int) bool {
 	l, err := net.Listen("tcp", "127.0.0.1:"+strconv.Itoa(port))
-	return err != nil || l.Close() != nil
-}
-
-// Addr returns the server's address without a scheme.
-func (r *Redis) Addr() string { return "127.0.0.1:" + strconv.Itoa(r.port) }
-
-// URL returns the value for REDIS_URL.
-func (r *Redis) URL() string { return "redis://" + r.Addr() + "/0" }
-
-// Start starts the server, also after Kill. It then has no data unless its arguments make it save them.
-func (r *Redis) Start() {
-	r.t.Helper()
-	cmd := exec.Command("redis-server", r.args...)
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	if err := cmd.Start(); err != nil {
-		r.t.Fatalf("redis-server: %v: install Debian's package redis-server", err)
-	}
-	r.mu.Lock()
-	r.cmd = cmd
-	r.mu.Unlock()
-	Eventually(r.t, 30*time.Second, "redis-server answers", func() error {
-		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
-		defer cancel()
-		return r.Client.Ping(ctx).Err()
-	})
-}
-
-// Running reports whether the process was started and not killed.
-func (r *Redis) Running() bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.cmd != nil
-}
-
-// Kill ends the server with SIGKILL.
-func (r *Redis) Kill() {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.cmd != nil {
-		_ = r.cmd.Process.Kill()
-		_ = r.cmd.Wait()
-		r.cmd = nil
-	}
-}
-
-// Freeze stops the process: its connections stay open, and it answers nothing.
-func (r *Redis) Freeze() { r.signal(syscall.SIGSTOP) }
-
-// Thaw ends a freeze.
-func (r *Redis) Thaw() { r.signal(syscall.SIGCONT) }
-
-func (r *Redis) signal(s os.Signal) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.cmd != nil {
-		_ = r.cmd.Process.Signal(s)
-	}
+	return err == nil && l.Close() == nil
 }
 
 // Eventually waits until check returns nil. It fails the test with check's last error if that takes longer than d.

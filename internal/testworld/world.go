@@ -1,5 +1,5 @@
-// Package testworld is the test kit: it starts redis-server, Sentinel and Cluster, koubeisim, the service, in the test process
-// or as a program, and HTTP clients. Everything listens on loopback. Only tests import it.
+// Package testworld is the test kit: it starts redis-server, Redis Cluster, koubeisim, the service, in the test process or as a
+// program, and HTTP clients. Package chromium is its real browser. Everything listens on loopback. Only tests import it.
 package testworld
 
 import (
@@ -51,24 +51,23 @@ type World struct {
 
 // Service is one running replica.
 type Service struct {
-	Public   string // its address, with the scheme
-	Internal string
-	stop     context.CancelFunc
-	ended    chan error
+	Public, Internal string // where it listens, with the scheme
+	stop             context.CancelFunc
+	ended            chan error
 }
 
 // New starts a world. It applies the changes to the settings before it starts the service.
 func New(t testing.TB, changes ...func(*app.Config)) *World {
 	t.Helper()
 	w := &World{T: t, Redis: StartRedis(t), Clock: &Clock{}, Log: &Log{}}
-	w.Koubei = NewKoubei(t, koubeisim.Options{Now: w.Clock.Now})
-	w.Config = w.settings(ServeGateway(t, w.Koubei))
+	w.Koubei = NewKoubei(koubeisim.Options{Now: w.Clock.Now})
+	w.Config = w.settings(Serve(t, w.Koubei.Gateway()))
 	for _, change := range changes {
 		change(&w.Config)
 	}
 	t.Cleanup(func() { w.Log.Check(t, SecretsOf(w.Koubei)...) })
 	w.Service = w.Replica()
-	must(t, w.Koubei.SetLandingURL(w.Public+w.Config.Web.CallbackPath))
+	check(t, w.Koubei.SetLandingURL(w.Public+w.Config.Web.CallbackPath))
 	return w
 }
 
@@ -76,56 +75,46 @@ func New(t testing.TB, changes ...func(*app.Config)) *World {
 // takes time.
 var keys = sync.OnceValue(func() (keys [2]string) {
 	for i := range keys {
-		key, err := rsa.GenerateKey(rand.Reader, 2048)
-		if err != nil {
-			panic(err) // the system has no randomness
-		}
-		keys[i] = base64.StdEncoding.EncodeToString(x509.MarshalPKCS1PrivateKey(key))
+		keys[i] = base64.StdEncoding.EncodeToString(x509.MarshalPKCS1PrivateKey(must(rsa.GenerateKey(rand.Reader, 2048))))
 	}
 	return keys
 })
 
 // NewKoubei returns a Koubei with the keys of this test process, unless the options have others.
-func NewKoubei(t testing.TB, o koubeisim.Options) *koubeisim.Koubei {
-	t.Helper()
+func NewKoubei(o koubeisim.Options) *koubeisim.Koubei {
 	if o.AppPrivateKey == "" && o.AppPublicKey == "" {
 		o.AppPrivateKey = keys()[0]
 	}
 	o.AlipayPrivateKey = cmp.Or(o.AlipayPrivateKey, keys()[1])
-	k, err := koubeisim.New(o)
-	must(t, err)
-	return k
+	return must(koubeisim.New(o))
 }
 
-// ServeGateway serves a Koubei's gateway until the test ends, and returns its address.
-func ServeGateway(t testing.TB, k *koubeisim.Koubei) string {
-	s := httptest.NewServer(k.Gateway())
+// Serve serves a handler, such as a Koubei's gateway, until the test ends, and returns its address.
+func Serve(t testing.TB, h http.Handler) string {
+	s := httptest.NewServer(h)
 	t.Cleanup(s.Close)
+	t.Cleanup(s.CloseClientConnections)
 	return s.URL
 }
 
 // settings returns the default settings with the addresses of this world.
 func (w *World) settings(gateway string) app.Config {
-	private, err := alipay.ParsePrivateKey(w.Koubei.AppPrivateKey())
-	must(w.T, err)
-	public, err := alipay.ParsePublicKey(w.Koubei.AlipayPublicKey())
-	must(w.T, err)
-	seal, err := session.DeriveSealKey(x509.MarshalPKCS1PrivateKey(private))
-	must(w.T, err)
-	here := mustURL(w.T, fmt.Sprint("http://127.0.0.1:", StablePort(w.T)))
+	private := must(alipay.ParsePrivateKey(w.Koubei.AppPrivateKey()))
+	here := must(url.Parse(fmt.Sprint("http://127.0.0.1:", StablePort(w.T))))
 	targets := handler.Targets{PublicURL: here, CallbackPath: "/koubei/callback"}
-	targets.Home, err = targets.ParseHome("/")
-	must(w.T, err)
+	targets.Home = must(targets.ParseHome("/"))
 	return app.Config{
 		Web:     handler.Config{Targets: targets, ArrivalCheck: true, MaxRequests: 1000},
 		Landing: landing.Config{Confirm: true, Memory: 30 * 24 * time.Hour},
 		Alipay: alipay.Config{
-			AppID: w.Koubei.AppID(), GatewayURL: mustURL(w.T, gateway), PrivateKey: private, PublicKey: public,
+			AppID: w.Koubei.AppID(), GatewayURL: must(url.Parse(gateway)),
+			PrivateKey: private, PublicKey: must(alipay.ParsePublicKey(w.Koubei.AlipayPublicKey())),
 			Timeout: 10 * time.Second, AttemptTimeout: 6 * time.Second,
 		},
 		Redis: app.Redis{URL: w.Redis.URL(), Mode: app.Single, Timeout: 500 * time.Millisecond, Prefix: "koubei:" + w.Koubei.AppID() + ":"},
 		Session: session.Config{
-			SealKeys: [][]byte{seal}, Lifetime: 12 * time.Hour, Idle: 2 * time.Hour,
+			SealKeys: [][]byte{must(session.DeriveSealKey(x509.MarshalPKCS1PrivateKey(private)))},
+			Lifetime: 12 * time.Hour, Idle: 2 * time.Hour,
 			Cookie: session.CookieOptions{Name: "koubei_session", SameSite: http.SameSiteLaxMode},
 		},
 		Operations: app.Operations{PublicListen: here.Host, InternalListen: "127.0.0.1:0", ShutdownTimeout: 15 * time.Second},
@@ -176,13 +165,7 @@ func (s *Service) Stop() error {
 func (w *World) Landing(code string) string { return w.Koubei.LandingURL(code, koubeisim.Observed) }
 
 // On returns the same link at another replica.
-func On(s *Service, link string) string {
-	u, err := url.Parse(link)
-	if err != nil {
-		panic(err)
-	}
-	return s.Public + u.RequestURI()
-}
+func On(s *Service, link string) string { return s.Public + must(url.Parse(link)).RequestURI() }
 
 // Clock is the service's clock: the real time plus what Turn added.
 type Clock struct{ ahead atomic.Int64 }
@@ -193,16 +176,17 @@ func (c *Clock) Now() time.Time { return time.Now().Add(time.Duration(c.ahead.Lo
 // Turn sets the clock ahead by d.
 func (c *Clock) Turn(d time.Duration) { c.ahead.Add(int64(d)) }
 
-func must(t testing.TB, err error) {
+func check(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)
 	}
 }
 
-func mustURL(t testing.TB, raw string) *url.URL {
-	t.Helper()
-	u, err := url.Parse(raw)
-	must(t, err)
-	return u
+// must returns v. It panics if the test kit itself is wrong.
+func must[V any](v V, err error) V {
+	if err != nil {
+		panic(err)
+	}
+	return v
 }
