@@ -15,6 +15,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"koubei-landing/internal/testworld/chromium"
 )
 
 // patience is the timeout of each wait.
@@ -53,7 +55,7 @@ func TestMain(m *testing.M) {
 	if classes, err := javaClasses(); err == nil {
 		os.RemoveAll(classes)
 	}
-	endChromium()
+	chromium.End()
 	os.Exit(code)
 }
 

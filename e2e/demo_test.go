@@ -1,29 +1,28 @@
 package e2e_test
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"net/url"
 	"os"
 	"regexp"
 	"strings"
 	"testing"
-	"time"
+
+	"github.com/chromedp/cdproto/network"
 
 	"koubei-landing/internal/testworld"
+	"koubei-landing/internal/testworld/chromium"
+	"koubei-landing/koubeisim"
 )
-
-// patience is how long anything may take before a test fails.
-const patience = 30 * time.Second
 
 // demo is the demo program, running in a separate process.
 type demo struct {
 	*testworld.Process
 	t                              *testing.T
+	client                         *testworld.Browser
 	portal, isv, service, internal string // addresses, each with a slash at its end but the last
 }
 
@@ -33,8 +32,8 @@ var address = regexp.MustCompile(`http://\S+`)
 // must not hold codes, tokens and keys.
 func startDemo(t *testing.T) *demo {
 	t.Helper()
-	d := &demo{t: t}
-	d.Process = testworld.StartProcess(t, testworld.Build(t, "demo"), append(os.Environ(), "REDIS_URL="), "--port=0", "--log-level=debug")
+	process := testworld.StartProcess(t, testworld.Build(t, "demo"), append(os.Environ(), "REDIS_URL="), "--port=0", "--log-level=debug")
+	d := &demo{Process: process, t: t, client: testworld.NewBrowser(t, &process.Log)}
 	d.Await("Ctrl-C")
 	_, text, _ := strings.Cut(d.Log.String(), "  Open ")
 	text, _, _ = strings.Cut(text, "Ctrl-C")
@@ -67,76 +66,47 @@ func (d *demo) end() {
 	d.Log.Check(d.t)
 }
 
-// api sends a request to the portal's control API.
+// api sends a request to the portal's control API, and reads the answer into out unless that is nil.
 func (d *demo) api(method, path string, in, out any) {
 	d.t.Helper()
-	if err := d.tryAPI(method, path, in, out); err != nil {
+	body, err := json.Marshal(in)
+	if err != nil {
 		d.t.Fatal(err)
 	}
-}
-
-func (d *demo) tryAPI(method, path string, in, out any) error {
-	var body bytes.Buffer
-	if in != nil {
-		if err := json.NewEncoder(&body).Encode(in); err != nil {
-			return err
-		}
-	}
-	r, err := http.NewRequest(method, d.portal+"api/"+path, &body)
+	r, err := http.NewRequest(method, d.portal+"api/"+path, strings.NewReader(string(body)))
 	if err != nil {
-		return err
+		d.t.Fatal(err)
 	}
-	a, err := http.DefaultClient.Do(r)
-	if err != nil {
-		return err
-	}
-	defer a.Body.Close()
-	answer, err := io.ReadAll(a.Body)
-	if err != nil {
-		return err
-	}
+	a := d.client.Do(r)
 	if a.StatusCode >= http.StatusBadRequest {
-		return fmt.Errorf("%s %s: %d %s", method, path, a.StatusCode, answer)
+		d.t.Fatalf("%s %s: %d %s", method, path, a.StatusCode, a.Body)
 	}
-	if out == nil {
-		return nil
+	if out != nil && json.Unmarshal([]byte(a.Body), out) != nil {
+		d.t.Fatalf("%s %s: %s", method, path, a.Body)
 	}
-	return json.Unmarshal(answer, out)
 }
 
-// person is one of the persons that the portal offers.
-type person struct{ name, id, typ, partner, shops string }
-
-// The persons, with and without a merchant.
+// The persons of the portal whom most tests are.
 var (
-	provider          = person{"provider", "2088102150477652", "PROVIDER", noodles, ""}
-	providerForCoffee = person{"provider-b", "2088102150477652", "PROVIDER", coffee, ""}
-	providerStaff     = person{"provider-staff", "2088102150477660", "PROVIDER_STAFF", noodles, noodleShops}
-	merchant          = person{"mer", noodles, "MER", noodles, ""}
-	everybody         = []person{
-		provider, {"provider-none", provider.id, "PROVIDER", "", ""},
-		providerStaff, {"provider-staff-none", "2088102150477660", "PROVIDER_STAFF", "", ""},
-		merchant, {"mer-none", noodles, "MER", "", ""},
-		{"mer-staff", "2088102150477670", "MER_STAFF", noodles, noodleShops}, {"mer-staff-none", "2088102150477670", "MER_STAFF", "", ""},
-		{"sales", "2088102150477680", "SALES", noodles, ""}, {"sales-none", "2088102150477680", "SALES", "", ""},
-	}
+	provider          = personNamed("provider")
+	providerForCoffee = personNamed("provider-b")
+	providerStaff     = personNamed("provider-staff")
+	merchant          = personNamed("mer")
 )
 
-const (
-	noodles     = "2088102150477653"
-	coffee      = "2088102150477701"
-	noodleShops = "2015060900077000000000152345,2015060900077000000000152346"
-)
+func personNamed(name string) koubeisim.Person {
+	p, _ := koubeisim.PersonNamed(name)
+	return p
+}
 
 // shop returns the address to which a landing of p leads.
-func (d *demo) shop(p person) string { return d.isv + "shop?partner_id=" + p.partner }
+func (d *demo) shop(p koubeisim.Person) string { return d.isv + "shop?partner_id=" + p.PartnerID }
 
 // issue makes a code and returns it with the link that Koubei would redirect to.
-func (d *demo) issue(p person) (code, link string) {
+func (d *demo) issue(p koubeisim.Person) (code, link string) {
 	d.t.Helper()
 	var out struct{ Code, URL string }
-	d.api(http.MethodPost, "codes", map[string]string{
-		"operator_id": p.id, "operator_type": p.typ, "partner_id": p.partner, "shop_ids": p.shops}, &out)
+	d.api(http.MethodPost, "codes", p, &out)
 	d.Log.KeepOut(out.Code)
 	return out.Code, out.URL
 }
@@ -147,13 +117,10 @@ func (d *demo) goWrong(faults ...string) {
 	d.api(http.MethodPost, "faults", map[string][]string{"faults": faults}, nil)
 }
 
-// call is one request that reached the gateway.
-type call struct{ Code, Fault, Outcome string }
-
 // calls returns the gateway's calls about a code, or all calls if code is empty.
-func (d *demo) calls(code string) []call {
+func (d *demo) calls(code string) []koubeisim.Call {
 	d.t.Helper()
-	var out struct{ Calls []call }
+	var out struct{ Calls []koubeisim.Call }
 	d.api(http.MethodGet, "calls?code="+url.QueryEscape(code), nil, &out)
 	return out.Calls
 }
@@ -161,12 +128,17 @@ func (d *demo) calls(code string) []call {
 // wantCalls checks the outcomes of the gateway's calls about a code.
 func (d *demo) wantCalls(code string, outcomes ...string) {
 	d.t.Helper()
+	wantOutcomes(d.t, d.calls(code), outcomes)
+}
+
+func wantOutcomes(t *testing.T, calls []koubeisim.Call, want []string) {
+	t.Helper()
 	var got []string
-	for _, c := range d.calls(code) {
+	for _, c := range calls {
 		got = append(got, c.Outcome)
 	}
-	if fmt.Sprint(got) != fmt.Sprint(outcomes) {
-		d.t.Errorf("got gateway calls %q, want %q", got, outcomes)
+	if fmt.Sprint(got) != fmt.Sprint(want) {
+		t.Errorf("got gateway calls %q, want %q", got, want)
 	}
 }
 
@@ -180,4 +152,17 @@ func (d *demo) lastCode() string {
 	code := all[len(all)-1].Code
 	d.Log.KeepOut(code)
 	return code
+}
+
+// tokens returns the values of the browser's session cookies. The demo's log must contain no cookie.
+func (b tab) tokens(d *demo) []string {
+	b.T.Helper()
+	var tokens []string
+	for _, c := range chromium.Call(b.Tab, network.GetCookies, network.GetCookiesParams{}).Cookies {
+		if c.Name == "koubei_session" {
+			tokens = append(tokens, c.Value)
+		}
+		d.Log.KeepOut(c.Value)
+	}
+	return tokens
 }

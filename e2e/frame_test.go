@@ -1,19 +1,18 @@
 package e2e_test
 
 import (
-	"context"
-	"fmt"
+	"errors"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 
-	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/network"
-	"github.com/chromedp/chromedp"
 
 	"koubei-landing/internal/app"
 	"koubei-landing/internal/testworld"
+	"koubei-landing/internal/testworld/chromium"
 	"koubei-landing/koubeisim"
 )
 
@@ -21,20 +20,20 @@ import (
 // use separate sites over https, because browsers keep such cookies only there.
 
 // newBrowser opens a tab of a new profile, and checks that the browser keeps the cookies that k says.
-func (s *sites) newBrowser(t *testing.T, k keeping) *tab {
+func (s *sites) newBrowser(t *testing.T, k keeping) tab {
 	t.Helper()
-	b := newBrowserOf(t, k)
-	b.open(s.framing(koubeiHost, "/probe", s.at(probeHost, "/")))
+	b := tab{k.Tab(t)}
+	b.Open(s.framing(koubeiHost, "/probe", s.at(probeHost, "/")))
 	frame := b.inside("iframe", s.at(probeHost, "/"))
-	frame.see("#got")
-	if got := frame.text("#got"); got != k.probe {
+	frame.See("#got")
+	if got := frame.Text("#got"); got != k.probe {
 		t.Fatalf("with %s the browser returns the cookies %q to a third party, want %q", k.name, got, k.probe)
 	}
 	return b
 }
 
 // frame is the service's frame in a tab.
-func (s *sites) frame(b *tab) *tab { b.t.Helper(); return b.inside("iframe", s.at(isvHost, "/")) }
+func (s *sites) frame(b tab) tab { b.T.Helper(); return b.inside("iframe", s.at(isvHost, "/")) }
 
 // framedByKoubei lets Koubei show the service's pages.
 func framedByKoubei(c *app.Config) {
@@ -43,19 +42,19 @@ func framedByKoubei(c *app.Config) {
 }
 
 // shows checks that a tab shows the identity page of an operator.
-func (s *sites) shows(b *tab, p koubeisim.Person) {
-	b.t.Helper()
-	b.at(s.at(isvHost, "/"))
-	b.see("#operator-id")
-	if got := b.text("#operator-id"); got != p.OperatorID {
-		b.t.Errorf("the page says %q, want %q", got, p.OperatorID)
+func (s *sites) shows(b tab, p koubeisim.Person) {
+	b.T.Helper()
+	b.At(s.at(isvHost, "/"))
+	b.See("#operator-id")
+	if got := b.Text("#operator-id"); got != p.OperatorID {
+		b.T.Errorf("the page says %q, want %q", got, p.OperatorID)
 	}
 }
 
 // wantSession checks that a tab has one session cookie, partitioned by the site jar. An empty jar means that the cookie is
 // not partitioned. It returns the token.
-func (s *sites) wantSession(b *tab, jar string) string {
-	b.t.Helper()
+func (s *sites) wantSession(b tab, jar string) string {
+	b.T.Helper()
 	var found []*network.Cookie
 	for _, c := range s.cookies(b) {
 		if c.Name == "__Host-koubei_session" {
@@ -63,28 +62,25 @@ func (s *sites) wantSession(b *tab, jar string) string {
 		}
 	}
 	if len(found) != 1 {
-		b.t.Fatalf("got %d session cookies, want one", len(found))
+		b.T.Fatalf("got %d session cookies, want one", len(found))
 	}
 	got := ""
 	if found[0].PartitionKey != nil {
 		got = found[0].PartitionKey.TopLevelSite
 	}
 	if got != jar {
-		b.t.Errorf("the session cookie is partitioned by %q, want %q", got, jar)
+		b.T.Errorf("the session cookie is partitioned by %q, want %q", got, jar)
 	}
 	return found[0].Value
 }
 
 // cookies returns the cookies of a tab for the service, and checks that the service's log contains no value of them.
-func (s *sites) cookies(b *tab) []*network.Cookie {
-	b.t.Helper()
-	cookies := get(b, func(ctx context.Context, t *chromedp.Target) ([]*network.Cookie, error) {
-		res, err := cdp.Call(ctx, t, network.GetCookies, network.GetCookiesParams{URLs: []string{s.at(isvHost, "/")}})
-		return res.Cookies, err
-	})
+func (s *sites) cookies(b tab) []*network.Cookie {
+	b.T.Helper()
+	cookies := chromium.Call(b.Tab, network.GetCookies, network.GetCookiesParams{URLs: []string{s.at(isvHost, "/")}}).Cookies
 	for _, c := range cookies {
 		if strings.Contains(s.Log.String(), c.Value) {
-			b.t.Errorf("the log contains the value of %s", c.Name)
+			b.T.Errorf("the log contains the value of %s", c.Name)
 		}
 	}
 	return cookies
@@ -93,36 +89,29 @@ func (s *sites) cookies(b *tab) []*network.Cookie {
 // wantCalls checks the outcomes of the gateway calls for a code.
 func (s *sites) wantCalls(t *testing.T, code string, outcomes ...string) {
 	t.Helper()
-	var got []string
-	for _, c := range s.Koubei.Calls() {
-		if c.Code == code {
-			got = append(got, c.Outcome)
-		}
-	}
-	if fmt.Sprint(got) != fmt.Sprint(outcomes) {
-		t.Errorf("got gateway calls %q, want %q", got, outcomes)
-	}
+	calls := slices.DeleteFunc(s.Koubei.Calls(), func(c koubeisim.Call) bool { return c.Code != code })
+	wantOutcomes(t, calls, outcomes)
 }
 
 // enterFramed opens Koubei's page that shows the service in a frame, and returns the code that Koubei issued.
-func (s *sites) enterFramed(b *tab) (code string) {
-	b.t.Helper()
-	b.open(s.at(koubeiHost, "/frame?as=mer"))
-	link, err := url.Parse(get(b, chromedp.Evaluate[string](`document.getElementById("isv").src`)))
+func (s *sites) enterFramed(b tab) (code string) {
+	b.T.Helper()
+	b.Open(s.at(koubeiHost, "/frame?as=mer"))
+	link, err := url.Parse(chromium.Eval[string](b.Tab, `document.getElementById("isv").src`))
 	if err != nil {
-		b.t.Fatal(err)
+		b.T.Fatal(err)
 	}
 	return link.Query().Get("auth_code")
 }
 
 // blocked checks that a tab shows the page about blocked cookies, and returns the address of its link.
-func (s *sites) blocked(b *tab) string {
-	b.t.Helper()
-	b.see("#open-window")
-	if got := b.text("#error-code"); got != "cookies_blocked" {
-		b.t.Errorf("got the page of %q, want cookies_blocked", got)
+func (s *sites) blocked(b tab) string {
+	b.T.Helper()
+	b.See("#open-window")
+	if got := b.Text("#error-code"); got != "cookies_blocked" {
+		b.T.Errorf("got the page of %q, want cookies_blocked", got)
 	}
-	return get(b, chromedp.Evaluate[string](`document.getElementById("open-window").href`))
+	return chromium.Eval[string](b.Tab, `document.getElementById("open-window").href`)
 }
 
 // wantBlocked checks that the last visit with a code was refused, with a page that every site may frame.
@@ -149,8 +138,8 @@ func TestFramedByKoubei(t *testing.T) {
 			s.wantSession(frame, "https://"+koubeiHost)
 			s.wantCalls(t, code, "success")
 
-			frame.click("#sign-out")
-			frame.at(s.at(isvHost, "/signed-out"))
+			frame.Click("#sign-out")
+			frame.At(s.at(isvHost, "/signed-out"))
 			for _, c := range s.cookies(frame) {
 				if c.Name == "__Host-koubei_session" {
 					t.Error("signing out in the frame left the session's cookie")
@@ -167,19 +156,19 @@ func TestFramedLinkAgain(t *testing.T) {
 	b := s.newBrowser(t, noThirdParty)
 	code := s.Koubei.Issue(testworld.Provider)
 	page := s.framing(koubeiHost, "/again", s.Landing(code))
-	b.open(page)
+	b.Open(page)
 	frame := s.frame(b)
 	s.shows(frame, testworld.Provider)
 	token := s.wantSession(frame, "https://"+koubeiHost)
 	two := b.another()
-	two.open(page)
+	two.Open(page)
 	again := s.frame(two)
 	s.shows(again, testworld.Provider)
 	if got := s.wantSession(again, "https://"+koubeiHost); got != token {
 		t.Error("the same link again gave another session")
 	}
 	window := b.another()
-	window.open(s.Landing(code))
+	window.Open(s.Landing(code))
 	window.fails("code_used", http.StatusGone)
 	s.wantCalls(t, code, "success")
 }
@@ -199,7 +188,7 @@ func TestFramedWithLaxCookie(t *testing.T) {
 			if got := s.cookies(frame); len(got) != 0 {
 				t.Errorf("the refusal set %d cookies", len(got))
 			}
-			frame.click("#open-window")
+			frame.Click("#open-window")
 			window := b.inside("page", s.at(isvHost, "/"))
 			s.shows(window, testworld.Merchant)
 			s.wantSession(window, "")
@@ -215,9 +204,9 @@ func TestFramedBySibling(t *testing.T) {
 	b := s.newBrowser(t, allCookies)
 	code := s.Koubei.Issue(testworld.Merchant)
 	link := s.Landing(code)
-	b.open(s.framing(siblingHost, "/", link)) // opens the frame too
+	b.Open(s.framing(siblingHost, "/", link)) // opens the frame too
 	s.wantBlocked(t, code)
-	b.open(link)
+	b.Open(link)
 	s.shows(b, testworld.Merchant)
 	s.wantCalls(t, code, "success")
 }
@@ -239,7 +228,7 @@ func TestNoCookiesAtAll(t *testing.T) {
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			page := b.another()
-			page.open(row.page)
+			page.Open(row.page)
 			if row.page != link {
 				page = s.frame(page)
 			}
@@ -250,27 +239,9 @@ func TestNoCookiesAtAll(t *testing.T) {
 		})
 	}
 	other := s.newBrowser(t, allCookies)
-	other.open(link)
+	other.Open(link)
 	s.shows(other, testworld.Merchant)
 	s.wantCalls(t, code, "success")
-}
-
-// refusal waits until the browser has refused to show a frame, and returns its message.
-func (b *tab) refusal() (said string) {
-	b.t.Helper()
-	testworld.Eventually(b.t, patience, "the browser refuses to show the frame", func() error {
-		b.mu.Lock()
-		defer b.mu.Unlock()
-		for i, c := range b.complaint {
-			if strings.Contains(c, "frame-ancestors") {
-				said = c
-				b.complaint = append(b.complaint[:i], b.complaint[i+1:]...)
-				return nil
-			}
-		}
-		return fmt.Errorf("it has complained of %q", b.complaint)
-	})
-	return said
 }
 
 // TestFramedByStranger: no request names the page around a frame, so the landing succeeds and the code is spent. But the
@@ -281,23 +252,32 @@ func TestFramedByStranger(t *testing.T) {
 		t.Run(k.name, func(t *testing.T) {
 			b := s.newBrowser(t, k)
 			code := s.Koubei.Issue(testworld.Merchant)
-			b.open(s.framing(strangerHost, "/", s.Landing(code)))
-			if said := b.refusal(); !strings.Contains(said, s.origin(koubeiHost)) {
-				t.Errorf("the browser says %q, want a refusal that names Koubei's origin", said)
-			}
+			b.Open(s.framing(strangerHost, "/", s.Landing(code)))
+			testworld.Eventually(t, patience, "the browser refuses to show the frame", func() error {
+				complaints := b.Complaints()
+				for _, said := range complaints {
+					if !strings.Contains(said, "frame-ancestors") || !strings.Contains(said, s.origin(koubeiHost)) {
+						t.Errorf("the browser says %q, want a refusal that names Koubei's origin", said)
+					}
+				}
+				if len(complaints) == 0 {
+					return errors.New("it has not complained")
+				}
+				return nil
+			})
 			refused := s.frame(b) // found by the address that the browser refuses to show
-			if got := get(refused, chromedp.Evaluate[string](`document.URL`)); !strings.HasPrefix(got, "chrome-error://") {
+			if got := chromium.Eval[string](refused.Tab, `document.URL`); !strings.HasPrefix(got, "chrome-error://") {
 				t.Errorf("the frame shows %s, want the browser's own page", got)
 			}
-			if strings.Contains(refused.describe(), testworld.Merchant.OperatorID) {
+			if strings.Contains(refused.Describe(), testworld.Merchant.OperatorID) {
 				t.Error("the frame shows who is signed in")
 			}
 			s.wantCalls(t, code, "success")
 
-			b.open(s.framing(koubeiHost, "/late", s.Landing(code)))
+			b.Open(s.framing(koubeiHost, "/late", s.Landing(code)))
 			frame := s.frame(b)
-			frame.see("#error-code")
-			if got := frame.text("#error-code"); got != "code_used" {
+			frame.See("#error-code")
+			if got := frame.Text("#error-code"); got != "code_used" {
 				t.Errorf("Koubei's frame shows %q, want code_used", got)
 			}
 			if got := len(s.cookies(frame)); got != 1 {
@@ -310,7 +290,7 @@ func TestFramedByStranger(t *testing.T) {
 		s := startSites(t)
 		b := s.newBrowser(t, allCookies)
 		code := s.Koubei.Issue(testworld.Merchant)
-		b.open(s.framing(strangerHost, "/", s.Landing(code)))
+		b.Open(s.framing(strangerHost, "/", s.Landing(code)))
 		frame := s.frame(b)
 		if got, want := s.blocked(frame), s.Landing(code); got != want {
 			t.Errorf("the page leads to %s, want %s", got, want)

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"html"
 	"net/http"
-	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
@@ -12,17 +11,16 @@ import (
 	"github.com/chromedp/chromedp"
 
 	"koubei-landing/internal/testworld"
+	"koubei-landing/koubeisim"
 )
 
 // elsewhere serves a page of another site with a link to a landing, and with more HTML in its head.
 func elsewhere(t *testing.T, link, head string) string {
-	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	return testworld.Serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")
 		fmt.Fprintf(w, `<!doctype html><title>elsewhere</title><link rel="icon" href="data:,">%s<p><a id="enter" href="%s">enter</a></p>`,
 			head, html.EscapeString(link))
-	}))
-	t.Cleanup(s.Close)
-	return s.URL + "/"
+	})) + "/"
 }
 
 // awaitHeld waits until the gateway holds the responses for these codes.
@@ -41,11 +39,11 @@ func (d *demo) awaitHeld(codes ...string) {
 func (d *demo) release() { d.t.Helper(); d.api(http.MethodPost, "release", nil, nil) }
 
 // wantOneSession checks that the browser has one session cookie, and returns its token.
-func (b *tab) wantOneSession(d *demo) string {
-	b.t.Helper()
+func (b tab) wantOneSession(d *demo) string {
+	b.T.Helper()
 	tokens := b.tokens(d)
 	if len(tokens) != 1 {
-		b.t.Fatalf("got %d session cookies, want one", len(tokens))
+		b.T.Fatalf("got %d session cookies, want one", len(tokens))
 	}
 	return tokens[0]
 }
@@ -54,13 +52,13 @@ func TestRefresh(t *testing.T) {
 	d := startDemo(t)
 	b := newBrowser(t)
 	code, link := d.issue(merchant)
-	b.open(link)
+	b.Open(link)
 	b.arrives(d, merchant)
 	token := b.wantOneSession(d)
 
-	b.reload()
+	b.Do(chromedp.Reload())
 	b.arrives(d, merchant)
-	b.open(link) // as from the history or a bookmark
+	b.Open(link) // as from the history or a bookmark
 	b.arrives(d, merchant)
 	if got := b.wantOneSession(d); got != token {
 		t.Error("the same link again gave another session")
@@ -71,19 +69,19 @@ func TestRefresh(t *testing.T) {
 func TestBackButton(t *testing.T) {
 	d := startDemo(t)
 	b := newBrowser(t)
-	b.open(d.portal)
-	b.click("[data-person=provider]")
+	b.Open(d.portal)
+	b.Click("[data-person=provider]")
 	b.arrives(d, provider)
 	token := b.wantOneSession(d)
 	code := d.lastCode()
-	b.click("#identity")
-	b.at(d.service)
+	b.Click("#identity")
+	b.At(d.service)
 
-	b.travel(-1)
+	b.Travel(-1)
 	b.arrives(d, provider)
-	b.travel(-1) // skips the landing, because its redirects are not in the history
-	b.at(d.portal)
-	b.travel(+1)
+	b.Travel(-1) // skips the landing, because its redirects are not in the history
+	b.At(d.portal)
+	b.Travel(1)
 	b.arrives(d, provider)
 	if got := b.wantOneSession(d); got != token {
 		t.Error("going back and forward gave another session")
@@ -91,10 +89,10 @@ func TestBackButton(t *testing.T) {
 	d.wantCalls(code, "success")
 
 	// After the sign-out, the back button must not show the operator.
-	b.click("#sign-out")
-	b.at(d.service + "signed-out")
-	b.travel(-1)
-	b.at(d.service + "signin")
+	b.Click("#sign-out")
+	b.At(d.service + "signed-out")
+	b.Travel(-1)
+	b.At(d.service + "signin")
 }
 
 func TestDoubleClick(t *testing.T) {
@@ -102,8 +100,8 @@ func TestDoubleClick(t *testing.T) {
 	t.Run("on the link", func(t *testing.T) {
 		b := newBrowser(t)
 		code, link := d.issue(merchant)
-		b.open(elsewhere(t, link, ""))
-		b.do(chromedp.DoubleClick(chromedp.CSS("#enter")))
+		b.Open(elsewhere(t, link, ""))
+		b.Do(chromedp.DoubleClick(chromedp.CSS("#enter")))
 		b.arrives(d, merchant)
 		b.wantOneSession(d)
 		d.wantCalls(code, "success")
@@ -112,14 +110,14 @@ func TestDoubleClick(t *testing.T) {
 		b := newBrowser(t)
 		d.goWrong("hold")
 		code, link := d.issue(merchant)
-		b.open(elsewhere(t, link, ""))
-		x, y := b.place("#enter")
-		b.do(chromedp.MouseClickXY(x, y))
+		b.Open(elsewhere(t, link, ""))
+		press := b.Presser("#enter")
+		press()
 		d.awaitHeld(code)
-		before := b.asked("/koubei/callback")
-		b.do(chromedp.MouseClickXY(x, y)) // the browser cancels the first navigation
+		before := b.Requests("/koubei/callback")
+		press() // the browser cancels the first navigation
 		testworld.Eventually(t, patience, "the second click is sent", func() error {
-			if b.asked("/koubei/callback") == before {
+			if b.Requests("/koubei/callback") == before {
 				return fmt.Errorf("still %d requests", before)
 			}
 			return nil
@@ -132,8 +130,8 @@ func TestDoubleClick(t *testing.T) {
 	t.Run("on the portal", func(t *testing.T) { // each click there issues another code
 		b := newBrowser(t)
 		already := len(d.calls(""))
-		b.open(d.portal)
-		b.do(chromedp.DoubleClick(chromedp.CSS("[data-person=mer]")))
+		b.Open(d.portal)
+		b.Do(chromedp.DoubleClick(chromedp.CSS("[data-person=mer]")))
 		b.arrives(d, merchant)
 		b.wantOneSession(d)
 		var codes []string
@@ -155,13 +153,13 @@ func TestTwoTabsAtOnce(t *testing.T) {
 		d.goWrong("hold")
 		code, link := d.issue(provider)
 		page := elsewhere(t, link, "")
-		one.open(page)
-		two.open(page)
-		one.click("#enter")
+		one.Open(page)
+		two.Open(page)
+		one.Click("#enter")
 		d.awaitHeld(code)
-		two.click("#enter")
+		two.Click("#enter")
 		testworld.Eventually(t, patience, "the second tab sends its request", func() error {
-			if two.asked("/koubei/callback") == 0 {
+			if two.Requests("/koubei/callback") == 0 {
 				return fmt.Errorf("it has not")
 			}
 			return nil
@@ -174,32 +172,32 @@ func TestTwoTabsAtOnce(t *testing.T) {
 	})
 	t.Run("for two merchants", func(t *testing.T) {
 		one := newBrowser(t)
-		_, first := d.issue(person{id: provider.id, typ: provider.typ})
-		one.open(first)
-		one.at(d.shop(person{}))
+		_, first := d.issue(personNamed("provider-none"))
+		one.Open(first)
+		one.At(d.shop(koubeisim.Person{}))
 		token := one.wantOneSession(d)
 
 		two := one.another()
 		d.goWrong("hold", "hold")
 		noodlesCode, noodlesLink := d.issue(provider)
 		coffeeCode, coffeeLink := d.issue(providerForCoffee)
-		one.open(elsewhere(t, noodlesLink, ""))
-		two.open(elsewhere(t, coffeeLink, ""))
-		one.click("#enter")
-		two.click("#enter")
+		one.Open(elsewhere(t, noodlesLink, ""))
+		two.Open(elsewhere(t, coffeeLink, ""))
+		one.Click("#enter")
+		two.Click("#enter")
 		d.awaitHeld(noodlesCode, coffeeCode)
 		d.release()
 		one.arrives(d, provider)
 		two.arrives(d, providerForCoffee)
-		one.reload() // each tab keeps its own merchant
+		one.Do(chromedp.Reload()) // each tab keeps its own merchant
 		one.arrives(d, provider)
 		if got := one.wantOneSession(d); got != token {
 			t.Error("a landing of the session's own operator gave another session")
 		}
-		one.click("#identity")
-		one.at(d.service)
-		for _, partner := range []string{noodles, coffee, ""} {
-			one.see(fmt.Sprintf("[data-partner=%q]", partner))
+		one.Click("#identity")
+		one.At(d.service)
+		for _, partner := range []string{provider.PartnerID, providerForCoffee.PartnerID, ""} {
+			one.See(fmt.Sprintf("[data-partner=%q]", partner))
 		}
 		d.wantCalls(noodlesCode, "success")
 		d.wantCalls(coffeeCode, "success")
@@ -218,7 +216,7 @@ func TestPrefetchThenClick(t *testing.T) {
 			b := newBrowser(t)
 			code, link := d.issue(merchant)
 			before := strings.Count(d.Log.String(), "status=503")
-			b.open(elsewhere(t, link, strings.ReplaceAll(row.head, "LINK", link)))
+			b.Open(elsewhere(t, link, strings.ReplaceAll(row.head, "LINK", link)))
 			testworld.Eventually(t, patience, "the browser prefetches the link", func() error {
 				if strings.Count(d.Log.String(), "status=503") == before {
 					return fmt.Errorf("no request was refused: %s", d.Log.String())
@@ -226,7 +224,7 @@ func TestPrefetchThenClick(t *testing.T) {
 				return nil
 			})
 			d.wantCalls(code)
-			b.click("#enter")
+			b.Click("#enter")
 			b.arrives(d, merchant)
 			d.wantCalls(code, "success")
 		})

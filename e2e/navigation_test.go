@@ -7,11 +7,10 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/network"
-	"github.com/chromedp/chromedp"
 
 	"koubei-landing/internal/testworld"
+	"koubei-landing/internal/testworld/chromium"
 	"koubei-landing/koubeisim"
 )
 
@@ -24,9 +23,9 @@ func TestTwoTabsOpenedAtOnce(t *testing.T) {
 		*sites
 		jar   string
 		page  func(link string) string
-		shown func(*tab) *tab
+		shown func(tab) tab
 	}{
-		{"in windows", top, "", func(link string) string { return link }, func(b *tab) *tab { return b }},
+		{"in windows", top, "", func(link string) string { return link }, func(b tab) tab { return b }},
 		{"in frames", framed, "https://" + koubeiHost,
 			func(link string) string { return framed.framing(koubeiHost, "/tabs", link) }, framed.frame},
 	} {
@@ -34,18 +33,15 @@ func TestTwoTabsOpenedAtOnce(t *testing.T) {
 			s := row.sites
 			one := s.newBrowser(t, noThirdParty)
 			two := one.another()
-			for _, b := range []*tab{one, two} { // with a cache the browser would send one request for both
-				b.do(chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
-					_, err := cdp.Call(ctx, t, network.SetCacheDisabled, network.SetCacheDisabledParams{CacheDisabled: true})
-					return err
-				}))
+			for _, b := range []tab{one, two} { // with a cache the browser would send one request for both
+				chromium.Call(b.Tab, network.SetCacheDisabled, network.SetCacheDisabledParams{CacheDisabled: true})
 			}
 			code := s.Koubei.Issue(testworld.Provider)
 			page := row.page(s.Landing(code))
 			s.Koubei.Next(koubeisim.Hold)
 			gates := s.holdVisits(2)
-			for _, b := range []*tab{one, two} {
-				b.do(chromedp.Evaluate[chromedp.Void](fmt.Sprintf(`void (location.href = %q)`, page)))
+			for _, b := range []tab{one, two} {
+				b.Run(fmt.Sprintf(`void (location.href = %q)`, page))
 			}
 			s.awaitVisits(t, code, 2)
 			close(gates[0]) // the first tab's exchange is in progress when the second tab gets its arrival cookie
@@ -54,7 +50,7 @@ func TestTwoTabsOpenedAtOnce(t *testing.T) {
 			s.awaitVisits(t, code, 4)
 			s.Koubei.Release()
 			tokens := map[string]bool{}
-			for _, b := range []*tab{one, two} {
+			for _, b := range []tab{one, two} {
 				shown := row.shown(b)
 				s.shows(shown, testworld.Provider)
 				tokens[s.wantSession(shown, row.jar)] = true
@@ -83,7 +79,7 @@ func TestPrefetchFromAnotherSite(t *testing.T) {
 	b := s.newBrowser(t, noThirdParty)
 	code := s.Koubei.Issue(testworld.Merchant)
 	link := s.Landing(code)
-	b.open(s.linking(koubeiHost, "/ahead", link, fmt.Sprintf(
+	b.Open(s.linking(koubeiHost, "/ahead", link, fmt.Sprintf(
 		`<script type="speculationrules">{"prefetch":[{"source":"list","urls":[%q],"eagerness":"immediate"}]}</script>`, link)))
 	testworld.Eventually(t, patience, "the browser prefetches the link", func() error {
 		visits := s.visitsOf(code)
@@ -96,7 +92,7 @@ func TestPrefetchFromAnotherSite(t *testing.T) {
 		return nil
 	})
 	s.wantCalls(t, code)
-	b.click("#enter")
+	b.Click("#enter")
 	s.shows(b, testworld.Merchant)
 	s.wantSession(b, "")
 	s.wantCalls(t, code, "success")
@@ -123,12 +119,11 @@ func TestCancelledNavigation(t *testing.T) {
 			code := s.Koubei.Issue(testworld.Provider)
 			page := s.linking(koubeiHost, "/leaving", s.Landing(code), buttons)
 			away := s.page(koubeiHost, "/away", "away")
-			b.open(page)
+			b.Open(page)
 			// While a navigation is pending, a tab handles only mouse events.
 			press := map[string]func(){}
 			for _, id := range []string{"#enter", "#stop", "#away"} {
-				x, y := b.place(id)
-				press[id] = func() { b.t.Helper(); b.do(chromedp.MouseClickXY(x, y)) }
+				press[id] = b.Presser(id)
 			}
 			s.cancelled(t, code, row.fault, row.late, func() { press["#enter"]() }, func() {
 				if !row.away {
@@ -136,11 +131,11 @@ func TestCancelledNavigation(t *testing.T) {
 					return
 				}
 				press["#away"]()
-				b.at(away)
+				b.At(away)
 			}, func() {
 				if row.away {
-					b.travel(-1)
-					b.at(page)
+					b.Travel(-1)
+					b.At(page)
 				}
 				press["#enter"]()
 			})
@@ -154,19 +149,19 @@ func TestCancelledNavigation(t *testing.T) {
 func TestCancelledNavigationInFrame(t *testing.T) {
 	s := startSites(t, framedByKoubei)
 	away := s.page(koubeiHost, "/away", "away")
-	run := func(script string) func(*tab, string) {
-		return func(b *tab, _ string) { b.t.Helper(); b.do(chromedp.Evaluate[chromedp.Void](script)) }
+	run := func(script string) func(tab, string) {
+		return func(b tab, _ string) { b.T.Helper(); b.Run(script) }
 	}
 	for _, row := range []struct {
 		name        string
 		fault       koubeisim.Fault
-		leave, back func(b *tab, page string)
+		leave, back func(b tab, page string)
 		late        bool
 	}{
 		{"the frame removed", koubeisim.SpendThenHold,
 			run(`void (gone = document.getElementById("isv"), gone.remove())`), run(`void document.body.append(gone)`), false},
 		{"the framing page left", koubeisim.Hold,
-			func(b *tab, _ string) { b.open(away) }, func(b *tab, page string) { b.open(page) }, true},
+			func(b tab, _ string) { b.Open(away) }, func(b tab, page string) { b.Open(page) }, true},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			b := s.newBrowser(t, noThirdParty)

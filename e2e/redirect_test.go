@@ -4,7 +4,7 @@ import (
 	"net/url"
 	"testing"
 
-	"github.com/chromedp/chromedp"
+	"koubei-landing/internal/testworld/chromium"
 )
 
 // foreign are return addresses of other sites, or addresses that some URL parsers take for those of other sites.
@@ -29,12 +29,12 @@ func TestReturnAddressesEndAtHome(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, address := range append(lookalikes, foreign...) {
-		b.open(link + "&return_to=" + url.QueryEscape(address))
-		if got := get(b, chromedp.Evaluate[string](`location.origin`)); got != home.Scheme+"://"+home.Host {
+		b.Open(link + "&return_to=" + url.QueryEscape(address))
+		if got := chromium.Eval[string](b.Tab, `location.origin`); got != home.Scheme+"://"+home.Host {
 			t.Errorf("%q: ended at %s, want %s://%s", address, got, home.Scheme, home.Host)
 		}
 	}
-	if n := b.asked("://evil"); n != 0 {
+	if n := b.Requests("://evil"); n != 0 {
 		t.Errorf("the browser sent %d requests to other sites", n)
 	}
 }

@@ -13,11 +13,12 @@ import (
 	"koubei-landing/internal/app"
 	"koubei-landing/internal/operator"
 	"koubei-landing/internal/testworld"
+	"koubei-landing/internal/testworld/chromium"
 )
 
 // kept returns the cookies of a tab for the service, as NAME=VALUE, except those of arrivals.
-func (s *sites) kept(b *tab) []string {
-	b.t.Helper()
+func (s *sites) kept(b tab) []string {
+	b.T.Helper()
 	var kept []string
 	for _, c := range s.cookies(b) {
 		if !strings.Contains(c.Name, "_arrival_") {
@@ -47,21 +48,21 @@ func TestAnAttackersLinkTheNextDay(t *testing.T) {
 		change  func(*app.Config)
 		keeping keeping
 		page    func(s *sites, path, link string) string // the page that leads to the link
-		enter   func(b *tab)
-		shown   func(s *sites, b *tab) *tab
+		enter   func(b tab)
+		shown   func(s *sites, b tab) tab
 	}{
 		{"a link on the attacker's page", func(*app.Config) {}, allCookies,
 			func(s *sites, path, link string) string { return s.linking(strangerHost, path, link, "") },
-			func(b *tab) { b.click("#enter") }, func(_ *sites, b *tab) *tab { return b }},
+			func(b tab) { b.Click("#enter") }, func(_ *sites, b tab) tab { return b }},
 		{"framed with SameSite=None", framedByKoubei, noThirdParty,
 			func(s *sites, path, link string) string { return s.framing(koubeiHost, path, link) },
-			func(*tab) {}, (*sites).frame},
+			func(tab) {}, (*sites).frame},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			s := startSites(t, row.change)
 			victim, attacker := testworld.Merchant, testworld.Sales
 			b := s.newBrowser(t, row.keeping)
-			b.open(row.page(s, "/own", s.Landing(s.Koubei.Issue(victim))))
+			b.Open(row.page(s, "/own", s.Landing(s.Koubei.Issue(victim))))
 			row.enter(b)
 			own := row.shown(s, b)
 			s.shows(own, victim)
@@ -70,14 +71,14 @@ func TestAnAttackersLinkTheNextDay(t *testing.T) {
 
 			for _, answer := range []string{"no", "yes"} {
 				code := s.Koubei.Issue(attacker)
-				b.open(row.page(s, "/lure-"+answer, s.Landing(code)))
+				b.Open(row.page(s, "/lure-"+answer, s.Landing(code)))
 				row.enter(b)
 				page := row.shown(s, b)
-				page.see("#decision-no")
-				if got, want := page.text("#last-known .id"), "••••"+victim.OperatorID[12:]; got != want {
+				page.See("#decision-no")
+				if got, want := page.Text("#last-known .id"), "••••"+victim.OperatorID[12:]; got != want {
 					t.Errorf("the page says %q was here before, want %q", got, want)
 				}
-				if got := page.text("#arriving .id"); got != attacker.OperatorID {
+				if got := page.Text("#arriving .id"); got != attacker.OperatorID {
 					t.Errorf("the page names %q, want the attacker's account", got)
 				}
 				nothingYet := func(when string) {
@@ -90,23 +91,23 @@ func TestAnAttackersLinkTheNextDay(t *testing.T) {
 					}
 				}
 				nothingYet("asked")
-				b.reload()
+				b.Do(chromedp.Reload())
 				page = row.shown(s, b)
-				page.see("#decision-no")
+				page.See("#decision-no")
 				nothingYet("asked again")
 				s.wantCalls(t, code, "success")
 				if row.name == "a link on the attacker's page" {
 					s.attackForm(t, b.another(), code)
 					nothingYet("after a form of the attacker's")
 					other := b.another()
-					other.open(s.at(isvHost, "/"))
-					if got := other.describe(); !strings.Contains(got, "您还没有登录") || strings.Contains(got, attacker.OperatorID) {
+					other.Open(s.at(isvHost, "/"))
+					if got := other.Describe(); !strings.Contains(got, "您还没有登录") || strings.Contains(got, attacker.OperatorID) {
 						t.Errorf("another tab shows %s, want nobody signed in", got)
 					}
 				}
-				page.click("#decision-" + answer)
+				page.Click("#decision-" + answer)
 				if answer == "no" {
-					page.at(s.at(isvHost, "/signin"))
+					page.At(s.at(isvHost, "/signin"))
 					nothingYet("no")
 					continue
 				}
@@ -120,12 +121,12 @@ func TestAnAttackersLinkTheNextDay(t *testing.T) {
 }
 
 // attackForm sends the answer "yes" from the attacker's page. The attacker can compute all fields of the form.
-func (s *sites) attackForm(t *testing.T, b *tab, code string) {
+func (s *sites) attackForm(t *testing.T, b tab, code string) {
 	t.Helper()
-	b.open(s.page(strangerHost, "/form", fmt.Sprintf(
+	b.Open(s.page(strangerHost, "/form", fmt.Sprintf(
 		`<form method="post" action="%s/switch"><input name="landing" value="%s"><input name="session" value=""><button id="enter" name="decision" value="yes">win</button></form>`,
 		s.at(isvHost, s.Config.Web.CallbackPath), operator.HashCode(s.Koubei.AppID(), code))))
-	b.click("#enter")
+	b.Click("#enter")
 	b.fails("cross_origin", 403)
 }
 
@@ -134,38 +135,38 @@ func (s *sites) attackForm(t *testing.T, b *tab, code string) {
 func TestTheDemoAsksAboutAStranger(t *testing.T) {
 	d := startDemo(t)
 	b := newBrowser(t)
-	enter := func(p person) {
-		b.open(d.portal)
-		b.click("[data-person=" + p.name + "]")
+	enter := func(name string) {
+		b.Open(d.portal)
+		b.Click("[data-person=" + name + "]")
 	}
 	leave := func() {
-		b.open(d.service)
+		b.Open(d.service)
 		b.tokens(d)
-		b.click("#sign-out")
-		b.at(d.service + "signed-out")
+		b.Click("#sign-out")
+		b.At(d.service + "signed-out")
 	}
-	enter(merchant)
+	enter("mer")
 	b.arrives(d, merchant)
 	leave()
-	enter(provider)
-	b.see("#last-known")
-	b.click("#decision-yes")
+	enter("provider")
+	b.See("#last-known")
+	b.Click("#decision-yes")
 	b.arrives(d, provider)
 	leave()
-	for _, p := range []person{merchant, provider} {
-		enter(p)
-		b.arrives(d, p)
+	for _, name := range []string{"mer", "provider"} {
+		enter(name)
+		b.arrives(d, personNamed(name))
 		leave()
 	}
-	b.open(d.service)
-	b.click("#forget")
+	b.Open(d.service)
+	b.Click("#forget")
 	testworld.Eventually(t, patience, "the button is gone with the memory", func() error {
-		if b.answered("/koubei/forget", 303) == 0 || get(b, chromedp.Evaluate[bool](`!!document.getElementById("forget")`)) {
+		if b.Responses("/koubei/forget", 303) == 0 || chromium.Eval[bool](b.Tab, `!!document.getElementById("forget")`) {
 			return errors.New("it is there")
 		}
 		return nil
 	})
-	enter(providerStaff)
+	enter("provider-staff")
 	b.arrives(d, providerStaff)
 	b.tokens(d)
 	d.lastCode()

@@ -45,15 +45,15 @@ var siteHosts = []string{koubeiHost, isvHost, strangerHost, siblingHost, probeHo
 // authority returns the certificate authority of these tests. The browsers accept it by the hash of its key.
 var authority = sync.OnceValues(newAuthority)
 
-// init makes every browser of these tests resolve the sites' names and accept their authority.
-func init() {
+// siteFlags make a browser resolve the sites' names and accept their authority.
+func siteFlags() []chromedp.ExecAllocatorOption {
 	var rules []string
 	for _, host := range siteHosts {
 		rules = append(rules, "MAP "+host+" 127.0.0.1")
 	}
 	_, pin := authority()
-	flags = append(flags, chromedp.Flag("host-resolver-rules", strings.Join(rules, ",")),
-		chromedp.Flag("ignore-certificate-errors-spki-list", pin))
+	return []chromedp.ExecAllocatorOption{chromedp.Flag("host-resolver-rules", strings.Join(rules, ",")),
+		chromedp.Flag("ignore-certificate-errors-spki-list", pin)}
 }
 
 // newAuthority returns the sites' certificate with its chain, and the pin of the authority's key.

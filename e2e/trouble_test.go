@@ -5,38 +5,40 @@ import (
 	"testing"
 
 	"github.com/chromedp/chromedp"
+
+	"koubei-landing/internal/testworld/chromium"
 )
 
 // fails waits for the page of an error, and checks its code and status.
-func (b *tab) fails(code string, status int64) {
-	b.t.Helper()
-	b.see("#error-code")
-	if got := b.text("#error-code"); got != code {
-		b.t.Errorf("got the page of %q, want %q\n%s", got, code, b.describe())
+func (b tab) fails(code string, status int64) {
+	b.T.Helper()
+	b.See("#error-code")
+	if got := b.Text("#error-code"); got != code {
+		b.T.Errorf("got the page of %q, want %q\n%s", got, code, b.Describe())
 	}
-	if b.answered("/koubei/callback", status) == 0 {
-		b.t.Errorf("no response had status %d", status)
+	if b.Responses("/koubei/callback", status) == 0 {
+		b.T.Errorf("no response had status %d", status)
 	}
 }
 
 func TestExpiredCode(t *testing.T) {
 	d := startDemo(t)
 	b := newBrowser(t)
-	b.open(d.portal)
-	b.click("[data-code=expired]")
-	b.see("#chosen")
-	b.click("[data-person=mer]")
+	b.Open(d.portal)
+	b.Click("[data-code=expired]")
+	b.See("#chosen")
+	b.Click("[data-person=mer]")
 	b.fails("code_expired", http.StatusGone)
 	code := d.lastCode()
-	b.reload()
+	b.Do(chromedp.Reload())
 	b.fails("code_expired", http.StatusGone)
 	d.wantCalls(code, "AUTH_CODE_EXPIRES") // the verdict is cached
 	if got := b.tokens(d); len(got) != 0 {
 		t.Error("there is a session")
 	}
-	b.click("#entry")
-	b.at(d.portal)
-	b.click("[data-person=mer]")
+	b.Click("#entry")
+	b.At(d.portal)
+	b.Click("[data-person=mer]")
 	b.arrives(d, merchant)
 }
 
@@ -44,22 +46,22 @@ func TestUsedCode(t *testing.T) {
 	d := startDemo(t)
 	one, two := newBrowser(t), newBrowser(t)
 	code, link := d.issue(merchant)
-	one.open(link)
+	one.Open(link)
 	one.arrives(d, merchant)
-	two.open(link)
+	two.Open(link)
 	two.fails("code_used", http.StatusGone)
 	if got := two.tokens(d); len(got) != 0 {
 		t.Error("the second browser got a session")
 	}
-	one.reload()
+	one.Do(chromedp.Reload())
 	one.arrives(d, merchant)
 	d.wantCalls(code, "success")
 
 	three := newBrowser(t) // the code was used elsewhere
-	three.open(d.portal)
-	three.click("[data-code=used]")
-	three.see("#chosen")
-	three.click("[data-person=mer]")
+	three.Open(d.portal)
+	three.Click("[data-code=used]")
+	three.See("#chosen")
+	three.Click("[data-person=mer]")
 	three.fails("code_not_exist", http.StatusGone)
 	d.wantCalls(d.lastCode(), "AUTH_CODE_NOT_EXIST")
 }
@@ -68,11 +70,11 @@ func TestKoubeiIsBusyAndRecovers(t *testing.T) {
 	d := startDemo(t)
 	t.Run("within the exchange", func(t *testing.T) {
 		b := newBrowser(t)
-		b.open(d.portal)
-		b.click("[data-group=refusal] summary")
-		b.click("[data-fault=busy]")
-		b.see("#chosen")
-		b.click("[data-person=mer]")
+		b.Open(d.portal)
+		b.Click("[data-group=refusal] summary")
+		b.Click("[data-fault=busy]")
+		b.See("#chosen")
+		b.Click("[data-person=mer]")
 		b.arrives(d, merchant)
 		d.wantCalls(d.lastCode(), "isp.unknow-error", "success")
 	})
@@ -80,13 +82,13 @@ func TestKoubeiIsBusyAndRecovers(t *testing.T) {
 		b := newBrowser(t)
 		d.goWrong("busy", "busy", "busy", "busy", "busy") // as many as the attempts of one exchange
 		code, link := d.issue(merchant)
-		b.open(link)
+		b.Open(link)
 		b.fails("gateway_unavailable", http.StatusServiceUnavailable)
-		b.see("#retry")
+		b.See("#retry")
 		b.arrives(d, merchant)
 		busy := "isp.unknow-error"
 		d.wantCalls(code, busy, busy, busy, busy, busy, "success")
-		if n := b.answered("/koubei/callback", http.StatusServiceUnavailable); n != 1 {
+		if n := b.Responses("/koubei/callback", http.StatusServiceUnavailable); n != 1 {
 			t.Errorf("got %d responses with 503, want one", n)
 		}
 	})
@@ -96,16 +98,16 @@ func TestKoubeiIsBusyAndRecovers(t *testing.T) {
 func TestCookiesSwitchedOff(t *testing.T) {
 	d := startDemo(t)
 	code, link := d.issue(merchant)
-	b := newBrowserOf(t, noCookies)
-	b.open(link)
+	b := tab{noCookies.Tab(t)}
+	b.Open(link)
 	b.fails("cookies_blocked", http.StatusForbidden)
 	d.wantCalls(code)
-	elsewhere := get(b, chromedp.Evaluate[string](`document.getElementById("open-window").href`))
+	elsewhere := chromium.Eval[string](b.Tab, `document.getElementById("open-window").href`)
 	if elsewhere != link {
 		t.Errorf("the page leads to %s, want the link as it came", elsewhere)
 	}
 	other := newBrowser(t)
-	other.open(elsewhere)
+	other.Open(elsewhere)
 	other.arrives(d, merchant)
 	d.wantCalls(code, "success")
 }
@@ -114,18 +116,18 @@ func TestCookiesSwitchedOff(t *testing.T) {
 func TestFramed(t *testing.T) {
 	d := startDemo(t)
 	b := newBrowser(t)
-	b.open(d.portal)
-	b.click("[data-show=frame]")
-	b.see("[data-show=frame][aria-current]")
-	b.click("[data-person=mer]")
+	b.Open(d.portal)
+	b.Click("[data-show=frame]")
+	b.See("[data-show=frame][aria-current]")
+	b.Click("[data-person=mer]")
 	frame := b.inside("iframe", d.isv)
-	if got := frame.text("#error-code"); got != "cookies_blocked" {
+	if got := frame.Text("#error-code"); got != "cookies_blocked" {
 		t.Errorf("the frame shows %q, want cookies_blocked", got)
 	}
 	if n := len(d.calls("")); n != 0 {
 		t.Errorf("got %d calls before the new window was opened, want none", n)
 	}
-	frame.click("#open-window")
+	frame.Click("#open-window")
 	window := b.inside("page", d.isv)
 	window.arrives(d, merchant)
 	d.wantCalls(d.lastCode(), "success")

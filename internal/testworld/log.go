@@ -71,7 +71,7 @@ func CheckLog(t testing.TB, text string, secrets ...string) {
 	found := Leaks(text, secrets...)
 	for _, s := range found[:min(5, len(found))] {
 		at := strings.Index(text, s)
-		t.Errorf("the log holds a code, a token or a key, one of %d: …%s…", len(found), text[max(0, at-80):min(len(text), at+len(s)+20)])
+		t.Errorf("the log holds a code, a token or a key, one of %d: …%s", len(found), text[max(0, at-80):at+len(s)])
 	}
 }
 
