@@ -4,6 +4,7 @@ import (
 	"crypto/md5"
 	"crypto/rsa"
 	"crypto/x509"
+	"crypto/x509/pkix"
 	"encoding/asn1"
 	"encoding/hex"
 	"errors"
@@ -63,9 +64,7 @@ func (c *Certificates) parseApp(file pemfile.File) error {
 	if _, ok := c.app.PublicKey.(*rsa.PublicKey); !ok {
 		return setting.Bad(appCertSetting, "holds a certificate for "+pemfile.KeyName(c.app.PublicKey), "request a certificate for an RSA key in Alipay's console")
 	}
-	if c.appSN, err = certificateSN(c.app.Raw); err != nil {
-		return pemfile.Setting(appCertSetting, err, appCertFix)
-	}
+	c.appSN = certificateSN(c.app)
 	return nil
 }
 
@@ -95,9 +94,7 @@ func (c *Certificates) parseAlipay(file pemfile.File) error {
 			Fix:      "use the three files of the same application and environment, as downloaded from Alipay's console",
 		}
 	}
-	if c.alipaySN, err = certificateSN(leaf.Raw); err != nil {
-		return pemfile.Setting(alipayCertSetting, err, alipayCertFix)
-	}
+	c.alipaySN = certificateSN(leaf)
 	return nil
 }
 
@@ -173,45 +170,37 @@ func (c *Certificates) problems(own *rsa.PrivateKey, now time.Time) setting.Prob
 
 // certificateSN returns Alipay's serial number of a certificate: the MD5, in lower-case hex, of the issuer's name and the
 // serial number in decimal. Source: the official Java SDK, AntCertificationUtil.getCertSN.
-func certificateSN(der []byte) (string, error) {
-	t, err := parseTBS(der)
-	if err != nil {
-		return "", err
-	}
-	issuer, err := distinguishedName(t.Issuer.FullBytes)
-	if err != nil {
-		return "", err
-	}
-	sum := md5.Sum([]byte(issuer + t.Serial.String()))
-	return hex.EncodeToString(sum[:]), nil
+func certificateSN(cert *x509.Certificate) string {
+	sum := md5.Sum([]byte(distinguishedName(cert.RawIssuer) + cert.SerialNumber.String()))
+	return hex.EncodeToString(sum[:])
 }
 
 // pkcs1OID is the arc of all RSA signature algorithms.
-var pkcs1OID = asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 1}
+const pkcs1OID = "1.2.840.113549.1.1."
 
 // rootSN joins, in file order, the SNs of the certificates that are signed with RSA. SM2 and ECDSA roots do not count, and
 // neither dates nor signatures matter. Source: the official Java SDK, AntCertificationUtil.getRootCertSN.
 func rootSN(roots []*x509.Certificate) (string, error) {
 	var sns []string
 	for _, root := range roots {
-		t, err := parseTBS(root.Raw)
-		if err != nil {
-			return "", err
+		if strings.HasPrefix(signatureOID(root), pkcs1OID) {
+			sns = append(sns, certificateSN(root))
 		}
-		oid := t.Algorithm.Algorithm
-		if len(oid) <= len(pkcs1OID) || !oid[:len(pkcs1OID)].Equal(pkcs1OID) {
-			continue
-		}
-		sn, err := certificateSN(root.Raw)
-		if err != nil {
-			return "", err
-		}
-		sns = append(sns, sn)
 	}
 	if len(sns) == 0 {
 		return "", errors.New("it holds no root that is signed with RSA")
 	}
 	return strings.Join(sns, "_"), nil
+}
+
+// signatureOID returns the signature algorithm of a certificate, also if crypto/x509 does not know it.
+func signatureOID(cert *x509.Certificate) string {
+	var parsed struct {
+		TBS       asn1.RawValue
+		Algorithm pkix.AlgorithmIdentifier
+	}
+	_, _ = asn1.Unmarshal(cert.Raw, &parsed) // crypto/x509 has parsed it
+	return parsed.Algorithm.Algorithm.String()
 }
 
 func date(t time.Time) string { return t.UTC().Format(time.DateOnly) }

@@ -1,31 +1,12 @@
 package alipay
 
 import (
-	"crypto/x509/pkix"
 	"encoding/asn1"
 	"encoding/hex"
-	"errors"
-	"math/big"
 	"strings"
 	"unicode/utf16"
 	"unicode/utf8"
 )
-
-// tbs is the beginning of a certificate, as far as the SN needs it.
-type tbs struct {
-	Version   int `asn1:"optional,explicit,default:0,tag:0"`
-	Serial    *big.Int
-	Algorithm pkix.AlgorithmIdentifier
-	Issuer    asn1.RawValue
-}
-
-func parseTBS(der []byte) (tbs, error) {
-	var cert struct{ TBS tbs }
-	if _, err := asn1.Unmarshal(der, &cert); err != nil || cert.TBS.Serial == nil {
-		return tbs{}, errors.New("not a certificate")
-	}
-	return cert.TBS, nil
-}
 
 // rdnAttribute and rdnSET mirror the Name of RFC 5280. The suffix SET tells encoding/asn1 the tag.
 type rdnAttribute struct {
@@ -49,11 +30,12 @@ var keywords = map[string]string{
 }
 
 // distinguishedName returns a DER name as text in Java's variant of RFC 2253, with the last part first, because the official
-// Java SDK hashes that text (AntCertificationUtil.getCertSN). pkix.Name cannot be used: it reorders and merges parts.
-func distinguishedName(der []byte) (string, error) {
+// Java SDK hashes that text (AntCertificationUtil.getCertSN). pkix.Name cannot be used: it reorders and merges parts. der is
+// a name that crypto/x509 has parsed. The text of anything else is its hex.
+func distinguishedName(der []byte) string {
 	var name []rdnSET
 	if rest, err := asn1.Unmarshal(der, &name); err != nil || len(rest) > 0 {
-		return "", errors.New("not a name")
+		return "#" + hex.EncodeToString(der)
 	}
 	var b strings.Builder
 	for i := len(name) - 1; i >= 0; i-- {
@@ -67,7 +49,7 @@ func distinguishedName(der []byte) (string, error) {
 			b.WriteString(a.text())
 		}
 	}
-	return b.String(), nil
+	return b.String()
 }
 
 func (a rdnAttribute) text() string {

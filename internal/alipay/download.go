@@ -88,10 +88,7 @@ func (c *Certificates) verified(content, sn string) ([]*x509.Certificate, error)
 	if err != nil {
 		return nil, untrusted("%s", err)
 	}
-	leaf := slices.IndexFunc(certs, func(cert *x509.Certificate) bool {
-		other, err := certificateSN(cert.Raw)
-		return err == nil && other == sn
-	})
+	leaf := slices.IndexFunc(certs, func(cert *x509.Certificate) bool { return certificateSN(cert) == sn })
 	if leaf < 0 {
 		return nil, untrusted("the certificate has another SN than requested")
 	}
@@ -107,7 +104,5 @@ func (c *Certificates) verified(content, sn string) ([]*x509.Certificate, error)
 
 // sameSubject compares the names as text, because a renewed certificate may encode the same string in another way.
 func sameSubject(a, b *x509.Certificate) bool {
-	x, errX := distinguishedName(a.RawSubject)
-	y, errY := distinguishedName(b.RawSubject)
-	return errX == nil && errY == nil && x == y
+	return distinguishedName(a.RawSubject) == distinguishedName(b.RawSubject)
 }

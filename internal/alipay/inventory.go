@@ -43,10 +43,10 @@ func (c *Certificates) List() []Certificate {
 }
 
 func describe(name string, cert *x509.Certificate) Certificate {
-	d := Certificate{Name: name, NotBefore: cert.NotBefore, NotAfter: cert.NotAfter}
-	// Neither can fail for a certificate that was parsed.
-	d.Subject, _ = distinguishedName(cert.RawSubject)
-	d.SN, _ = certificateSN(cert.Raw)
+	d := Certificate{
+		Name: name, Subject: distinguishedName(cert.RawSubject), SN: certificateSN(cert),
+		NotBefore: cert.NotBefore, NotAfter: cert.NotAfter,
+	}
 	if key, ok := cert.PublicKey.(*rsa.PublicKey); ok {
 		d.KeyBits = key.N.BitLen()
 	}
