@@ -33,7 +33,7 @@ func (c *Client) downloadCertificate(ctx context.Context, sn string) ([]*x509.Ce
 	}
 	e := asError(err)
 	e.final, e.missingCert = true, true
-	e.detail = "downloading the certificate that the response names: " + e.detail
+	e.detail = downloadMethod + ": " + e.detail
 	return nil, e
 }
 

@@ -34,23 +34,20 @@ func openEnvelope(text []byte, nodeName string) (envelope, error) {
 	var env envelope
 	nodes := 0
 	err := members(text, func(name string, value span) error {
-		var err error
-		raw := text[value.start:value.end]
+		raw, ok := text[value.start:value.end], true
 		switch name {
 		case nodeName, errorNode:
 			nodes++
 			env.node, env.kind, env.isError = value, raw[0], name == errorNode
 		case "sign":
-			if env.sign, err = stringValue(raw); err != nil {
-				return untrusted("sign is not a string")
-			}
+			env.sign, ok = stringValue(raw)
 		case "alipay_cert_sn":
-			if raw[0] == 'n' {
-				return nil // null counts as absent
+			if raw[0] != 'n' { // null counts as absent
+				env.alipaySN, ok = stringValue(raw)
 			}
-			if env.alipaySN, err = stringValue(raw); err != nil {
-				return untrusted("alipay_cert_sn is not a string")
-			}
+		}
+		if !ok {
+			return untrusted("%s is not a string", name)
 		}
 		return nil
 	})
@@ -86,10 +83,7 @@ func members(text []byte, visit func(name string, value span) error) error {
 	i := skipSpace(text, skipSpace(text, 0)+1)
 	for text[i] != '}' {
 		nameEnd := skipString(text, i)
-		name, err := stringValue(text[i:nameEnd])
-		if err != nil {
-			return err
-		}
+		name, _ := stringValue(text[i:nameEnd]) // in valid JSON every name is a string
 		if slices.Contains(seen, name) || len(seen) == maxMembers {
 			return untrusted("a name is repeated, or there are too many names")
 		}
@@ -108,33 +102,22 @@ func members(text []byte, visit func(name string, value span) error) error {
 }
 
 // elements calls visit with the range of every element of the array in text, which must be valid JSON.
-func elements(text []byte, visit func(value span) error) error {
+func elements(text []byte, visit func(value span)) {
 	i := skipSpace(text, 1)
 	for text[i] != ']' {
 		end := skipValue(text, i)
-		if err := visit(span{i, end}); err != nil {
-			return err
-		}
+		visit(span{i, end})
 		if i = skipSpace(text, end); text[i] == ',' {
 			i = skipSpace(text, i+1)
 		}
 	}
-	return nil
 }
 
-// stringValue returns the string in raw, a valid JSON value. It fails when that is not a string.
-func stringValue(raw []byte) (string, error) {
-	if raw[0] != '"' {
-		return "", untrusted("a value that must be a string is not one")
-	}
-	if bytes.IndexByte(raw, '\\') < 0 {
-		return string(raw[1 : len(raw)-1]), nil
-	}
+// stringValue returns the string in raw, a valid JSON value, and whether it is a string.
+func stringValue(raw []byte) (string, bool) {
 	var s string
-	if err := json.Unmarshal(raw, &s); err != nil {
-		return "", untrusted("a string cannot be decoded")
-	}
-	return s, nil
+	ok := raw[0] == '"' && json.Unmarshal(raw, &s) == nil
+	return s, ok
 }
 
 // The skip functions return the index after what starts at i. They require that text is valid JSON.

@@ -3,6 +3,7 @@ package alipay
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -48,21 +49,16 @@ type Error struct {
 
 // Error returns the kind, what the client found, and what the gateway says.
 func (e *Error) Error() string {
-	var b strings.Builder
-	b.WriteString("alipay: " + e.kind.Error())
-	if e.detail != "" {
-		b.WriteString(": " + e.detail)
+	claim := e.claim()
+	if claim != "" && !e.Signed {
+		claim += " (unverified)"
 	}
-	if claim := e.claim(); claim != "" {
-		b.WriteString(": " + claim)
-		if !e.Signed {
-			b.WriteString(" (unverified)")
-		}
-	}
+	parts := []string{"alipay", e.kind.Error(), e.detail, claim}
+	text := strings.Join(slices.DeleteFunc(parts, func(part string) bool { return part == "" }), ": ")
 	if e.TraceID != "" {
-		b.WriteString(", trace_id " + e.TraceID)
+		text += ", trace_id " + e.TraceID
 	}
-	return b.String()
+	return text
 }
 
 // claim returns the texts of the response in one line, empty if there are none.

@@ -46,17 +46,16 @@ func parseMessage(text []byte) (message, error) {
 		if into == nil {
 			return nil
 		}
-		raw := text[value.start:value.end]
-		var err error
+		raw, ok := text[value.start:value.end], true
 		switch {
 		case raw[0] == 'n' && name != "code" && name != "msg":
-			return nil // null; a success without its operator is refused later
+			// null; a success without its operator is refused later
 		case raw[0] == '[' && name == "shop_ids":
-			*into, err = joinedStrings(raw)
+			*into, ok = joinedStrings(raw)
 		default:
-			*into, err = stringValue(raw)
+			*into, ok = stringValue(raw)
 		}
-		if err != nil {
+		if !ok {
 			return untrusted("the field %s is not a string", name)
 		}
 		return nil
@@ -70,13 +69,13 @@ func parseMessage(text []byte) (message, error) {
 	return m, nil
 }
 
-// joinedStrings returns the strings of a JSON array, joined by commas. It fails if an element is anything else.
-func joinedStrings(array []byte) (string, error) {
+// joinedStrings returns the strings of a JSON array, joined by commas, and whether all of its elements are strings.
+func joinedStrings(array []byte) (string, bool) {
 	var parts []string
-	err := elements(array, func(value span) error {
-		s, err := stringValue(array[value.start:value.end])
-		parts = append(parts, s)
-		return err
+	all := true
+	elements(array, func(value span) {
+		s, ok := stringValue(array[value.start:value.end])
+		parts, all = append(parts, s), all && ok
 	})
-	return strings.Join(parts, ","), err
+	return strings.Join(parts, ","), all
 }

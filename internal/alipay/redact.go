@@ -7,7 +7,6 @@ import (
 	"net/url"
 	"slices"
 	"strings"
-	"unicode/utf8"
 )
 
 const (
@@ -34,8 +33,8 @@ func newSecrets(values ...string) secrets {
 		for _, v := range slices.Clone(spellings) {
 			spellings = append(append(spellings, url.QueryEscape(v), html.EscapeString(v)), jsonSpellings(v)...)
 		}
-		slices.SortFunc(spellings, func(a, b string) int { return cmp.Or(len(b)-len(a), strings.Compare(a, b)) })
-		spellings = slices.Compact(spellings)
+		sorted := slices.SortedFunc(slices.Values(spellings), func(a, b string) int { return cmp.Or(len(b)-len(a), strings.Compare(a, b)) })
+		spellings = slices.Compact(sorted)
 	}
 	return spellings
 }
@@ -85,10 +84,7 @@ func shorten(text string, limit int) string {
 	if len(text) <= limit {
 		return text
 	}
-	for limit > 0 && !utf8.RuneStart(text[limit]) {
-		limit--
-	}
-	return text[:limit] + "…"
+	return strings.ToValidUTF8(text[:limit], "") + "…"
 }
 
 // traceIDOf returns the first visible ASCII characters of the header.

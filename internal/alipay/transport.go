@@ -59,9 +59,7 @@ func (c *Client) send(ctx context.Context, q call, at time.Time) (response, erro
 		contentType: resp.Header.Get("Content-Type"),
 		traceID:     traceIDOf(resp.Header.Get("trace_id")),
 	}
-	if date, err := http.ParseTime(resp.Header.Get("Date")); err == nil {
-		r.date = date
-	}
+	r.date, _ = http.ParseTime(resp.Header.Get("Date")) // zero if there is none
 	if r.status != http.StatusOK {
 		_, _ = io.CopyN(io.Discard, resp.Body, maxDrain)
 		return r, nil
@@ -79,9 +77,9 @@ var errTooLarge = errors.New("the body is too large")
 func readBody(resp *http.Response) ([]byte, error) {
 	switch encoding := strings.ToLower(resp.Header.Get("Content-Encoding")); encoding {
 	case "", "identity":
-		return readBounded(resp.Body, resp.ContentLength)
+		return readBounded(resp.Body)
 	case "gzip", "x-gzip":
-		packed, err := readBounded(resp.Body, resp.ContentLength)
+		packed, err := readBounded(resp.Body)
 		if err != nil {
 			return nil, err
 		}
@@ -89,26 +87,18 @@ func readBody(resp *http.Response) ([]byte, error) {
 		if err != nil {
 			return nil, err
 		}
-		return readBounded(r, -1)
+		return readBounded(r)
 	}
 	return nil, errors.New("the body has a Content-Encoding that was not requested")
 }
 
-// readBounded reads all of r. length is the expected size, negative if unknown. It fails with errTooLarge above maxBody.
-func readBounded(r io.Reader, length int64) ([]byte, error) {
-	if length > maxBody {
-		return nil, errTooLarge
+// readBounded reads all of r. It fails with errTooLarge above maxBody.
+func readBounded(r io.Reader) ([]byte, error) {
+	b, err := io.ReadAll(io.LimitReader(r, maxBody+1))
+	if err == nil && len(b) > maxBody {
+		err = errTooLarge
 	}
-	var b bytes.Buffer
-	b.Grow(int(max(length, 1<<10)) + bytes.MinRead)
-	n, err := b.ReadFrom(io.LimitReader(r, maxBody+1))
-	if err != nil {
-		return nil, err
-	}
-	if n > maxBody {
-		return nil, errTooLarge
-	}
-	return b.Bytes(), nil
+	return b, err
 }
 
 // lost returns the error of a request that got no whole response.
@@ -117,7 +107,7 @@ func lost(ctx context.Context, err error) error {
 	switch {
 	case errors.Is(ctx.Err(), context.Canceled):
 		outcome, detail = OutcomeCancelled, "the caller canceled"
-	case errors.Is(err, context.DeadlineExceeded) || ctx.Err() != nil || isTimeout(err):
+	case ctx.Err() != nil || isTimeout(err):
 		outcome, detail = OutcomeTimeout, "no response in time"
 	case errors.Is(err, errTooLarge):
 		outcome = OutcomeNotGateway

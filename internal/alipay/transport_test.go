@@ -8,12 +8,15 @@ import (
 	"errors"
 	"io"
 	"log"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -59,7 +62,7 @@ func newClient(t *testing.T, gateway string, timeout time.Duration, onAttempt fu
 	}
 	c, err := alipay.New(alipay.Config{
 		AppID: "2021000000000001", GatewayURL: u, PrivateKey: own, PublicKey: theirs, OnAttempt: onAttempt,
-		Timeout: timeout,
+		Timeout: timeout, MaxConns: 1,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -99,10 +102,6 @@ func TestTransport(t *testing.T) {
 			_, _ = w.Write(body)
 		}
 	}
-	truncated := func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Length", "4000")
-		_, _ = w.Write(body)
-	}
 	endless := func(w http.ResponseWriter, r *http.Request) {
 		for r.Context().Err() == nil {
 			if _, err := w.Write(bytes.Repeat([]byte(" "), 32<<10)); err != nil {
@@ -110,6 +109,14 @@ func TestTransport(t *testing.T) {
 			}
 		}
 	}
+	cut := func(next http.HandlerFunc) http.HandlerFunc {
+		return func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Content-Length", "4000")
+			next(w, r)
+		}
+	}
+	noise := make([]byte, 70<<10) // gzip cannot make it smaller
+	rand.NewChaCha8([32]byte{}).Read(noise)
 	padded := func(size int) []byte { return append(bytes.Repeat([]byte(" "), size-len(body)), body...) }
 	tests := []struct {
 		name    string
@@ -122,16 +129,22 @@ func TestTransport(t *testing.T) {
 		{"64 KiB", send(padded(64 << 10)), nil, alipay.OutcomeSuccess},
 		{"more than 64 KiB", send(padded(64<<10 + 1)), alipay.ErrUnavailable, alipay.OutcomeNotGateway},
 		{"endless", endless, alipay.ErrUnavailable, alipay.OutcomeNotGateway},
+		{"x-gzip", send(zipped(t, body), "Content-Encoding", "X-GZIP"), nil, alipay.OutcomeSuccess},
+		{"identity", send(body, "Content-Encoding", "identity"), nil, alipay.OutcomeSuccess},
+		{"announced as 1 PiB", send(body, "Content-Length", "1125899906842624"), alipay.ErrUnavailable, alipay.OutcomeLost},
+		{"gzip of more than 64 KiB", send(zipped(t, noise), "Content-Encoding", "gzip"), alipay.ErrUnavailable, alipay.OutcomeNotGateway},
+		{"not gzip", send(body, "Content-Encoding", "gzip"), alipay.ErrUnavailable, alipay.OutcomeLost},
 		{"gzip bomb", send(zipped(t, padded(8<<20)), "Content-Encoding", "gzip"), alipay.ErrUnavailable, alipay.OutcomeNotGateway},
 		{"cut gzip", send(zipped(t, body)[:200], "Content-Encoding", "gzip"), alipay.ErrUnavailable, alipay.OutcomeLost},
 		{"brotli", send(body, "Content-Encoding", "br"), alipay.ErrUnavailable, alipay.OutcomeLost},
-		{"truncated", truncated, alipay.ErrUnavailable, alipay.OutcomeLost},
+		{"truncated", cut(send(body)), alipay.ErrUnavailable, alipay.OutcomeLost},
 		{"reset", func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, alipay.ErrUnavailable, alipay.OutcomeLost},
 		{"slow", func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }, alipay.ErrUnavailable, alipay.OutcomeTimeout},
 		{"301", status(301), alipay.ErrUnavailable, alipay.OutcomeNotGateway},
 		{"302", status(302), alipay.ErrUnavailable, alipay.OutcomeNotGateway},
 		{"307", status(307), alipay.ErrUnavailable, alipay.OutcomeNotGateway},
 		{"500", status(500), alipay.ErrUnavailable, alipay.OutcomeNotGateway},
+		{"500, truncated", cut(status(500)), alipay.ErrUnavailable, alipay.OutcomeNotGateway},
 		{"HTML", send([]byte("<html>sorry</html>")), alipay.ErrUnavailable, alipay.OutcomeNotGateway},
 		{"empty", send(nil), alipay.ErrUnavailable, alipay.OutcomeNotGateway},
 	}
@@ -144,6 +157,7 @@ func TestTransport(t *testing.T) {
 					elsewhere.Add(1)
 				}
 				_, _ = io.Copy(io.Discard, r.Body) // or the server does not notice that the client has left
+				w.Header().Set("trace_id", strings.Repeat("~", 65))
 				tt.handler(w, r)
 			}))
 			defer gateway.Close()
@@ -162,34 +176,61 @@ func TestTransport(t *testing.T) {
 			if tt.want == nil && err != nil || !errors.Is(err, tt.want) || first.Outcome != tt.outcome {
 				t.Errorf("got %v, first %s, want %v, %s", err, first.Outcome, tt.want, tt.outcome)
 			}
+			answered := tt.outcome != alipay.OutcomeTimeout && tt.name != "reset"
+			if want := strings.Repeat("~", 64); answered && first.TraceID != want || !answered && first.TraceID != "" {
+				t.Errorf("trace id: got %q", first.TraceID)
+			}
 			if elsewhere.Load() != 0 {
 				t.Error("followed a redirect")
 			}
+			checkUnwrap(t, first.Err)
 		})
 	}
 }
 
+// checkUnwrap fails if an error in the tree of err is nil.
+func checkUnwrap(t *testing.T, err error) {
+	t.Helper()
+	if e, ok := errors.AsType[*alipay.Error](err); ok && slices.Contains(e.Unwrap(), nil) {
+		t.Errorf("a nil error in %+v", e)
+	}
+}
+
+// A row is a response, and how many connections five calls take. The client has one at a time, so it has closed the others.
 func TestConnectionsAreReused(t *testing.T) {
 	t.Parallel()
-	var connections atomic.Int32
-	gateway := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		_, _ = io.WriteString(w, genuine(t))
-	}))
-	gateway.Config.ConnState = func(_ net.Conn, state http.ConnState) {
-		if state == http.StateNew {
-			connections.Add(1)
-		}
-	}
-	gateway.Start()
-	defer gateway.Close()
-	c := newClient(t, gateway.URL, time.Minute, nil)
-	for range 5 {
-		if _, err := c.Exchange(t.Context(), "4b203fe6c11548bcabd8da5bb087aX42"); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if n := connections.Load(); n != 1 {
-		t.Errorf("got %d connections, want 1", n)
+	for _, tt := range []struct {
+		name   string
+		status int
+		body   string
+		want   int32
+	}{
+		{"a success", http.StatusOK, genuine(t), 1},
+		{"an error page", http.StatusBadGateway, strings.Repeat("x", 4<<10), 1},
+		{"a long error page, not read", http.StatusBadGateway, strings.Repeat("x", 1<<20), 5},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			var connections atomic.Int32
+			gateway := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				w.WriteHeader(tt.status)
+				_, _ = io.WriteString(w, tt.body)
+			}))
+			gateway.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+				if state == http.StateNew {
+					connections.Add(1)
+				}
+			}
+			gateway.Start()
+			defer gateway.Close()
+			c := newClient(t, gateway.URL, time.Minute, nil)
+			for range 5 {
+				_, _ = c.Probe(t.Context())
+			}
+			if n := connections.Load(); n != tt.want {
+				t.Errorf("got %d connections, want %d", n, tt.want)
+			}
+		})
 	}
 }
 

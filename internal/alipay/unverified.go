@@ -25,7 +25,7 @@ func addUnverifiedDetails(err error, text []byte) error {
 func complaint(value []byte) message {
 	var m message
 	if value[skipSpace(value, 0)] != '{' {
-		return m
+		return message{}
 	}
 	texts := map[string]*string{"code": &m.code, "msg": &m.msg, "sub_code": &m.subCode, "sub_msg": &m.subMsg}
 	_ = members(value, func(name string, at span) error {
