@@ -1,6 +1,9 @@
 package alipay
 
 import (
+	"errors"
+	"io"
+	"net/http"
 	"strings"
 	"testing"
 )
@@ -45,6 +48,19 @@ func TestDecode(t *testing.T) {
 		{"UTF-8 declared as GBK", html + "gbk", GBK, "\xe5\x8f\xa3!", "口!"},
 		{"GBK declared as UTF-8", html + "utf-8", UTF8, "\xbf\xda", "口"},
 		{"four bytes", html + "gb18030", GB18030, "\x94\x39\xfc\x36", "😀"},
+		{"the euro sign in one byte", html + "gbk", GBK, "\x80", "€"},
+		{"first and last second byte of two", html + "gbk", GBK, "\x81\x40\x81\xfe", "丂侢"},
+		{"first four bytes", html + "gb18030", GB18030, "\x81\x30\x81\x30", "\u0080"},
+		{"last digits in four bytes", html + "gb18030", GB18030, "\x81\x39\x81\x39\x81\x30\xfe\x39", "⺛؉"},
+		{"nothing but white space", html + "gbk", GBK, " \xff", ""},
+		{"0xff first", html + "gbk", GBK, "{\xff\x41", ""},
+		{"0xff second", html + "gbk", GBK, "{\x81\xff", ""},
+		{"DEL second", html + "gbk", GBK, "{\x81\x7f", ""},
+		{"third byte too low", html + "gb18030", GB18030, "{\x81\x30\x80\x30", ""},
+		{"third byte too high", html + "gb18030", GB18030, "{\x81\x30\xff\x30", ""},
+		{"fourth byte no digit", html + "gb18030", GB18030, "{\x81\x30\x81\x3a", ""},
+		{"four bytes cut", html + "gb18030", GB18030, "{\x81\x30\x81", ""},
+		{"U+FFFD in four bytes", html + "gb18030", GB18030, "{\x84\x31\xa4\x37", ""},
 		{"neither", html + "utf-8", UTF8, "{\xff\xff}", ""},
 		{"cut character", html + "gbk", GBK, "{\xbf", ""},
 		{"second byte between the rows", html + "gb18030", GB18030, "\xd7:\xf80", ""},
@@ -52,6 +68,10 @@ func TestDecode(t *testing.T) {
 		got, err := decode([]byte(tt.raw), tt.contentType, tt.asked)
 		if string(got.text) != tt.want || (err != nil) != (tt.want == "") {
 			t.Errorf("%s: got %q, %v, want %q", tt.name, got.text, err, tt.want)
+		}
+		// What looks like JSON may be the gateway's; anything else is not.
+		if want := map[bool]error{true: ErrUntrusted, false: ErrUnavailable}[tt.raw[0] == '{']; err != nil && !errors.Is(err, want) {
+			t.Errorf("%s: got %v, want %v", tt.name, err, want)
 		}
 	}
 }
@@ -72,5 +92,28 @@ func TestSlashesInGBK(t *testing.T) {
 	}
 	if strings.Count(string(d.text), `\`) != 2 {
 		t.Errorf("got %q", d.text)
+	}
+}
+
+// A request whose text the charset cannot encode is not sent.
+func TestTextThatTheCharsetLacks(t *testing.T) {
+	t.Parallel()
+	for name, key := range map[string][]byte{"plain": nil, "encrypted": []byte("0123456789abcdef")} {
+		cfg := testConfig(t)
+		cfg.Charset, cfg.EncryptKey = GBK, key
+		c := newTestClient(t, cfg)
+		c.transport = roundTripper(func(*http.Request) (*http.Response, error) {
+			t.Errorf("%s: sent", name)
+			return nil, io.EOF
+		})
+		if _, err := c.send(t.Context(), call{queryMethod, "😀"}, testNow); err == nil || errors.Is(err, io.EOF) {
+			t.Errorf("%s: got %v", name, err)
+		}
+	}
+	if query, body, err := layout([]param{{"a", "b"}, {"biz_content", "😀"}}, GBK); err == nil || query != "" || body != "" {
+		t.Errorf("got %q, %q, %v, want an error", query, body, err)
+	}
+	if text, err := sign(privateKey(t, "keys/app_private_pkcs8.pem"), RSA2.hash(), GBK, "😀"); err == nil || text != "" {
+		t.Errorf("got %q, %v, want an error", text, err)
 	}
 }

@@ -3,7 +3,9 @@ package alipay
 import (
 	"crypto/rsa"
 	"errors"
+	"io"
 	"math/big"
+	"net/http"
 	"net/url"
 	"slices"
 	"strings"
@@ -28,14 +30,19 @@ func TestNewRefuses(t *testing.T) {
 		want   [][]string // the settings of each problem
 	}{
 		{"no app id", func(c *Config) { c.AppID = "" }, [][]string{{appIDSetting}}},
+		{"app id of 33 bytes", func(c *Config) { c.AppID = strings.Repeat("2", 33) }, [][]string{{appIDSetting}}},
 		{"app id with a line feed", func(c *Config) { c.AppID = "2021\n" }, [][]string{{appIDSetting}}},
 		{"no gateway", func(c *Config) { c.GatewayURL = nil }, [][]string{{gatewaySetting}}},
 		{"no scheme", func(c *Config) { c.GatewayURL = address("openapi.alipay.com/gateway.do") }, [][]string{{gatewaySetting}}},
 		{"plain HTTP", func(c *Config) { c.GatewayURL = address("http://gateway.example") }, [][]string{{gatewaySetting, allowHTTPSetting}}},
 		{"plain HTTP that looks local", func(c *Config) { c.GatewayURL = address("http://localhost.example") }, [][]string{{gatewaySetting, allowHTTPSetting}}},
+		{"another scheme", func(c *Config) { c.GatewayURL = address("ftp://gateway.example") }, [][]string{{gatewaySetting}}},
+		{"no host", func(c *Config) { c.GatewayURL = address("https:///gateway.do") }, [][]string{{gatewaySetting}}},
+		{"fragment in the address", func(c *Config) { c.GatewayURL = address("https://gateway.example#a") }, [][]string{{gatewaySetting}}},
 		{"query in the address", func(c *Config) { c.GatewayURL = address("https://gateway.example?a=b") }, [][]string{{gatewaySetting}}},
 		{"user in the address", func(c *Config) { c.GatewayURL = address("https://u:secret@gateway.example") }, [][]string{{gatewaySetting}}},
 		{"no private key", func(c *Config) { c.PrivateKey = nil }, [][]string{{privateKeySetting}}},
+		{"empty private key", func(c *Config) { c.PrivateKey = &rsa.PrivateKey{} }, [][]string{{privateKeySetting}}},
 		{"damaged private key", func(c *Config) {
 			damaged := *c.PrivateKey
 			damaged.D = new(big.Int).Add(damaged.D, big.NewInt(2))
@@ -44,6 +51,7 @@ func TestNewRefuses(t *testing.T) {
 		}, [][]string{{privateKeySetting}}},
 		{"no public key", func(c *Config) { c.PublicKey = nil }, [][]string{{publicKeySetting, appCertSetting, alipayCertSetting, rootCertSetting}}},
 		{"own public key", func(c *Config) { c.PublicKey = &c.PrivateKey.PublicKey }, [][]string{{publicKeySetting}}},
+		{"short public key", func(c *Config) { c.PublicKey = &rsa.PublicKey{N: new(big.Int).Lsh(big.NewInt(1), 1022), E: 65537} }, [][]string{{publicKeySetting}}},
 		{"empty public key", func(c *Config) { c.PublicKey = &rsa.PublicKey{} }, [][]string{{publicKeySetting}}},
 		{"both modes", func(c *Config) { c.Certificates = vectorCertificates(t, "certs/alipay_cert_chain.crt") }, [][]string{{publicKeySetting, appCertSetting, alipayCertSetting, rootCertSetting}}},
 		{"empty certificates", func(c *Config) { c.PublicKey, c.Certificates = nil, &Certificates{} }, [][]string{{appCertSetting, alipayCertSetting, rootCertSetting}}},
@@ -82,6 +90,30 @@ func TestNewRefuses(t *testing.T) {
 				t.Errorf("the error shows a secret: %v", err)
 			}
 		})
+	}
+}
+
+func TestNewAcceptsTheLongestAppID(t *testing.T) {
+	t.Parallel()
+	cfg := testConfig(t)
+	cfg.AppID = strings.Repeat("2", 32)
+	if _, err := New(cfg); err != nil {
+		t.Error(err)
+	}
+}
+
+// A key that was damaged after New signs nothing, so nothing is sent.
+func TestAKeyThatCannotSign(t *testing.T) {
+	t.Parallel()
+	cfg := testConfig(t)
+	c := newTestClient(t, cfg)
+	c.transport = roundTripper(func(*http.Request) (*http.Response, error) {
+		t.Error("sent")
+		return nil, io.EOF
+	})
+	*cfg.PrivateKey = rsa.PrivateKey{PublicKey: rsa.PublicKey{N: big.NewInt(15), E: 3}, D: big.NewInt(3)}
+	if _, err := c.Exchange(t.Context(), testCode); !errors.Is(err, ErrRejected) {
+		t.Errorf("got %v, want rejected", err)
 	}
 }
 

@@ -67,7 +67,7 @@ func keyBlock(text string) (pemfile.Block, error) {
 	return pemfile.File{Data: []byte(text)}.KeyBlock()
 }
 
-// privateKeyProblem prepares the key for signing. It returns nil if the key can sign.
+// privateKeyProblem returns nil if the key can sign.
 func privateKeyProblem(key *rsa.PrivateKey) *setting.Problem {
 	var p setting.Problem
 	switch {
@@ -78,7 +78,6 @@ func privateKeyProblem(key *rsa.PrivateKey) *setting.Problem {
 	case key.Validate() != nil:
 		p = setting.Bad(privateKeySetting, "is damaged", "copy the whole key again")
 	default:
-		key.Precompute()
 		return nil
 	}
 	return &p

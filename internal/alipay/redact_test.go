@@ -1,6 +1,7 @@
 package alipay
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"html"
@@ -10,6 +11,7 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+	"unicode"
 	"unicode/utf8"
 )
 
@@ -21,16 +23,20 @@ func TestNoErrorHoldsASecret(t *testing.T) {
 	cfg.AppAuthToken = token
 	key := privateKey(t, "keys/alipay_private_pkcs8.pem")
 	jsonText := func(s string) string { return strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(s) }
-	spellings := []string{code, token, url.QueryEscape(code), html.EscapeString(code), jsonText(code), html.EscapeString(jsonText(code))}
+	forHTML, err := json.Marshal(code)
+	if err != nil {
+		t.Fatal(err)
+	}
+	spellings := []string{code, token, url.QueryEscape(code), html.EscapeString(code), jsonText(code), html.EscapeString(jsonText(code)), strings.Trim(string(forHTML), `"`)}
 
 	var responses []func(r *http.Request) (*http.Response, error)
 	for _, field := range []string{"code", "msg", "sub_code", "sub_msg"} {
-		for _, s := range append(spellings, strings.Repeat("x", maxText-10)+code, "a\n"+code, "验签字符串为：app_auth_token="+token+"&amp;biz_content="+html.EscapeString(jsonText(code))) {
+		for _, s := range append(spellings, strings.Repeat("x", maxText-10)+code, "a\n"+code, "\x1b[31m\x7f\u009f", "验签字符串为：app_auth_token="+token+"&amp;biz_content="+html.EscapeString(jsonText(code))) {
 			node := `{"code":"40002","` + field + `":"` + jsonText(s) + `"}`
 			if field == "code" {
 				node = `{"code":"` + jsonText(s) + `"}`
 			}
-			node = strings.ReplaceAll(node, "\n", `\n`)
+			node = strings.NewReplacer("\n", `\n`, "\x1b", `\u001b`).Replace(node)
 			for _, body := range []string{signedBy(t, key, node), `{"error_response":` + node + `}`, `{"error_response":` + node + `,"sign":"AAAA"}`} {
 				responses = append(responses, answering(body))
 			}
@@ -76,7 +82,7 @@ func TestNoErrorHoldsASecret(t *testing.T) {
 						t.Errorf("response %d: %q holds %q", i, text, secret)
 					}
 				}
-				if strings.ContainsAny(err.Error(), "\n\r") || !utf8.ValidString(err.Error()) || len(err.Error()) > 4*maxText+400 {
+				if strings.ContainsFunc(err.Error(), unicode.IsControl) || !utf8.ValidString(err.Error()) || len(err.Error()) > 4*maxText+400 {
 					t.Errorf("response %d: not fit for a log line: %q", i, err)
 				}
 			}
@@ -86,8 +92,24 @@ func TestNoErrorHoldsASecret(t *testing.T) {
 
 func TestShortenKeepsCharactersWhole(t *testing.T) {
 	t.Parallel()
-	got := shorten(strings.Repeat("店", 200), 100)
-	if want := strings.Repeat("店", 33) + "…"; got != want {
-		t.Errorf("got %q", got)
+	for text, want := range map[string]string{
+		strings.Repeat("店", 200):    strings.Repeat("店", 33) + "…",
+		strings.Repeat("x", 100):    strings.Repeat("x", 100),
+		strings.Repeat("x", 101):    strings.Repeat("x", 100) + "…",
+		strings.Repeat("\x97", 101): "…",
+	} {
+		if got := shorten(text, 100); got != want {
+			t.Errorf("%q: got %q", text, got)
+		}
+	}
+}
+
+// A secret may begin with another one.
+func TestTheLongerSecretIsRemovedFirst(t *testing.T) {
+	t.Parallel()
+	for _, values := range [][]string{{"abc", "abcdef"}, {"abcdef", "abc"}} {
+		if got, want := newSecrets(values...).strip("abcdef abc"), redacted+" "+redacted; got != want {
+			t.Errorf("%q: got %q, want %q", values, got, want)
+		}
 	}
 }

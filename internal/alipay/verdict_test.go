@@ -2,6 +2,7 @@ package alipay
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 )
@@ -53,6 +54,10 @@ func TestKinds(t *testing.T) {
 					if !errors.Is(err, want) || asError(err).Signed != signed {
 						t.Errorf("%s, signed %t: got %v, want %v", name, signed, err, want)
 					}
+					// A success without a signature has no error code to show.
+					if marked := strings.Contains(err.Error(), "(unverified)"); marked != (!signed && tt.code != codeSuccess) {
+						t.Errorf("%s, signed %t: got %v, marked as unverified: %t", name, signed, err, marked)
+					}
 				}
 			}
 		})
@@ -66,6 +71,14 @@ func TestIdentity(t *testing.T) {
 		return strings.Replace(successNode, `"operator_type"`, `"`+name+`":"`+value+`","operator_type"`, 1)
 	}
 	replace := func(old, with string) string { return strings.Replace(successNode, old, with, 1) }
+	// names returns a success with n names.
+	names := func(n int) string {
+		node := strings.TrimSuffix(successNode, "}")
+		for i := range n - strings.Count(successNode, `":`) {
+			node += fmt.Sprintf(`,"x%d":{"y":[1,"]"]}`, i)
+		}
+		return node + "}"
+	}
 	tests := []struct {
 		name, node string
 		want       error
@@ -79,6 +92,7 @@ func TestIdentity(t *testing.T) {
 		{"numeric partner", replace(`"2088000000000202"`, "2088000000000202"), ErrUntrusted},
 		{"boolean sub_code", replace(`"code"`, `"sub_code":false,"code"`), ErrUntrusted},
 		{"array for the partner", replace(`"2088000000000202"`, `["2088000000000202"]`), ErrUntrusted},
+		{"first and last visible character in id", replace("2088000000000101", "!~"), nil},
 		{"64 bytes of id", replace("2088000000000101", strings.Repeat("x", 64)), nil},
 		{"65 bytes of id", replace("2088000000000101", strings.Repeat("x", 65)), ErrUntrusted},
 		{"space in id", replace("2088000000000101", "2088 1"), ErrUntrusted},
@@ -94,6 +108,14 @@ func TestIdentity(t *testing.T) {
 		{"16 KiB of shops", field("shop_ids", strings.Repeat("1", 16<<10)), nil},
 		{"more than 16 KiB of shops", field("shop_ids", strings.Repeat("1", 16<<10+1)), ErrUntrusted},
 		{"tab in shops", field("shop_ids", `1\t2`), ErrUntrusted},
+		{"last C0 control character in shops", field("shop_ids", `1\u001f2`), ErrUntrusted},
+		{"tilde in shops", field("shop_ids", `1~2`), nil},
+		{"DEL in shops", field("shop_ids", `1\u007f2`), ErrUntrusted},
+		{"first C1 control character in shops", field("shop_ids", `1\u00802`), ErrUntrusted},
+		{"last C1 control character in shops", field("shop_ids", `1\u009f2`), ErrUntrusted},
+		{"no-break space in shops", field("shop_ids", `1\u00a02`), nil},
+		{"128 names", names(128), nil},
+		{"129 names", names(129), ErrUntrusted},
 		{"escaped duplicate", field(`operator\u005fid`, "1"), ErrUntrusted},
 		{"repeated unknown name", field("x", `1","x":"2`), ErrUntrusted},
 	}
