@@ -147,7 +147,7 @@ func (c *Certificates) RootSN() string { return c.rootSN }
 
 // problems returns what keeps the certificates from working at now. own may be nil.
 func (c *Certificates) problems(own *rsa.PrivateKey, now time.Time) setting.Problems {
-	if c.app == nil || len(c.chain) == 0 {
+	if c.app == nil {
 		return setting.Problems{{
 			Settings: []string{appCertSetting, alipayCertSetting, rootCertSetting},
 			Problem:  "were not read by ParseCertificates",

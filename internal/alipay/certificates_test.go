@@ -1,8 +1,10 @@
 package alipay
 
 import (
+	"crypto/rsa"
 	"crypto/x509"
 	"errors"
+	"math/big"
 	"os"
 	"path/filepath"
 	"slices"
@@ -25,6 +27,16 @@ func checkProblem(t *testing.T, err error, names ...string) {
 	}
 	if len(got) != 1 || !slices.Equal(got[0].Settings, names) || got[0].Problem == "" || got[0].Fix == "" {
 		t.Errorf("got %+v, want one problem of %v", got, names)
+	}
+}
+
+// checkNames fails unless err names each file that holds anything else than certificates.
+func checkNames(t *testing.T, err error, files ...pemfile.File) {
+	t.Helper()
+	for _, file := range files {
+		if _, unreadable := readCertificates(file); unreadable != nil && !strings.Contains(err.Error(), file.Name) {
+			t.Errorf("got %v, want %s in it", err, file.Name)
+		}
 	}
 }
 
@@ -144,6 +156,7 @@ func TestRootsAreReadWhole(t *testing.T) {
 			t.Parallel()
 			_, err := ParseCertificates(app, alipay, roots)
 			checkProblem(t, err, "ALIPAY_ROOT_CERT_FILE")
+			checkNames(t, err, roots)
 		})
 	}
 }
@@ -170,7 +183,7 @@ func TestParseCertificatesRefuses(t *testing.T) {
 		{"rogue chain", app, vectorPEM(t, "certs/alipay_rogue_chain.crt"), root, []string{alipayCertSetting, rootCertSetting}},
 		{"rogue chain with its root", app, vectorPEM(t, "certs/alipay_rogue_chain_with_root.crt"), root, []string{alipayCertSetting, rootCertSetting}},
 		{"Alipay's certificate without the intermediate", app, vectorPEM(t, "certs/alipay_cert_leaf_only.crt"), root, []string{alipayCertSetting, rootCertSetting}},
-		{"damaged", pemfile.File{Data: []byte("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n")}, alipay, root, []string{appCertSetting}},
+		{"damaged", pemfile.File{Name: "damaged.crt", Data: []byte("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n")}, alipay, root, []string{appCertSetting}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -180,6 +193,7 @@ func TestParseCertificatesRefuses(t *testing.T) {
 				t.Error("got certificates beside the error")
 			}
 			checkProblem(t, err, tt.settings...)
+			checkNames(t, err, tt.app, tt.alipay, tt.root)
 		})
 	}
 	_, err := ParseCertificates(pemfile.File{}, pemfile.File{}, pemfile.File{})
@@ -214,6 +228,8 @@ func TestCertificateDates(t *testing.T) {
 	}{
 		{"before the first day", "certs/alipay_cert_chain.crt", time.Date(2019, 1, 1, 0, 0, 0, 0, time.UTC),
 			[]string{appCertSetting, alipayCertSetting, alipayCertSetting, rootCertSetting, rootCertSetting, rootCertSetting}},
+		{"on the last day", "certs/alipay_cert_chain.crt", vectorCertificates(t, "certs/alipay_cert_chain.crt").app.NotAfter,
+			[]string{appCertSetting, alipayCertSetting, alipayCertSetting, rootCertSetting, rootCertSetting, rootCertSetting}},
 		{"shortly before the end", "certs/alipay_cert_chain.crt", time.Date(2099, 12, 20, 0, 0, 0, 0, time.UTC),
 			[]string{appCertSetting, alipayCertSetting, alipayCertSetting, rootCertSetting, rootCertSetting, rootCertSetting}},
 		{"an expired certificate of Alipay", "certs/alipay_expired_chain.crt", testNow, []string{alipayCertSetting}},
@@ -232,9 +248,56 @@ func TestCertificateDates(t *testing.T) {
 // A response signed with a certificate that has no RSA key cannot be verified.
 func TestOnlyRSAKeysVerify(t *testing.T) {
 	t.Parallel()
-	for name, cert := range map[string]*x509.Certificate{"EC": newAuthority(t).issueEC("a", "a"), "no key": {}} {
+	bits := func(n uint) *x509.Certificate {
+		return &x509.Certificate{PublicKey: &rsa.PublicKey{N: new(big.Int).Lsh(big.NewInt(1), n-1), E: 65537}}
+	}
+	if key, err := rsaKey(bits(1024)); err != nil || key == nil {
+		t.Errorf("1024 bits: got %v, %v", key, err)
+	}
+	for name, cert := range map[string]*x509.Certificate{"EC": newAuthority(t).issueEC("a", "a"), "no key": {}, "1023 bits": bits(1023)} {
 		if key, err := rsaKey(cert); !errors.Is(err, ErrUntrusted) || key != nil {
 			t.Errorf("%s: got %v, %v", name, key, err)
 		}
+	}
+}
+
+// The application's certificate may be its own issuer.
+func TestASelfSignedCertificateAlone(t *testing.T) {
+	t.Parallel()
+	a := newAuthority(t)
+	app, root := pemOf(a.issue("app", "app")), a.issue("root", "root")
+	if _, err := ParseCertificates(pemfile.File{Data: app}, pemfile.File{Data: pemOf(a.issue("alipay", "root"))}, pemfile.File{Data: pemOf(root)}); err != nil {
+		t.Error(err)
+	}
+}
+
+// A row is a time, and whether there is a problem. Different problems have different texts, and an application's expired
+// certificate needs another fix than Alipay's.
+func TestWarningsOfDates(t *testing.T) {
+	t.Parallel()
+	cert := Certificate{NotBefore: testNow, NotAfter: testNow.AddDate(1, 0, 0)}
+	fixes := map[string]string{} // of expired certificates
+	for _, name := range []string{appCertificate, alipayCertificate, intermediateCertificate, rootCertificate} {
+		cert.Name = name
+		texts := map[string]bool{}
+		for _, tt := range []struct {
+			at   time.Time
+			want bool
+		}{
+			{cert.NotBefore.Add(-1), true},
+			{cert.NotBefore, false},
+			{cert.NotAfter.Add(-soon), false},
+			{cert.NotAfter.Add(-soon + 1), true},
+			{cert.NotAfter.Add(1), true},
+		} {
+			p, got := cert.Warning(tt.at)
+			if got != tt.want || got && (texts[p.Problem] || len(p.Settings) != 1) {
+				t.Errorf("%s at %s: got %+v, %t, want %t", name, tt.at, p, got, tt.want)
+			}
+			texts[p.Problem], fixes[name] = got, p.Fix
+		}
+	}
+	if fixes[appCertificate] == fixes[alipayCertificate] || fixes[alipayCertificate] != fixes[rootCertificate] {
+		t.Errorf("got %v", fixes)
 	}
 }

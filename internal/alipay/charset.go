@@ -80,7 +80,7 @@ func decode(raw []byte, contentType string, requested Charset) (decoded, error) 
 	if d, ok := decodeGB(raw); ok {
 		return d, nil
 	}
-	if i := skipSpace(raw, 0); i < len(raw) && raw[i] == '{' {
+	if raw[skipSpace(raw, 0)] == '{' { // raw is not only white space: that is UTF-8
 		return decoded{}, untrusted("the body is neither UTF-8 nor GBK")
 	}
 	return decoded{}, unavailable(OutcomeNotGateway, "the body is not JSON")

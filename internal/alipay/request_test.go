@@ -144,6 +144,31 @@ func TestWireVectors(t *testing.T) {
 	}
 }
 
+// With an AES key, only the gateway can read the code.
+func TestEncryptedRequest(t *testing.T) {
+	t.Parallel()
+	cfg := testConfig(t)
+	cfg.EncryptKey = []byte("0123456789abcdef")
+	c := newTestClient(t, cfg)
+	var query, body url.Values
+	c.transport = roundTripper(func(r *http.Request) (*http.Response, error) {
+		sent, err := io.ReadAll(r.Body)
+		if err != nil {
+			return nil, err
+		}
+		query, body = formValues(t, r.URL.RawQuery), formValues(t, string(sent))
+		return answering("{}")(r)
+	})
+	_, _ = c.Probe(t.Context())
+	if got := query.Get("encrypt_type"); got != "AES" {
+		t.Errorf("encrypt_type: got %q", got)
+	}
+	plain, err := decrypt(c.block, body.Get("biz_content"))
+	if want := `{"auth_type":"pay_member","code":"` + impossibleCode + `"}`; err != nil || string(plain) != want {
+		t.Errorf("biz_content: got %q, %v, want %s", plain, err, want)
+	}
+}
+
 func TestRequestOfExchange(t *testing.T) {
 	t.Parallel()
 	cfg := certificateMode(t, testConfig(t))

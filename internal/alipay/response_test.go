@@ -92,6 +92,11 @@ func TestUnverifiedDetails(t *testing.T) {
 		{"success", `{"` + queryNode + `":` + successNode + `}`, ErrUntrusted, "", ""},
 		{"success, numeric", `{"` + queryNode + `":{"code":10000}}`, ErrUntrusted, "", ""},
 		{"nothing to name", `{"a":[{"code":"1"}],"b":null,"c":"code"}`, ErrUntrusted, "", ""},
+		{"array", `[` + appID + `]`, ErrUntrusted, "", ""},
+		{"text", `"` + queryNode + `"`, ErrUntrusted, "", ""},
+		{"number", ` 1`, ErrUntrusted, "", ""},
+		{"null", `null`, ErrUntrusted, "", ""},
+		{"two values", `{"` + queryNode + `":` + appID + `} {}`, ErrUntrusted, "", ""},
 		{"not JSON", `<html>isv.invalid-app-id`, ErrUnavailable, "", ""},
 		{"an ordinary unsigned error", `{"` + queryNode + `":` + appID + `}`, ErrRejected, "40002", "isv.invalid-app-id"},
 	} {
@@ -117,6 +122,29 @@ func TestSignedErrorsHoldOnlySignedDetails(t *testing.T) {
 	_, err := newTestClient(t, testConfig(t)).read(t.Context(), response{status: 200, body: []byte(body)})
 	if e := asError(err); !errors.Is(err, ErrUntrusted) || !e.Signed || e.Code != "" || e.SubCode != "" {
 		t.Errorf("got %+v, want a signed error without a code", e)
+	}
+}
+
+// The error names the field that is not as documented, wherever it stands.
+func TestErrorsNameTheField(t *testing.T) {
+	t.Parallel()
+	cfg := certificateMode(t, testConfig(t))
+	c := newTestClient(t, testConfig(t))
+	signed := signedBy(t, privateKey(t, "keys/alipay_private_pkcs8.pem"), strings.Replace(successNode, `"2088000000000202"`, "1", 1))
+	_, err := c.read(t.Context(), response{status: 200, body: []byte(signed)})
+	if !errors.Is(err, ErrUntrusted) || !strings.Contains(err.Error(), "operator_partner_id") {
+		t.Errorf("signed: got %v", err)
+	}
+	_, err = c.read(t.Context(), response{status: 200, body: []byte(`{"error_response":{"code":"40002","sub_msg":1}}`)})
+	if !errors.Is(err, ErrUntrusted) || !strings.Contains(err.Error(), "sub_msg") {
+		t.Errorf("unsigned: got %v", err)
+	}
+	_, err = newTestClient(t, cfg).readCertificate(response{status: 200, body: []byte(`{"` + downloadNode + `":{"code":"10000","alipay_cert_content":1}}`)}, "")
+	if !errors.Is(err, ErrUntrusted) || !strings.Contains(err.Error(), "alipay_cert_content") {
+		t.Errorf("download: got %v", err)
+	}
+	if _, err := cfg.Certificates.verified("", ""); !errors.Is(err, ErrUntrusted) || !strings.Contains(err.Error(), "alipay_cert_content") {
+		t.Errorf("empty certificate: got %v", err)
 	}
 }
 
@@ -173,6 +201,28 @@ func TestEncryptedNodeWithEscapedSlashes(t *testing.T) {
 	body := signedBy(t, privateKey(t, "keys/alipay_private_pkcs8.pem"), node)
 	if _, err := c.read(t.Context(), response{status: 200, body: []byte(body)}); err != nil {
 		t.Error(err)
+	}
+}
+
+// A row is what the gateway has encrypted and signed.
+func TestEncryptedNodes(t *testing.T) {
+	t.Parallel()
+	cfg := testConfig(t)
+	cfg.EncryptKey = []byte("0123456789abcdef")
+	c := newTestClient(t, cfg)
+	for plain, want := range map[string]error{
+		successNode:  nil,
+		"{\xff\xff}": ErrUntrusted,
+		"":           ErrUntrusted,
+		"[]":         ErrUntrusted,
+		"{}":         ErrUntrusted,
+		`{"code":"40004","sub_code":"AUTH_CODE_EXPIRES"}`: ErrCodeExpired,
+	} {
+		body := signedBy(t, privateKey(t, "keys/alipay_private_pkcs8.pem"), `"`+encrypt(c.block, []byte(plain))+`"`)
+		_, err := c.read(t.Context(), response{status: 200, body: []byte(body)})
+		if want == nil && err != nil || !errors.Is(err, want) || err != nil && !asError(err).Signed {
+			t.Errorf("%q: got %v, want %v", plain, err, want)
+		}
 	}
 }
 

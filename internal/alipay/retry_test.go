@@ -3,15 +3,21 @@ package alipay
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"slices"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 )
 
 // pipes is a listener with connections in memory, for which testing/synctest can wait.
@@ -78,15 +84,15 @@ func newBench(t *testing.T, steps script, change ...func(*Config)) *bench {
 	cfg := testConfig(t)
 	cfg.GatewayURL.Scheme, cfg.AllowHTTP, cfg.Now = "http", true, nil
 	cfg.OnAttempt = func(a Attempt) { b.attempts = append(b.attempts, a) }
+	cfg.MaxConns = 4
 	for _, f := range change {
 		f(&cfg)
 	}
 	b.Client = newTestClient(t, cfg)
 
 	listener := &pipes{conns: make(chan net.Conn), closed: make(chan struct{})}
-	transport := newTransport(4)
+	transport := b.transport.(*http.Transport)
 	transport.Proxy, transport.DialContext = nil, listener.dial
-	b.transport = transport
 
 	var inside atomic.Int32
 	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -240,6 +246,7 @@ func TestTimeouts(t *testing.T) {
 		{"no room for a second", 8 * time.Second, 6 * time.Second, 0, script{hangs}, 1, 6 * time.Second},
 		{"no room after a busy response", 4 * time.Second, 4 * time.Second, 0, script{after(1900*time.Millisecond, busy)}, 1, 1900 * time.Millisecond},
 		{"caller's deadline cuts the attempt", 10 * time.Second, 6 * time.Second, 4 * time.Second, script{hangs}, 1, 4 * time.Second},
+		{"caller's deadline leaves half an attempt", 10 * time.Second, 4 * time.Second, 2 * time.Second, script{hangs}, 1, 2 * time.Second},
 		{"caller's deadline leaves no room at all", 10 * time.Second, 6 * time.Second, 2 * time.Second, script{success}, 0, 0},
 	}
 	for _, tt := range tests {
@@ -326,6 +333,7 @@ func TestProbe(t *testing.T) {
 		skew time.Duration
 	}{
 		{"everything right", dated(notExist, 0), ErrCodeNotExist, 0},
+		{"slow", after(2*time.Second, dated(after(2*time.Second, notExist), 0)), ErrCodeNotExist, 0},
 		{"clock behind", dated(notExist, 5*time.Minute), ErrCodeNotExist, 5 * time.Minute},
 		{"busy", dated(busy, -time.Hour), ErrUnavailable, -time.Hour},
 		{"unknown application", dated(says(`{"error_response":{"code":"40002","sub_code":"isv.invalid-app-id"}}`), 0), ErrRejected, 0},
@@ -346,6 +354,104 @@ func TestProbe(t *testing.T) {
 					t.Errorf("got %d calls, %d attempts reported", len(calls), len(b.attempts))
 				}
 			})
+		})
+	}
+}
+
+// A row is MaxConns, and how many of 70 calls are open at the same time.
+func TestConnectionsAreBounded(t *testing.T) {
+	t.Parallel()
+	for maxConns, want := range map[int]int{-1: 64, 0: 64, 1: 1, 2: 2, 100: 70} {
+		synctest.Test(t, func(t *testing.T) {
+			b := newBench(t, script{hangs}, func(cfg *Config) { cfg.MaxConns, cfg.OnAttempt = maxConns, nil })
+			ctx, cancel := context.WithCancel(t.Context())
+			var wg sync.WaitGroup
+			for range 70 {
+				wg.Go(func() {
+					if _, err := b.Exchange(ctx, testCode); !errors.Is(err, context.Canceled) {
+						t.Errorf("got %v, want canceled", err)
+					}
+				})
+			}
+			synctest.Wait()
+			if calls, _ := b.calls(); len(calls) != want {
+				t.Errorf("%d: got %d calls at once, want %d", maxConns, len(calls), want)
+			}
+			cancel()
+			wg.Wait()
+		})
+	}
+}
+
+// Each attempt has a span, which holds nothing of the code.
+func TestSpans(t *testing.T) {
+	t.Parallel()
+	success, busy, _ := answers(t)
+	traced := func(next http.HandlerFunc) http.HandlerFunc {
+		return func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("trace_id", "id of "+testCode)
+			next(w, r)
+		}
+	}
+	synctest.Test(t, func(t *testing.T) {
+		spans := tracetest.NewSpanRecorder()
+		tracer := sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(spans)).Tracer("")
+		b := newBench(t, script{traced(busy), traced(success)}, func(cfg *Config) { cfg.Tracer = tracer })
+		if _, err := b.Exchange(t.Context(), testCode); err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, s := range spans.Ended() {
+			got = append(got, fmt.Sprintf("%s %s %s", s.Name(), s.SpanKind(), s.Status().Code))
+			for _, a := range s.Attributes() {
+				got = append(got, fmt.Sprint(a.Key, "=", a.Value.Emit()))
+			}
+		}
+		want := []string{
+			queryMethod + " client Error", "alipay.outcome=busy", "alipay.trace_id=idof" + redacted, "alipay.retry=false",
+			queryMethod + " client Unset", "alipay.outcome=success", "alipay.trace_id=idof" + redacted, "alipay.retry=true",
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	})
+}
+
+// A row is the error of the transport, and the outcome.
+func TestLostRequests(t *testing.T) {
+	t.Parallel()
+	timedOut := &net.OpError{Op: "read", Err: os.NewSyscallError("read", syscall.ETIMEDOUT)}
+	for _, tt := range []struct {
+		name  string
+		err   error
+		wait  bool // until the attempt's time is over
+		want  Outcome
+		cause error
+	}{
+		{"the system's timeout", timedOut, false, OutcomeTimeout, nil},
+		{"a reset connection", &net.OpError{Op: "read", Err: os.NewSyscallError("read", syscall.ECONNRESET)}, false, OutcomeLost, nil},
+		{"another error", io.ErrUnexpectedEOF, false, OutcomeLost, nil},
+		{"another error after the timeout", io.ErrUnexpectedEOF, true, OutcomeTimeout, context.DeadlineExceeded},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			var first *Attempt
+			cfg := testConfig(t)
+			cfg.OnAttempt = func(a Attempt) {
+				if first == nil {
+					first = &a
+				}
+			}
+			c := newTestClient(t, cfg)
+			c.transport = roundTripper(func(r *http.Request) (*http.Response, error) {
+				if tt.wait {
+					<-r.Context().Done()
+				}
+				return nil, tt.err
+			})
+			_, _ = c.Exchange(t.Context(), testCode)
+			if first.Outcome != tt.want || tt.cause != nil && !errors.Is(first.Err, tt.cause) {
+				t.Errorf("%s: got %s, %v, want %s", tt.name, first.Outcome, first.Err, tt.want)
+			}
 		})
 	}
 }

@@ -18,6 +18,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -83,27 +84,37 @@ func TestFailedDownloads(t *testing.T) {
 	}
 	good := vectorNamed(t, "certs/downloads.json", "good_chain", func(v downloadVector) string { return v.Name }).Body
 	for _, tt := range []struct {
-		name, body string
-		want       error
-		attempts   int // to download it
+		name     string
+		status   int
+		body     string
+		want     error
+		attempts int // to download it
 	}{
-		{"success under error_response", strings.Replace(good, downloadNode, errorNode, 1), ErrUntrusted, 1},
-		{"busy", node(`"code":"20000","msg":"m","sub_code":"isp.unknow-error"`), ErrUnavailable, maxAttempts},
-		{"too many calls", node(`"code":"40005","msg":"m","sub_code":"isv.app-call-limited"`), ErrUnavailable, maxAttempts},
-		{"not the gateway", "<html>", ErrUnavailable, maxAttempts},
-		{"refused", node(`"code":"40006","msg":"m","sub_code":"isv.insufficient-isv-permissions"`), ErrUntrusted, 1},
-		{"unknown there", node(`"code":"40004","msg":"m","sub_code":"CERT_NOT_EXIST"`), ErrUntrusted, 1},
-		{"refused under error_response", `{"error_response":{"code":"40002","msg":"m"}}`, ErrUntrusted, 1},
-		{"no certificate", node(`"code":"10000","msg":"m","alipay_cert_content":null`), ErrUntrusted, 1},
-		{"not base64", node(`"code":"10000","msg":"m","alipay_cert_content":"*"`), ErrUntrusted, 1},
-		{"encrypted", `{"alipay_open_app_alipaycert_download_response":"AAAA"}`, ErrUntrusted, 1},
-		{"not as documented", node(`"code":10000`), ErrUntrusted, 1},
+		{"an error page with the certificate", 500, good, ErrUnavailable, maxAttempts},
+		{"success under error_response", 200, strings.Replace(good, downloadNode, errorNode, 1), ErrUntrusted, 1},
+		{"busy", 200, node(`"code":"20000","msg":"m","sub_code":"isp.unknow-error"`), ErrUnavailable, maxAttempts},
+		{"too many calls", 200, node(`"code":"40005","msg":"m","sub_code":"isv.app-call-limited"`), ErrUnavailable, maxAttempts},
+		{"not the gateway", 200, "<html>", ErrUnavailable, maxAttempts},
+		{"neither UTF-8 nor GBK", 200, "{\xff\xff}", ErrUntrusted, 1},
+		{"two nodes", 200, strings.Replace(good, "{", `{"error_response":{},`, 1), ErrUntrusted, 1},
+		{"refused", 200, node(`"code":"40006","msg":"m","sub_code":"isv.insufficient-isv-permissions"`), ErrUntrusted, 1},
+		{"unknown there", 200, node(`"code":"40004","msg":"m","sub_code":"CERT_NOT_EXIST"`), ErrUntrusted, 1},
+		{"refused under error_response", 200, `{"error_response":{"code":"40002","msg":"m"}}`, ErrUntrusted, 1},
+		{"no certificate", 200, node(`"code":"10000","msg":"m","alipay_cert_content":null`), ErrUntrusted, 1},
+		{"not base64", 200, node(`"code":"10000","msg":"m","alipay_cert_content":"*"`), ErrUntrusted, 1},
+		{"not base64 after the certificate", 200, strings.Replace(good, `"}}`, `*"}}`, 1), ErrUntrusted, 1},
+		{"encrypted", 200, `{"alipay_open_app_alipaycert_download_response":"AAAA"}`, ErrUntrusted, 1},
+		{"not as documented", 200, node(`"code":10000`), ErrUntrusted, 1},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				g := newRollOver(t)
-				g.download = func(int) (*http.Response, error) { return answering(tt.body)(nil) }
+				g.download = func(int) (*http.Response, error) {
+					resp, err := answering(tt.body)(nil)
+					resp.StatusCode = tt.status
+					return resp, err
+				}
 				c := newTestClient(t, certificateMode(t, testConfig(t)))
 				c.transport = g
 				_, err := c.Exchange(t.Context(), testCode)
@@ -112,6 +123,9 @@ func TestFailedDownloads(t *testing.T) {
 				}
 				if advice := asError(err).Advice(); !strings.Contains(advice, "into ALIPAY_CERT_FILE") {
 					t.Errorf("advice: got %q", advice)
+				}
+				if !strings.Contains(err.Error(), downloadMethod) {
+					t.Errorf("got %v, want the method that failed in it", err)
 				}
 			})
 		})
@@ -186,8 +200,11 @@ func TestUnknownCertificateIsDownloadedOnce(t *testing.T) {
 			})
 		}
 		wg.Wait()
-		if len(g.downloads) != 1 || g.exchanges != 8 {
-			t.Fatalf("got %d downloads, %d exchanges, want 1 and 8", len(g.downloads), g.exchanges)
+		if _, err := c.Exchange(t.Context(), testCode); err != nil {
+			t.Errorf("later: got %v", err)
+		}
+		if len(g.downloads) != 1 || g.exchanges != 9 {
+			t.Fatalf("got %d downloads, %d exchanges, want 1 and 9", len(g.downloads), g.exchanges)
 		}
 		if got, want := formValues(t, g.downloads[0]).Get("biz_content"), `{"alipay_cert_sn":"8d84ef51979f048cf4bae6d5c931645d"}`; got != want {
 			t.Errorf("biz_content: got %s, want %s", got, want)
@@ -225,31 +242,94 @@ func TestDownloadOutlivesItsFirstCaller(t *testing.T) {
 	})
 }
 
+// A row is the response to a download, and how long the client does not download the certificate again.
 func TestRefusedCertificateIsNotDownloadedAgainForAWhile(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name, body string
+		want       error
+		wait       time.Duration
+	}{
+		{"refused", `{"alipay_open_app_alipaycert_download_response":{"code":"40004","msg":"x"}}`, ErrUntrusted, refusedFor},
+		{"lost", "<html>", ErrUnavailable, lostFor},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			g := newRollOver(t)
+			cfg := certificateMode(t, testConfig(t))
+			began := time.Now()
+			cfg.Now = func() time.Time { return testNow.Add(time.Since(began)) }
+			c := newTestClient(t, cfg)
+			c.transport = g
+			good := g.download
+			g.download = func(int) (*http.Response, error) { return answering(tt.body)(nil) }
+			exchange := func() {
+				if _, err := c.Exchange(t.Context(), testCode); !errors.Is(err, tt.want) {
+					t.Errorf("%s: got %v, want %v", tt.name, err, tt.want)
+				}
+			}
+			exchange()
+			refused, downloads := time.Now(), len(g.downloads)
+			exchange()
+			<-time.After(tt.wait - time.Since(refused) - 1)
+			exchange()
+			if len(g.downloads) != downloads {
+				t.Errorf("%s: got %d downloads, want %d", tt.name, len(g.downloads), downloads)
+			}
+			g.download = good
+			<-time.After(1)
+			if _, err := c.Exchange(t.Context(), testCode); err != nil {
+				t.Errorf("%s: after a while: got %v", tt.name, err)
+			}
+		})
+	}
+}
+
+// What is known about a certificate takes no time: a response that arrives at the last moment counts.
+func TestKnownCertificatesTakeNoTime(t *testing.T) {
+	t.Parallel()
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	own := vectorNamed(t, "responses.json", "cert_success_sn_first", func(v responseVector) string { return v.Name })
+	c := newTestClient(t, own.config(t))
+	g := newRollOver(t)
+	g.download = func(int) (*http.Response, error) { return answering(`{"error_response":{"code":"40004"}}`)(nil) }
+	c.transport = g
+	other := response{status: 200, contentType: own.ContentType, body: []byte(g.body)}
+	if _, err := c.read(t.Context(), other); !errors.Is(err, ErrUntrusted) {
+		t.Fatalf("another certificate: got %v", err)
+	}
+	for range 10 {
+		if _, err := c.read(ended, own.response(t)); err != nil {
+			t.Errorf("the configured certificate: got %v", err)
+		}
+		if _, err := c.read(ended, other); !errors.Is(err, ErrUntrusted) {
+			t.Errorf("the refused certificate: got %v", err)
+		}
+	}
+}
+
+// A download without a response ends with the exchange that began it.
+func TestADownloadEndsWithItsExchange(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		g := newRollOver(t)
-		cfg := certificateMode(t, testConfig(t))
-		began := time.Now()
-		cfg.Now = func() time.Time { return testNow.Add(time.Since(began)) }
-		c := newTestClient(t, cfg)
-		c.transport = g
-		good := g.download
-		g.download = func(int) (*http.Response, error) {
-			return answering(`{"alipay_open_app_alipaycert_download_response":{"code":"40004","msg":"x"}}`)(nil)
-		}
-		for range 3 {
-			if _, err := c.Exchange(t.Context(), testCode); !errors.Is(err, ErrUntrusted) {
-				t.Errorf("got %v, want untrusted", err)
+		c := newTestClient(t, certificateMode(t, testConfig(t)))
+		var downloads atomic.Int32
+		c.transport = roundTripper(func(r *http.Request) (*http.Response, error) {
+			if r.URL.Query().Get("method") == queryMethod {
+				return g.RoundTrip(r)
 			}
+			downloads.Add(1)
+			<-r.Context().Done()
+			return nil, r.Context().Err()
+		})
+		if _, err := c.Exchange(t.Context(), testCode); !errors.Is(err, ErrUnavailable) {
+			t.Errorf("got %v, want unavailable", err)
 		}
-		if len(g.downloads) != 1 {
-			t.Errorf("got %d downloads, want 1", len(g.downloads))
-		}
-		g.download = good
-		<-time.After(refusedFor)
-		if _, err := c.Exchange(t.Context(), testCode); err != nil {
-			t.Errorf("after a while: got %v", err)
+		began := downloads.Load()
+		<-time.After(time.Hour)
+		if n := downloads.Load(); n != began || n != 2 {
+			t.Errorf("got %d downloads during the exchange and %d later, want 2 and none", began, n-began)
 		}
 	})
 }
@@ -295,6 +375,8 @@ func TestDownloadsOfInventedCertificatesAreBounded(t *testing.T) {
 		g.body = strings.Replace(original, "8d84ef51979f048cf4bae6d5c931645d", strings.Repeat("0", 29)+big.NewInt(int64(100+i)).String(), 1)
 		if _, err := c.Exchange(t.Context(), testCode); !errors.Is(err, ErrUntrusted) {
 			t.Fatalf("got %v", err)
+		} else if advice := asError(err).Advice(); !strings.Contains(advice, "into ALIPAY_CERT_FILE") {
+			t.Fatalf("advice: got %q", advice)
 		}
 	}
 	if len(g.downloads) != maxRefused {

@@ -180,6 +180,9 @@ func TestTransport(t *testing.T) {
 			if want := strings.Repeat("~", 64); answered && first.TraceID != want || !answered && first.TraceID != "" {
 				t.Errorf("trace id: got %q", first.TraceID)
 			}
+			if first.Err != nil && strings.Contains(first.Err.Error(), "trace_id") != answered {
+				t.Errorf("got %v, with its trace id: %t", first.Err, answered)
+			}
 			if elsewhere.Load() != 0 {
 				t.Error("followed a redirect")
 			}

@@ -64,9 +64,6 @@ func newFailure(m message, v verdict) *Error {
 
 // signedVerdict looks at the sub_code first: SYSTEM_ERROR has been seen with 20000 as well as with 40004.
 func signedVerdict(m message) verdict {
-	if v, ok := verdicts[m.subCode]; ok {
-		return v
-	}
 	if v, ok := verdicts[bareSubCode(m.subCode)]; ok {
 		return v
 	}
