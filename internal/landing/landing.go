@@ -244,10 +244,9 @@ func (l *Lander) settleReplay(ctx context.Context, v visit, out Outcome) error {
 		return nil
 	}
 	e, err := l.ledger.look(ctx, v.hash)
-	if err != nil || e.State != open && e.State != held {
-		return err
+	for err == nil && (e.State == open || e.State == held) { // again if another request has changed it
+		e, _, err = l.settleFor(ctx, v, e, session.Held{Token: out.Token, Session: out.Session}, out.Entry.PartnerID)
 	}
-	_, _, err = l.settleFor(ctx, v, e, session.Held{Token: out.Token, Session: out.Session}, out.Entry.PartnerID)
 	return err
 }
 

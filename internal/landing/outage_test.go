@@ -96,30 +96,36 @@ func TestSignedOutStaysSignedOutThoughARetryIsLate(t *testing.T) {
 	w.wantCalls(a.Code, 1)
 }
 
-// TestAReplayLandsOnlyWithItsLedgerEntry: a replica adds the partner to the browser's session, and loses Redis before the
-// reply. Until the code is settled, the browser gets no session, because that replica will store the grant.
+// TestAReplayLandsOnlyWithItsLedgerEntry: a replica adds the partner to the session of the browser's other tab, and loses Redis
+// before the reply. Until the code is settled, the browser gets no session, because that replica will store the grant.
 func TestAReplayLandsOnlyWithItsLedgerEntry(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
+	w := newWorld(t, func(s *settings) { s.redis = 10 * time.Second }) // it waits for the other replica
 	late := w.open()
-	token := w.land(arrival(w.koubei.Issue(provider), "one"), landing.Landed).Token
 	second := provider
 	second.PartnerID = "2088102150477999"
-	a := signedIn(arrival(w.koubei.Issue(second), "one"), token)
+	a := arrival(w.koubei.Issue(second), "one")
+	w.koubei.Next(koubeisim.SpendThenHold)
+	done := w.background(late, a)
+	w.awaitHeld(1)
+	token := w.land(arrival(w.koubei.Issue(provider), "one"), landing.Landed).Token
 	var lost atomic.Bool
 	late.tap.with(func(ctx context.Context, names string, send func(context.Context) error) error {
 		if lost.Load() {
 			return errCut
 		}
-		if lost.Store(strings.Contains(names, "eval:session")); !lost.Load() {
+		// The landing has started a session of its own, which also writes the arrival, and now joins the other tab's.
+		if lost.Store(strings.Contains(names, "eval:session") && !strings.Contains(names, "eval:arrival")); !lost.Load() {
 			return send(ctx)
 		}
 		_ = send(ctx)
 		return errCut
 	})
-	if out := <-w.background(late, a); !errors.Is(out.err, store.ErrUnavailable) {
+	w.koubei.Release()
+	if out := <-done; !errors.Is(out.err, store.ErrUnavailable) {
 		t.Fatalf("got %q, %v, want unavailable", out.Result, out.err)
 	}
+	a = signedIn(a, token)
 	for _, name := range []string{"get", "eval:code"} {
 		var session atomic.Bool // the read of the session comes first
 		w.tap.with(func(ctx context.Context, names string, send func(context.Context) error) error {
@@ -130,11 +136,20 @@ func TestAReplayLandsOnlyWithItsLedgerEntry(t *testing.T) {
 		})
 		w.refused(a, store.ErrUnavailable)
 	}
-	w.tap.with(nil)
+	var stored sync.Once
+	w.tap.with(func(ctx context.Context, names string, send func(context.Context) error) error {
+		if strings.TrimSpace(names) == "eval:code" { // between its read and its write, the other replica stores the grant
+			stored.Do(func() {
+				late.tap.with(nil)
+				<-late.Settled()
+				w.wantState(a.Code, "held")
+			})
+		}
+		return send(ctx)
+	})
 	w.land(a, landing.Replayed)
+	w.wantState(a.Code, "landed")
 	w.signOut(token)
-	late.tap.with(nil)
-	<-late.Settled()
 	w.refused(a, landing.ErrCodeUsed)
 	w.wantCalls(a.Code, 1)
 }
