@@ -266,8 +266,9 @@ func TestASelfSignedCertificateAlone(t *testing.T) {
 	t.Parallel()
 	a := newAuthority(t)
 	app, root := pemOf(a.issue("app", "app")), a.issue("root", "root")
-	if _, err := ParseCertificates(pemfile.File{Data: app}, pemfile.File{Data: pemOf(a.issue("alipay", "root"))}, pemfile.File{Data: pemOf(root)}); err != nil {
-		t.Error(err)
+	certs, err := ParseCertificates(pemfile.File{Data: app}, pemfile.File{Data: pemOf(a.issue("alipay", "root"))}, pemfile.File{Data: pemOf(root)})
+	if err != nil || len(certs.List()) != 3 {
+		t.Errorf("got %+v, %v, want the application's, Alipay's and the root", certs, err)
 	}
 }
 

@@ -84,10 +84,7 @@ func (c *Client) newRequest(ctx context.Context, params []param) (*http.Request,
 	if err != nil {
 		return nil, err
 	}
-	query, body, err := layout(append(params, param{"sign", signature}), c.charset)
-	if err != nil {
-		return nil, err
-	}
+	query, body := layout(append(params, param{"sign", signature}), c.charset)
 	u := *c.gateway
 	u.RawQuery = query
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, u.String(), strings.NewReader(body))
@@ -102,7 +99,7 @@ func (c *Client) newRequest(ctx context.Context, params []param) (*http.Request,
 // layout divides params between the URL query and the form body. The gateway merges both, but it responds in GBK if charset
 // is only in the body (yansongda/pay#247). biz_content holds the code and app_auth_token is a secret, so they stay out of
 // the URL, which proxies log. The official Java SDK does the same.
-func layout(params []param, charset Charset) (query, body string, err error) {
+func layout(params []param, charset Charset) (query, body string) {
 	var q, b strings.Builder
 	for _, p := range params {
 		if p.value == "" {
@@ -112,14 +109,11 @@ func layout(params []param, charset Charset) (query, body string, err error) {
 		if p.name == "biz_content" || p.name == "app_auth_token" {
 			to = &b
 		}
-		value, err := charset.encode(p.value)
-		if err != nil {
-			return "", "", err
-		}
+		value, _ := charset.encode(p.value) // sign has encoded it, too
 		if to.Len() > 0 {
 			to.WriteByte('&')
 		}
 		to.WriteString(p.name + "=" + url.QueryEscape(string(value)))
 	}
-	return q.String(), b.String(), nil
+	return q.String(), b.String()
 }

@@ -216,6 +216,7 @@ func TestEncryptedNodes(t *testing.T) {
 		"":           ErrUntrusted,
 		"[]":         ErrUntrusted,
 		"{}":         ErrUntrusted,
+		"\x00":       ErrUntrusted,
 		`{"code":"40004","sub_code":"AUTH_CODE_EXPIRES"}`: ErrCodeExpired,
 	} {
 		body := signedBy(t, privateKey(t, "keys/alipay_private_pkcs8.pem"), `"`+encrypt(c.block, []byte(plain))+`"`)
@@ -223,6 +224,16 @@ func TestEncryptedNodes(t *testing.T) {
 		if want == nil && err != nil || !errors.Is(err, want) || err != nil && !asError(err).Signed {
 			t.Errorf("%q: got %v, want %v", plain, err, want)
 		}
+	}
+	// What cannot be decrypted is another mistake than an empty text.
+	explained := map[string]bool{}
+	for _, text := range []string{encrypt(c.block, nil), "AAAA", "AAAAAAAAAAAAAAAAAAAAAA=="} {
+		body := signedBy(t, privateKey(t, "keys/alipay_private_pkcs8.pem"), `"`+text+`"`)
+		_, err := c.read(t.Context(), response{status: 200, body: []byte(body)})
+		explained[err.Error()] = true
+	}
+	if len(explained) != 3 {
+		t.Errorf("got %v, want three explanations", explained)
 	}
 }
 

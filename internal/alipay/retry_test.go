@@ -455,3 +455,25 @@ func TestLostRequests(t *testing.T) {
 		})
 	}
 }
+
+// A connection is kept for the next call, but not for longer than a proxy keeps it.
+func TestIdleConnectionsAreClosed(t *testing.T) {
+	t.Parallel()
+	_, _, notExist := answers(t)
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, script{notExist})
+		transport := b.transport.(*http.Transport)
+		connections, dial := 0, transport.DialContext
+		transport.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
+			connections++
+			return dial(ctx, network, address)
+		}
+		for i, pause := range []time.Duration{0, 89 * time.Second, 91 * time.Second} {
+			<-time.After(pause)
+			_, _ = b.Exchange(t.Context(), testCode)
+			if want := 1 + i/2; connections != want {
+				t.Errorf("after %s: got %d connections, want %d", pause, connections, want)
+			}
+		}
+	})
+}

@@ -233,6 +233,10 @@ func TestAccessLog(t *testing.T) {
 				// The line is written after the response, and before the next request on the same connection is read.
 				barrier := b.Get(r.URL.Scheme + "://" + r.URL.Host + "/nothing")
 				linesOf(t, w, "request", barrier)
+				// Only a check that is allowed and not logged has no request id.
+				if bare := !want && strings.HasSuffix(r.URL.Path, "/auth/verify"); (a.Header.Get("X-Request-Id") == "") != bare {
+					t.Errorf("%s %s: got the request id %q", method, r.URL.Path, a.Header.Get("X-Request-Id"))
+				}
 				lines := logged(t, w, func(l logLine) bool { return l["request_id"] == a.Header.Get("X-Request-Id") && l["msg"] == "request" })
 				if (len(lines) == 1) != want || len(lines) > 1 {
 					t.Errorf("%s %s: got the lines %v, want one: %t", method, r.URL.Path, lines, want)
@@ -275,6 +279,10 @@ func TestALongMethodIsCut(t *testing.T) {
 		a := w.Program().Do(r)
 		if method, _ := linesOf(t, w, "request", a)[0]["method"].(string); len(method) > 32 {
 			t.Errorf("%s: got a method of %d bytes", address, len(method))
+		}
+		r.Method = "UPDATEREDIRECTREF" // the longest registered one
+		if got := linesOf(t, w, "request", w.Program().Do(r))[0]["method"]; got != r.Method {
+			t.Errorf("%s: got %v, want %s", address, got, r.Method)
 		}
 	}
 }

@@ -85,9 +85,7 @@ func (t Targets) isCallback(u *url.URL) bool {
 // rebuild returns an address from its parsed parts, with everything escaped that needs it.
 func rebuild(u *url.URL) string {
 	var b strings.Builder
-	if u.Host != "" {
-		b.WriteString(Origin(u))
-	}
+	b.WriteString(Origin(u))
 	b.WriteString((&url.URL{Path: u.Path, RawPath: u.RawPath}).EscapedPath())
 	if u.RawQuery != "" || u.ForceQuery {
 		b.WriteString("?" + escapeRest(u.RawQuery))
