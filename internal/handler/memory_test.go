@@ -195,7 +195,7 @@ type memoryRow struct {
 
 // testMemory lands as sales staff in each browser. Nobody is signed in.
 func testMemory(t *testing.T, rows []memoryRow) {
-	t.Parallel()
+	t.Helper()
 	stranger := testworld.Sales
 	for _, tt := range rows {
 		t.Run(tt.name, func(t *testing.T) {
