@@ -4,10 +4,12 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -94,6 +96,64 @@ func TestCheckWarns(t *testing.T) {
 	}
 	if f := find(got, "redis"); f.Level != app.Skipped {
 		t.Errorf("Redis, without settings: got %+v, want it skipped", f)
+	}
+}
+
+// TestCheckOfRefusedSettings: without a usable key there is nothing to call the gateway with.
+func TestCheckOfRefusedSettings(t *testing.T) {
+	t.Parallel()
+	k := testworld.NewKoubei(koubeisim.Options{})
+	c := keyMode(t, k)
+	c.PublicKey, c.AppID = nil, ""
+	got := app.Check(t.Context(), app.Config{Alipay: c})
+	failures := 0
+	for _, f := range got {
+		if f.Check == "keys" && f.Level == app.Failure && len(f.Settings) > 0 && f.Fix != "" {
+			failures++
+		}
+	}
+	if f := find(got, "gateway"); failures < 2 || f.Level != app.Skipped {
+		t.Errorf("got %+v, want failures of the keys and of the app id, and the gateway skipped", got)
+	}
+	if n := len(k.Calls()); n != 0 {
+		t.Errorf("got %d calls to the gateway", n)
+	}
+}
+
+// TestCheckOfAnUnreachableRedis: the finding says why it is unreachable.
+func TestCheckOfAnUnreachableRedis(t *testing.T) {
+	t.Parallel()
+	silent, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	t.Cleanup(func() { silent.Close() })
+	closing, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	t.Cleanup(func() { closing.Close() })
+	go func() {
+		for {
+			conn, err := closing.Accept()
+			if err != nil {
+				return
+			}
+			_, _ = conn.Read(make([]byte, 1<<10))
+			conn.Close()
+		}
+	}()
+	details := map[string]string{}
+	for name, address := range map[string]string{
+		"refused": "127.0.0.1:1", "silent": silent.Addr().String(), "closing": closing.Addr().String(), "unknown host": "redis.invalid:1",
+	} {
+		f := find(app.Check(t.Context(), app.Config{Redis: app.Redis{URL: "redis://" + address, Timeout: 100 * time.Millisecond}}), "redis")
+		if f.Level != app.Failure || f.Fix == "" || details[f.Detail] != "" {
+			t.Errorf("%s: got %+v, want a failure with a reason of its own, not that of %s", name, f, details[f.Detail])
+		}
+		if name == "refused" && !strings.Contains(f.Detail, syscall.ECONNREFUSED.Error()) {
+			t.Errorf("%s: got %+v", name, f)
+		}
+		if tls := strings.Contains(f.Fix, "rediss://"); tls != (name == "closing") {
+			t.Errorf("%s: got %+v, with TLS as a fix: %t", name, f, tls)
+		}
+		details[f.Detail] = name
 	}
 }
 

@@ -28,9 +28,7 @@ func openBackend(c Config) (*backend, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := traceRedis(rdb, c.Tracing); err != nil {
-		return nil, errors.Join(err, rdb.Close())
-	}
+	traceRedis(rdb, c.Tracing)
 	b := &backend{redis: rdb, sealer: sealer}
 	b.store = store.New(store.Options{Redis: rdb, Prefix: c.Redis.Prefix, Timeout: c.Redis.Timeout, Replicas: c.Redis.Replicas})
 	b.sessions, err = session.New(session.Options{Config: c.Session, Store: b.store, Sealer: sealer, Now: c.Now})

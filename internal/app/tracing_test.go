@@ -45,6 +45,11 @@ func TestOneTraceFromCallbackToGateway(t *testing.T) {
 			t.Errorf("%s is in another trace", s.Name)
 		}
 	}
+	for _, want := range []string{"http.route", "/koubei/callback", "request_id"} {
+		if text := fmt.Sprint(callback.Attributes); !strings.Contains(text, want) {
+			t.Errorf("the callback has no %s: %s", want, text)
+		}
+	}
 	if text := fmt.Sprint(exchange.Attributes); !strings.Contains(text, "alipay.trace_id") || !strings.Contains(text, "success") {
 		t.Errorf("got %s", text)
 	}

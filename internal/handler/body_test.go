@@ -269,6 +269,27 @@ func TestFormTimeout(t *testing.T) {
 	})
 }
 
+// TestABrokenForm: a form that cannot be read to its end is malformed, not late.
+func TestABrokenForm(t *testing.T) {
+	t.Parallel()
+	w := testworld.New(t)
+	for name, body := range map[string]string{
+		"chunks without a length":            "Transfer-Encoding: chunked\r\n\r\nxyz\r\n",
+		"a pair that is escaped wrong":       "Content-Length: 12\r\n\r\ndecision=%zz",
+		"chunks that are too large together": "Transfer-Encoding: chunked\r\n\r\n4001\r\n" + strings.Repeat("x", 0x4001) + "\r\n0\r\n\r\n",
+	} {
+		want := http.StatusBadRequest
+		if strings.Contains(name, "too large") {
+			want = http.StatusRequestEntityTooLarge
+		}
+		s := connect(t, w.Public)
+		s.send(t, "POST /koubei/callback/switch HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-www-form-urlencoded\r\n"+body)
+		if res := s.response(t, http.MethodPost, 5*time.Second); res.StatusCode != want {
+			t.Errorf("%s: got %d, want %d", name, res.StatusCode, want)
+		}
+	}
+}
+
 // TestHostileSocketsTakeNoPlace opens as many sockets as there are places, for each attack that costs a client almost
 // nothing. Other clients must not notice.
 func TestHostileSocketsTakeNoPlace(t *testing.T) {

@@ -34,9 +34,8 @@ func (h *Handler) client(r *http.Request) string {
 		client = addr
 	}
 	if client.Is6() {
-		if prefix, err := client.Prefix(64); err == nil {
-			return prefix.String()
-		}
+		prefix, _ := client.Prefix(64) // it fails only for more bits than an address has
+		return prefix.String()
 	}
 	return client.String()
 }

@@ -63,6 +63,12 @@ func TestErrorPagesLeadOn(t *testing.T) {
 		{"GET", "/base/", two, 401, `action="/base/logout"><button class="button" id="sign-out"`, true},
 		{"GET", arrived, nil, 403, `id="open-window" href="/koubei/callback?code=x&amp;a=b"`, true},
 	})
+	program := land(t, w, testworld.Merchant)
+	program.Header.Set("Accept", "application/json")
+	link := w.Landing(w.Koubei.Issue(testworld.Sales)) + "&a=b"
+	if a := program.Get(link); a.Problem() != "operator_differs" || !strings.Contains(a.Body, `"page":"`+strings.TrimPrefix(link, w.Public)+`"`) {
+		t.Errorf("the question, to a program: got %s, want the page in it", a.Body)
+	}
 	w.Redis.Kill()
 	session := http.Header{"Cookie": {"koubei_session=" + strings.Repeat("A", 43)}}
 	check([]row{

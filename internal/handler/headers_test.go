@@ -124,6 +124,12 @@ func (v visit) check(t *testing.T, w *testworld.World, want wanted) {
 		t.Errorf("%s: got a form: %v, want %v", name, !v.form, v.form)
 	}
 	want.check(t, name, a)
+	kind, _, _ := strings.Cut(a.Header.Get("Content-Type"), ";")
+	if language := a.Header.Get("Content-Language"); kind == "text/html" || kind == "application/problem+json" {
+		if language == "" || !slices.Contains(a.Header.Values("Vary"), "Accept, Accept-Language") {
+			t.Errorf("%s: got Content-Language %q and Vary %q", name, language, a.Header.Values("Vary"))
+		}
+	}
 }
 
 func whileAllIsWell(t *testing.T, w *testworld.World) []visit {

@@ -28,17 +28,12 @@ type answer struct {
 
 // whenReady has ready called as soon as the response that w writes is complete and its writing begins.
 func whenReady(w http.ResponseWriter, ready func()) {
-	if a, ok := w.(*answer); ok {
-		a.ready = ready
-	}
+	w.(*answer).ready = ready
 }
 
 // requestID returns the id of the request that w answers. The first call makes the id and adds it to the response's headers.
 func requestID(w http.ResponseWriter) string {
-	a, ok := w.(*answer)
-	if !ok {
-		return ""
-	}
+	a := w.(*answer)
 	if a.id == "" {
 		a.id = strings.ToLower(rand.Text()[:20])
 		a.Header().Set("X-Request-Id", a.id)
@@ -48,10 +43,9 @@ func requestID(w http.ResponseWriter) string {
 
 // annotate adds attributes to the log line of the request that w answers, and raises its level.
 func annotate(w http.ResponseWriter, level slog.Level, attrs ...slog.Attr) {
-	if a, ok := w.(*answer); ok {
-		a.level = max(a.level, level)
-		a.attrs = append(a.attrs, attrs...)
-	}
+	a := w.(*answer)
+	a.level = max(a.level, level)
+	a.attrs = append(a.attrs, attrs...)
 }
 
 // WriteHeader notes the status.

@@ -50,12 +50,8 @@ func (h *Handler) describe() []byte {
 		paths[h.pathOf(path, item)] = item
 	}
 	d.Paths = paths
-	var out bytes.Buffer
-	encoder := json.NewEncoder(&out)
-	encoder.SetEscapeHTML(false)
-	encoder.SetIndent("", "  ")
-	_ = encoder.Encode(d)
-	return out.Bytes()
+	document, _ := json.MarshalIndent(d, "", "  ")
+	return document
 }
 
 // pathOf returns the path under which the service serves a path of the file. Paths of the public listener name their server.

@@ -1,0 +1,101 @@
+package app_test
+
+import (
+	"crypto/tls"
+	"errors"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"koubei-landing/internal/app"
+)
+
+// options are those of a client that one mode has in common with the others.
+type options struct {
+	dial, read, write, pool, idle   time.Duration
+	retries, size, pipelines, least int
+	deadlines, anonymous            bool
+	protocol                        int
+	user, password, name            string
+	db                              int
+}
+
+// optionsOf returns the options of the client in a mode.
+func optionsOf(t *testing.T, c app.Redis) options {
+	t.Helper()
+	opened, err := app.OpenRedis(c)
+	must(t, err)
+	t.Cleanup(func() { opened.Close() })
+	if cluster, ok := opened.(*redis.ClusterClient); ok {
+		o := cluster.Options()
+		if !o.DisableRoutingPolicies {
+			t.Error("the client would load Redis's list of commands first")
+		}
+		return options{o.DialTimeout, o.ReadTimeout, o.WriteTimeout, o.PoolTimeout, o.ConnMaxIdleTime, o.DialerRetries, o.PoolSize, o.PipelinePoolSize,
+			o.MinIdleConns, o.ContextTimeoutEnabled, o.DisableIdentity, o.Protocol, o.Username, o.Password, o.ClientName, 0}
+	}
+	o := opened.(*redis.Client).Options()
+	return options{o.DialTimeout, o.ReadTimeout, o.WriteTimeout, o.PoolTimeout, o.ConnMaxIdleTime, o.DialerRetries, o.PoolSize, o.PipelinePoolSize,
+		o.MinIdleConns, o.ContextTimeoutEnabled, o.DisableIdentity, o.Protocol, o.Username, o.Password, o.ClientName, o.DB}
+}
+
+// TestRedisOptions: the service decides the timeouts, whatever REDIS_URL says, and signs connections in itself.
+func TestRedisOptions(t *testing.T) {
+	t.Parallel()
+	for mode, address := range map[app.RedisMode]string{
+		app.Single:   "redis://app:hush@127.0.0.1:1/0?db=3&",
+		app.Sentinel: "redis://127.0.0.1:1/3?master_name=koubei&username=app&password=hush&",
+		app.Cluster:  "redis://app:hush@127.0.0.1:1?",
+	} {
+		want := options{dial: 8 * time.Second, read: time.Second, write: time.Second, pool: time.Second, idle: -1, retries: 1, size: 64, pipelines: -1,
+			deadlines: true, anonymous: true, protocol: 2}
+		c := app.Redis{Mode: mode, Timeout: time.Second, URL: address + "dial_timeout=1m&read_timeout=1m&write_timeout=1m&pool_timeout=1m&min_idle_conns=5&protocol=3&client_name=x"}
+		if mode == app.Single {
+			c.URL = strings.Replace(c.URL, "/0?db=3&", "/3?", 1)
+		}
+		got := optionsOf(t, c)
+		if got != want {
+			t.Errorf("%s: got %+v, want %+v", mode, got, want)
+		}
+		c.URL += "&pool_size=7&conn_max_idle_time=1h"
+		want.size, want.idle = 7, time.Hour
+		if got := optionsOf(t, c); got != want {
+			t.Errorf("%s, with a pool of its own: got %+v, want %+v", mode, got, want)
+		}
+	}
+}
+
+// TestServerNameInTLS: a client sends the host of a node's own address, or that of REDIS_URL if the node's is an IP
+// address, which TLS has no place for.
+func TestServerNameInTLS(t *testing.T) {
+	t.Parallel()
+	names := make(chan string, 16)
+	listener, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{GetConfigForClient: func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
+		names <- hello.ServerName
+		return nil, errors.New("no handshake")
+	}})
+	must(t, err)
+	t.Cleanup(func() { listener.Close() })
+	go func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			_ = conn.(*tls.Conn).HandshakeContext(t.Context())
+			conn.Close()
+		}
+	}()
+	_, port, err := net.SplitHostPort(listener.Addr().String())
+	must(t, err)
+	c := app.Redis{Mode: app.Sentinel, Timeout: time.Second, URL: "rediss://localhost:" + port + "?master_name=koubei&addr=127.0.0.1:" + port}
+	app.Check(t.Context(), app.Config{Redis: c})
+	for range 2 {
+		if name := <-names; name != "localhost" {
+			t.Errorf("got the name %q, want localhost", name)
+		}
+	}
+}

@@ -1,0 +1,65 @@
+package app_test
+
+import (
+	"context"
+	"crypto"
+	"crypto/rand"
+	"crypto/rsa"
+	"net"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"koubei-landing/internal/app"
+	"koubei-landing/internal/assertion"
+	"koubei-landing/internal/testworld"
+)
+
+// TestRunRefuses: with such settings the service does not start, and opens no listener.
+func TestRunRefuses(t *testing.T) {
+	t.Parallel()
+	w := testworld.New(t)
+	weak, err := rsa.GenerateKey(rand.Reader, 1024)
+	must(t, err)
+	dir := t.TempDir()
+	file, datagrams := filepath.Join(dir, "file"), filepath.Join(dir, "datagrams")
+	must(t, os.WriteFile(file, nil, 0o600))
+	socket, err := net.ListenPacket("unixgram", datagrams)
+	must(t, err)
+	t.Cleanup(func() {
+		for _, path := range []string{file, datagrams} {
+			if _, err := os.Lstat(path); err != nil {
+				t.Errorf("a file that is no stale socket was removed: %v", err)
+			}
+		}
+		socket.Close()
+	})
+	for name, change := range map[string]func(*app.Config){
+		"no private key":                         func(c *app.Config) { c.Alipay.PrivateKey = nil },
+		"no seal key":                            func(c *app.Config) { c.Session.SealKeys = nil },
+		"an address that is not Redis's":         func(c *app.Config) { c.Redis.URL = "http://127.0.0.1" },
+		"a key that cannot sign assertions":      func(c *app.Config) { c.Assertions = assertion.Config{Keys: []crypto.Signer{weak}} },
+		"an origin with a path":                  func(c *app.Config) { c.Web.CORSOrigins = []string{"https://shop.example/path"} },
+		"a public address in use":                func(c *app.Config) { c.Operations.PublicListen = w.Config.Operations.PublicListen },
+		"an internal address in use":             func(c *app.Config) { c.Operations.InternalListen = w.Config.Operations.PublicListen },
+		"a file in place of a socket":            func(c *app.Config) { c.Operations.InternalListen = "unix:" + file },
+		"another kind of socket":                 func(c *app.Config) { c.Operations.InternalListen = "unix:" + datagrams },
+		"a file in place of the socket's folder": func(c *app.Config) { c.Operations.InternalListen = "unix:" + file + "/socket" },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			c := w.Config
+			c.Operations.PublicListen, c.Operations.InternalListen = "127.0.0.1:0", "127.0.0.1:0"
+			c.Listening = func(string, string) {
+				t.Error("the service started")
+				cancel()
+			}
+			change(&c)
+			if err := app.Run(ctx, c); err == nil {
+				t.Error("got no error")
+			}
+		})
+	}
+}
