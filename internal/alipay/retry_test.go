@@ -404,7 +404,7 @@ func TestSpans(t *testing.T) {
 		for _, s := range spans.Ended() {
 			got = append(got, fmt.Sprintf("%s %s %s", s.Name(), s.SpanKind(), s.Status().Code))
 			for _, a := range s.Attributes() {
-				got = append(got, fmt.Sprint(a.Key, "=", a.Value.Emit()))
+				got = append(got, fmt.Sprint(a.Key, "=", a.Value.String()))
 			}
 		}
 		want := []string{
