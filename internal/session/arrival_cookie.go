@@ -53,7 +53,7 @@ func (c Cookies) parseArrival(cookie *http.Cookie) (ArrivalCookie, bool) {
 		return ArrivalCookie{}, false
 	}
 	made, random, ok := strings.Cut(cookie.Value, ".")
-	if !ok || len(random) != arrivalRandom || strings.ContainsFunc(random, func(r rune) bool { return r > 0x7f || !base64URL(byte(r)) }) {
+	if !ok || !base64URL(random, arrivalRandom) {
 		return ArrivalCookie{}, false
 	}
 	unix, err := strconv.ParseInt(made, 36, 64)
@@ -72,10 +72,8 @@ func (c Cookies) Arrivals(r *http.Request) (keep, drop []ArrivalCookie) {
 		}
 	}
 	slices.SortStableFunc(keep, func(a, b ArrivalCookie) int { return int(min(max(b.made-a.made, -1), 1)) })
-	if len(keep) > MaxArrivals {
-		keep, drop = keep[:MaxArrivals], keep[MaxArrivals:min(len(keep), MaxArrivals+maxDropped)]
-	}
-	return keep, drop
+	n := min(len(keep), MaxArrivals)
+	return keep[:n], keep[n:min(len(keep), n+maxDropped)]
 }
 
 // SetArrival returns the cookie that sets or renews an arrival cookie.

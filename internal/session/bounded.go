@@ -25,11 +25,11 @@ type sized[V any] struct {
 // overhead is the approximate size of an entry without its value.
 const overhead = 512
 
-func newBounded[V any](most int) (*bounded[V], error) {
+func newBounded[V any](most int) *bounded[V] {
 	b := &bounded[V]{most: most}
-	lru, err := simplelru.NewLRU(math.MaxInt, func(_ string, old sized[V]) { b.size -= old.size })
-	b.lru = lru
-	return b, err
+	// It fails only for a number below one.
+	b.lru, _ = simplelru.NewLRU(math.MaxInt, func(_ string, old sized[V]) { b.size -= old.size })
+	return b
 }
 
 func (b *bounded[V]) get(key string) (V, bool) {

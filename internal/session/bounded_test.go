@@ -8,10 +8,7 @@ import (
 func TestBoundedBySize(t *testing.T) {
 	t.Parallel()
 	const each = 4096
-	b, err := newBounded[int](10 * (each + overhead))
-	if err != nil {
-		t.Fatal(err)
-	}
+	b := newBounded[int](10 * (each + overhead))
 	for i := range 100 {
 		b.add(strconv.Itoa(i), i, each)
 		b.add(strconv.Itoa(i), i, each) // the same value again takes no more space
@@ -28,9 +25,12 @@ func TestBoundedBySize(t *testing.T) {
 	}
 	b.add("a", 1, each)
 	b.remove("a")
+	if _, ok := b.get("a"); ok || b.size != 0 {
+		t.Errorf("removed: got %d bytes", b.size)
+	}
 	b.add("b", 1, each)
 	b.purge()
-	if b.size != 0 {
+	if _, ok := b.get("b"); ok || b.size != 0 {
 		t.Errorf("empty: got %d bytes", b.size)
 	}
 }

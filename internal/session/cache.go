@@ -6,6 +6,7 @@ import (
 	"errors"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -40,9 +41,11 @@ type cache struct {
 	ttl     time.Duration
 	self    string // distinguishes the heartbeats of this process
 	began   time.Time
-	failure atomic.Pointer[error] // why the channel does not work; nil if it does
+	failure atomic.Pointer[error] // why the channel did not work last; nil if it always did
 
-	kept *bounded[kept]
+	// keeping is locked while a session is kept or dropped, so that no session is kept after its change.
+	keeping sync.Mutex
+	kept    *bounded[kept]
 
 	// lastHeartbeat is when the last heartbeat that returned was sent, in nanoseconds since began; 0 while disconnected.
 	lastHeartbeat atomic.Int64
@@ -54,32 +57,31 @@ type cache struct {
 
 type kept struct {
 	session Session
-	since   time.Time
+	until   time.Time
 }
 
-func newCache(s *store.Store, ttl time.Duration) (*cache, error) {
-	sessions, err := newBounded[kept](maxCached)
-	if err != nil {
-		return nil, err
+func newCache(s *store.Store, ttl time.Duration) *cache {
+	return &cache{
+		store: s, channel: s.Key("changes", "sessions"), ttl: ttl, self: rand.Text(), began: time.Now(),
+		kept: newBounded[kept](maxCached),
 	}
-	return &cache{store: s, channel: s.Key("changes", "sessions"), ttl: ttl, self: rand.Text(), began: time.Now(), kept: sessions}, nil
 }
 
-// get returns a session from the cache, if the cache can be trusted now.
-func (c *cache) get(hash string) (Session, bool) {
+// get returns a session from the cache. It returns one without entries if the cache has none or cannot be trusted now.
+func (c *cache) get(hash string) Session {
 	if c == nil || !c.connected() {
-		return Session{}, false
+		return Session{}
 	}
-	k, ok := c.kept.get(hash)
-	if !ok || time.Since(k.since) >= c.ttl {
-		return Session{}, false
+	k, _ := c.kept.get(hash)
+	if !time.Now().Before(k.until) {
+		return Session{}
 	}
-	return k.session, true
+	return k.session
 }
 
 func (c *cache) connected() bool {
 	lastHeartbeat := c.lastHeartbeat.Load()
-	return lastHeartbeat != 0 && time.Since(c.began)-time.Duration(lastHeartbeat) < maxSilence
+	return lastHeartbeat != 0 && time.Now().Before(c.began.Add(time.Duration(lastHeartbeat)+maxSilence))
 }
 
 // reading returns the current count of changes for a session. Call it before the read, and pass the result to keep.
@@ -99,12 +101,13 @@ func (c *cache) stripe(hash string) *atomic.Uint64 {
 
 // keep stores a session that was read, unless a change was announced since before.
 func (c *cache) keep(s Session, bytes int, before uint64) {
-	if c == nil || c.stripe(s.hash).Load() != before {
+	if c == nil {
 		return
 	}
-	c.kept.add(s.hash, kept{s, time.Now()}, bytes)
-	if c.stripe(s.hash).Load() != before {
-		c.kept.remove(s.hash)
+	c.keeping.Lock()
+	defer c.keeping.Unlock()
+	if c.stripe(s.hash).Load() == before {
+		c.kept.add(s.hash, kept{s, time.Now().Add(c.ttl)}, bytes)
 	}
 }
 
@@ -113,6 +116,8 @@ func (c *cache) forget(hash string) {
 	if c == nil {
 		return
 	}
+	c.keeping.Lock()
+	defer c.keeping.Unlock()
 	c.stripe(hash).Add(1)
 	c.kept.remove(hash)
 }
@@ -120,6 +125,8 @@ func (c *cache) forget(hash string) {
 // forgetAll drops all sessions, because announcements may have been missed.
 func (c *cache) forgetAll() {
 	c.lastHeartbeat.Store(0)
+	c.keeping.Lock()
+	defer c.keeping.Unlock()
 	for i := range c.changes {
 		c.changes[i].Add(1)
 	}
@@ -170,16 +177,13 @@ func (c *cache) listen(ctx context.Context) {
 const heartbeatPrefix = "beat "
 
 func (c *cache) receive(message string) {
-	text, ok := strings.CutPrefix(message, heartbeatPrefix+c.self+" ")
-	if !ok {
-		if !strings.HasPrefix(message, heartbeatPrefix) {
-			c.forget(message)
-		}
+	if !strings.HasPrefix(message, heartbeatPrefix) {
+		c.forget(message)
 		return
 	}
-	if sent, err := strconv.ParseInt(text, 10, 64); err == nil {
+	// What remains of another process's heartbeat is no number.
+	if sent, err := strconv.ParseInt(strings.TrimPrefix(message, heartbeatPrefix+c.self+" "), 10, 64); err == nil {
 		c.lastHeartbeat.Store(sent)
-		c.failure.Store(nil)
 	}
 }
 

@@ -1,6 +1,7 @@
 package session_test
 
 import (
+	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -73,8 +74,9 @@ func TestPendingCookiesHaveSeparateNames(t *testing.T) {
 	if a.Name == b.Name || a.MaxAge != 300 {
 		t.Fatalf("got %s and %s, want two names, for five minutes", a, b)
 	}
-	r := request(a.Name+"=A", b.Name+"=B", a.Name+"=", a.Name+"="+strings.Repeat("x", 4000))
-	if got := c.PendingOf(r, one); !slices.Equal(got, []string{"A"}) {
+	largest := strings.Repeat("x", 3072)
+	r := request(a.Name+"=A", b.Name+"=B", a.Name+"=", a.Name+"="+largest+"x", a.Name+"="+largest)
+	if got := c.PendingOf(r, one); !slices.Equal(got, []string{"A", largest}) {
 		t.Errorf("got %v, want the grant of this code alone", got)
 	}
 	if gone := c.EndPending(one); len(gone) != 1 || gone[0].Name != a.Name || gone[0].MaxAge >= 0 {
@@ -82,6 +84,13 @@ func TestPendingCookiesHaveSeparateNames(t *testing.T) {
 	}
 	if gone := c.EndPendingOf(r); len(gone) != 2 || gone[0].Name != a.Name || gone[1].Name != b.Name {
 		t.Errorf("got %v, want both taken away", gone)
+	}
+	var many []string
+	for i := range 20 {
+		many = append(many, c.Pending(fmt.Sprintf("%08d", i), "").Name+"=x")
+	}
+	if gone := c.EndPendingOf(request(many...)); len(gone) != 16 {
+		t.Errorf("got %d taken away, want 16", len(gone))
 	}
 }
 
@@ -105,9 +114,68 @@ func TestArrivalsIgnoreInvalidCookies(t *testing.T) {
 	if len(keep) != 4 || len(drop) != 2 {
 		t.Fatalf("got %d kept and %d dropped, want 4 and 2", len(keep), len(drop))
 	}
+	if keep, drop := c.Arrivals(request(cookies[:4]...)); len(keep) != 4 || len(drop) != 0 {
+		t.Errorf("of four: got %d kept and %d dropped, want all kept", len(keep), len(drop))
+	}
+	if a, b := c.NewArrival(now), c.NewArrival(now); a.Name == b.Name || a.Value == b.Value {
+		t.Errorf("got %s and %s, want two", a.Value, b.Value)
+	}
 	for i, m := range keep {
 		if m.Value != arrivals[5-i].Value {
 			t.Errorf("%d: want the newest first", i)
 		}
+	}
+}
+
+// TestDeletedCookies: browsers keep partitioned cookies in a separate jar, so the response deletes the cookie in both.
+func TestDeletedCookies(t *testing.T) {
+	t.Parallel()
+	const (
+		lax         = "; Max-Age=0; HttpOnly; Secure; SameSite=Lax"
+		none        = "; Max-Age=0; HttpOnly; Secure; SameSite=None"
+		partitioned = none + "; Partitioned"
+	)
+	for name, row := range map[string]struct {
+		options session.CookieOptions
+		session []string
+		pending []string
+	}{
+		"plain": {session.CookieOptions{Name: "s", SameSite: http.SameSiteLaxMode},
+			[]string{"s=; Path=/; Max-Age=0; HttpOnly; SameSite=Lax"}, []string{"s_pending_hash=; Path=/; Max-Age=0; HttpOnly; SameSite=Lax"}},
+		"lax": {session.CookieOptions{Name: "s", Secure: true, SameSite: http.SameSiteLaxMode},
+			[]string{"__Host-s=; Path=/" + lax, "__Host-s=; Path=/" + partitioned},
+			[]string{"__Host-s_pending_hash=; Path=/" + lax, "__Host-s_pending_hash=; Path=/" + partitioned}},
+		"none": {session.CookieOptions{Name: "s", Secure: true, SameSite: http.SameSiteNoneMode},
+			[]string{"__Host-s=; Path=/" + partitioned, "__Host-s=; Path=/" + none},
+			[]string{"__Host-s_pending_hash=; Path=/" + partitioned, "__Host-s_pending_hash=; Path=/" + none}},
+		"domain": {session.CookieOptions{Name: "s", Secure: true, SameSite: http.SameSiteLaxMode, Domain: "isv.example"},
+			[]string{"__Secure-s=; Path=/; Domain=isv.example" + lax, "__Secure-s=; Path=/; Domain=isv.example" + partitioned},
+			[]string{"__Secure-s_pending_hash=; Path=/" + lax, "__Secure-s_pending_hash=; Path=/" + partitioned}},
+	} {
+		c := session.NewCookies(row.options)
+		for what, pair := range map[string]struct {
+			got  []*http.Cookie
+			want []string
+		}{"session": {c.EndSession(), row.session}, "pending": {c.EndPending("hash"), row.pending}} {
+			var got []string
+			for _, cookie := range pair.got {
+				got = append(got, cookie.String())
+			}
+			if !slices.Equal(got, pair.want) {
+				t.Errorf("%s, %s: got %q, want %q", name, what, got, pair.want)
+			}
+		}
+	}
+}
+
+func TestArrivalCookiesLiveForAMonth(t *testing.T) {
+	t.Parallel()
+	c := session.NewCookies(session.CookieOptions{Name: "s", Domain: "isv.example"})
+	a := c.NewArrival(time.Now())
+	if got := c.SetArrival(a); got.Name != a.Name || got.Value != a.Value || got.MaxAge != 30*24*60*60 || got.Domain != "" {
+		t.Errorf("set: got %s", got)
+	}
+	if got := c.EndArrival(a); got.Name != a.Name || got.Value != "" || got.MaxAge >= 0 || got.Domain != "" {
+		t.Errorf("deleted: got %s", got)
 	}
 }

@@ -6,7 +6,7 @@
 //
 // # scs
 //
-// alexedwards/scs creates and hashes tokens, encodes a new session and sets the attributes of cookies. It neither reads nor
+// alexedwards/scs creates tokens, encodes a new session and sets the attributes of cookies. It neither reads nor
 // writes Redis, for these reasons:
 //
 //   - LoadAndSave commits inside WriteHeader. If Redis fails there, one response contains two answers.

@@ -41,22 +41,12 @@ type Manager struct {
 
 // New returns a Manager.
 func New(o Options) (*Manager, error) {
-	remembered, err := newBounded[stored](maxSeen)
-	if err != nil {
-		return nil, err
-	}
-	records := &records{store: o.Store, idle: o.Idle, lifetime: o.Lifetime, now: o.Now, seen: remembered}
+	records := &records{store: o.Store, idle: o.Idle, lifetime: o.Lifetime, now: o.Now, seen: newBounded[stored](maxSeen)}
 	if o.CacheTTL > 0 {
-		cache, err := newCache(o.Store, o.CacheTTL)
-		if err != nil {
-			return nil, err
-		}
-		records.cache = cache
+		records.cache = newCache(o.Store, o.CacheTTL)
 	}
 	sessions := scs.New()
 	sessions.Codec = codec{}
-	sessions.HashTokenInStore = true
-	sessions.Lifetime = o.Lifetime
 	return &Manager{scs: sessions, records: records, sealer: o.Sealer, lifetime: o.Lifetime, idle: o.Idle, now: o.Now}, nil
 }
 
@@ -94,10 +84,7 @@ func (m *Manager) Start(ctx context.Context, grant operator.Grant, code string, 
 		LastReadAt: m.now().UTC(),
 		Entries:    []entryRecord{m.entry(grant, code)},
 	}
-	token, raw, err := m.newToken(ctx, r)
-	if err != nil {
-		return Started{}, err
-	}
+	token, raw := m.newToken(ctx, r)
 	swaps := m.leaveToken(ctx, token, arrivals)
 	started := Started{Held: Held{Token: token, Session: r.session(token.Hash())}}
 	if err := m.records.create(ctx, token.Hash(), r, raw, commands(swaps)); err != nil {
@@ -134,7 +121,7 @@ func (m *Manager) Find(ctx context.Context, token Token) (Session, error) {
 		return Session{}, ErrNone
 	}
 	hash := token.Hash()
-	if s, ok := m.records.cache.get(hash); ok && !m.renewable(s) {
+	if s := m.records.cache.get(hash); !m.renewable(s) {
 		if s.Entries = live(s.Entries, m.now()); len(s.Entries) > 0 {
 			return s, nil
 		}
@@ -169,11 +156,7 @@ func (m *Manager) read(ctx context.Context, hash string) (stored, error) {
 	if raw == nil {
 		return stored{}, ErrNone
 	}
-	s, err := m.records.decode(hash, raw)
-	if err != nil {
-		return stored{}, fmt.Errorf("%w: %w", ErrNone, err)
-	}
-	now := m.now()
+	s, now := m.records.decode(hash, raw), m.now()
 	s.record.Entries, s.session.Entries = live(s.record.Entries, now), live(s.session.Entries, now)
 	if len(s.session.Entries) == 0 || m.idle > 0 && now.Sub(s.session.LastRead) >= m.idle {
 		return stored{}, ErrNone
@@ -205,11 +188,11 @@ func (m *Manager) AddPartner(ctx context.Context, token Token, grant operator.Gr
 		}
 		r.LastReadAt = m.now().UTC()
 		left, done, err := m.records.change(ctx, hash, was.raw, r.with(e))
-		if err != nil {
-			return Session{}, err
-		}
 		if done {
 			return left.session(hash), nil
+		}
+		if err != nil {
+			return Session{}, err
 		}
 	}
 }
@@ -250,12 +233,9 @@ func (m *Manager) EndByHash(ctx context.Context, hash string) (Session, error) {
 	if err != nil {
 		return Session{}, err
 	}
-	if raw == nil {
+	r := decode(raw)
+	if len(r.Entries) == 0 {
 		return Session{}, ErrNone
-	}
-	r, err := decode(raw)
-	if err != nil {
-		return Session{}, fmt.Errorf("%w: %w", ErrNone, err)
 	}
 	m.records.forget(ctx, r.OperatorID, hash)
 	return r.session(hash), nil

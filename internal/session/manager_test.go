@@ -144,11 +144,31 @@ func TestTooOldGrantStartsNoSession(t *testing.T) {
 func TestInvalidRecordIsNoSession(t *testing.T) {
 	w := newWorld(t)
 	token, s := w.start("one")
-	for _, raw := range []string{"", "{}", "junk", `{"v":2,"operator_id":"x"}`, `{"v":1,"operator_id":"x","entries":[]}`} {
-		w.must(w.redis.Client.Set(t.Context(), "k:session:"+s.Hash(), raw, time.Hour).Err())
+	key := "k:session:" + s.Hash()
+	good := w.redis.Client.Get(t.Context(), key).Val()
+	for _, raw := range []string{
+		"", "{}", "junk", `{"v":1,"operator_id":"x","entries":[]}`,
+		strings.Replace(good, `"v":1`, `"v":2`, 1), strings.Replace(good, `"v":1`, `"v":1,"app_id":2`, 1),
+	} {
+		w.must(w.redis.Client.Set(t.Context(), key, raw, time.Hour).Err())
 		if _, err := w.Find(t.Context(), token); !errors.Is(err, session.ErrNone) {
 			t.Errorf("%q: got %v, want none", raw, err)
 		}
+		if s, err := w.End(t.Context(), token); !errors.Is(err, session.ErrNone) {
+			t.Errorf("%q, ended: got %+v, %v, want none", raw, s, err)
+		}
+		wantKeys(t, w, 0)
+	}
+	w.must(w.redis.Client.Set(t.Context(), key, good, time.Hour).Err())
+	if s, err := w.End(t.Context(), token); err != nil || partners(s) != "one" || s.Hash() != token.Hash() {
+		t.Errorf("got %+v, %v, want the last state", s, err)
+	}
+}
+
+func wantKeys(t *testing.T, w *world, want int) {
+	t.Helper()
+	if keys := w.redis.Client.Keys(t.Context(), "k:session:*").Val(); len(keys) != want {
+		t.Errorf("got %q, want %d sessions", keys, want)
 	}
 }
 
@@ -228,5 +248,156 @@ func TestAnOutageIsNotASignOut(t *testing.T) {
 	w.tap.do.Store(nil)
 	if got := partners(w.find(one)); got != "one" {
 		t.Errorf("got %s", got)
+	}
+}
+
+// frozen returns a world whose clock stands still until the test turns it.
+func frozen(t *testing.T) (*world, *time.Time) {
+	t.Helper()
+	now := time.Now().Truncate(time.Microsecond)
+	return newWorld(t, func(o *session.Options) { o.Now = func() time.Time { return now } }), &now
+}
+
+// TestIdleTime renews after exactly a tenth of it, and ends after exactly all of it.
+func TestIdleTime(t *testing.T) {
+	t.Parallel()
+	const idle = 2 * time.Hour
+	w, now := frozen(t)
+	token, _ := w.start("one")
+	for _, row := range []struct {
+		turn     time.Duration
+		renewals int32
+	}{{idle/10 - 1, 0}, {1, 1}, {idle/10 - 1, 0}, {idle - idle/10, 1}, {0, 0}, {idle - 1, 1}} {
+		*now = now.Add(row.turn)
+		renewals := w.tap.count("eval:session")
+		s, err := w.Find(t.Context(), token)
+		if err != nil || renewals.Load() != row.renewals {
+			t.Fatalf("after %s: got %d renewals, %v, want %d", row.turn, renewals.Load(), err, row.renewals)
+		}
+		if row.renewals == 1 && !s.LastRead.Equal(*now) {
+			t.Errorf("got the last read at %s, want %s", s.LastRead, *now)
+		}
+	}
+	*now = now.Add(idle - 1)
+	s, err := w.AddPartner(t.Context(), token, w.grant("two"), w.code())
+	if err != nil || !s.LastRead.Equal(*now) {
+		t.Errorf("a landing renews: got %s, %v", s.LastRead, err)
+	}
+	*now = now.Add(idle - 1)
+	w.find(token)
+	*now = now.Add(idle)
+	if _, err := w.Find(t.Context(), token); !errors.Is(err, session.ErrNone) {
+		t.Errorf("after the idle time: got %v, want none", err)
+	}
+}
+
+func TestWithoutIdleTimeNothingIsRenewed(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, func(o *session.Options) { o.Idle = 0 })
+	token, _ := w.start("one")
+	w.clock.Turn(11 * time.Hour)
+	renewals := w.tap.count("eval:session")
+	if w.find(token); renewals.Load() != 0 {
+		t.Errorf("got %d renewals", renewals.Load())
+	}
+}
+
+func TestEntriesEndOneByOne(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, func(o *session.Options) { o.Idle = 0 })
+	token, _ := w.start("one")
+	w.clock.Turn(time.Hour)
+	w.add(token, "two")
+	w.clock.Turn(time.Hour)
+	w.add(token, "two") // replaces the entry
+	if got := partners(w.find(token)); got != "two one" {
+		t.Errorf("got %q, want one entry for each partner", got)
+	}
+	w.clock.Turn(10*time.Hour + time.Minute)
+	for range 2 { // the second read finds the decoded record
+		if got := partners(w.find(token)); got != "two" {
+			t.Errorf("got %q, want the entry that has not ended", got)
+		}
+	}
+	if s := w.add(token, "three"); partners(s) != "three two" {
+		t.Errorf("got %q, want no ended entry", partners(s))
+	}
+}
+
+// TestGrantOlderThanTheLifetimeStartsNoSession, not even at exactly that age.
+func TestGrantOlderThanTheLifetimeStartsNoSession(t *testing.T) {
+	t.Parallel()
+	w, now := frozen(t)
+	g := w.grant("one")
+	for age, want := range map[time.Duration]error{12*time.Hour - time.Second: nil, 12 * time.Hour: session.ErrNone, 13 * time.Hour: session.ErrNone} {
+		g.ExchangedAt = now.Add(-age)
+		if _, err := w.begin(g); !errors.Is(err, want) {
+			t.Errorf("%s: got %v, want %v", age, err, want)
+		}
+	}
+	wantKeys(t, w, 1)
+}
+
+func TestEntriesOfASession(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	token, s := w.start("one")
+	code := operator.HashCode(s.AppID, "the-secret-code-1")
+	if e, ok := s.OfCode(code); !ok || e.PartnerID != "one" {
+		t.Errorf("of its code: got %+v, %t", e, ok)
+	}
+	if e, ok := s.OfCode("another"); ok {
+		t.Errorf("of another code: got %+v", e)
+	}
+	if e, ok := s.Partner("one"); !ok || e.PartnerID != "one" {
+		t.Errorf("of its partner: got %+v, %t", e, ok)
+	}
+	if e, ok := s.Partner("two"); ok {
+		t.Errorf("of another partner: got %+v", e)
+	}
+	version := s.Newest().Version()
+	if again := w.find(token).Newest().Version(); version == "" || again != version {
+		t.Errorf("read again: got the version %q, want %q", again, version)
+	}
+	if later := w.add(token, "one").Newest().Version(); later == version {
+		t.Error("a landing did not change the version")
+	}
+	if code, err := w.Code(session.Entry{}); !errors.Is(err, session.ErrSeal) {
+		t.Errorf("got the code %q, %v, want an error", code, err)
+	}
+}
+
+// TestUnknownOutcomeOfAStart: the session may exist, and the caller needs its name.
+func TestUnknownOutcomeOfAStart(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	g := w.grant("one")
+	w.tap.lose("eval:session")
+	s, err := w.begin(g)
+	if !errors.Is(err, store.ErrUnavailable) || s.Session.Hash() != s.Token.Hash() {
+		t.Fatalf("got %+v, %v, want unavailable and the session's name", s, err)
+	}
+	for _, name := range []string{"get", "eval:revoked"} {
+		w.tap.fail(name)
+		if err := w.Withdraw(t.Context(), s.Session.Hash()); !errors.Is(err, store.ErrUnavailable) {
+			t.Errorf("%s fails: got %v, want unavailable", name, err)
+		}
+	}
+	w.tap.do.Store(nil)
+	w.must(w.Withdraw(t.Context(), s.Session.Hash()))
+	if got := partners(w.find(s.Token)); got != "one" {
+		t.Errorf("got %q, want the session: it is not revoked", got)
+	}
+}
+
+// TestUnchangedRecordsAreNotDecodedAgain: decoding a record with 32 partners allocates hundreds of objects.
+func TestUnchangedRecordsAreNotDecodedAgain(t *testing.T) {
+	w := newWorld(t)
+	token, _ := w.start("p0")
+	for i := range 31 {
+		w.add(token, fmt.Sprint("p", i+1))
+	}
+	if n := testing.AllocsPerRun(100, func() { w.find(token) }); n > 200 {
+		t.Errorf("got %.0f allocations per read, want at most 200", n)
 	}
 }

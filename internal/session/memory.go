@@ -65,10 +65,7 @@ func (m *Memory) Remember(r *http.Request, visits ...Visit) *http.Cookie {
 	if len(all) == 0 {
 		return nil
 	}
-	plain, err := json.Marshal(all)
-	if err != nil {
-		return nil // cannot happen: these times can be encoded
-	}
+	plain, _ := json.Marshal(all) // never fails: these times can be encoded
 	cookie := m.Cookies.cookie(m.name, m.Sealer.Seal(SealMemory, m.AppID, plain))
 	cookie.MaxAge = max(int(all[0].At.Add(m.Life).Sub(m.Now())/time.Second), 1)
 	return cookie
@@ -94,10 +91,7 @@ func (m *Memory) open(sealed string) []Visit {
 	if len(sealed) > maxMemory {
 		return nil
 	}
-	plain, err := m.Sealer.Open(SealMemory, m.AppID, sealed)
-	if err != nil {
-		return nil
-	}
+	plain, _ := m.Sealer.Open(SealMemory, m.AppID, sealed) // nothing if it does not open, which is no JSON
 	var visits []Visit
 	if err := json.Unmarshal(plain, &visits); err != nil {
 		return nil

@@ -142,12 +142,19 @@ func TestInvalidMemoriesAreIgnored(t *testing.T) {
 	sealed := func(purpose session.Purpose, plain string) string {
 		return "s_known=" + sealer.Seal(purpose, "app", []byte(plain))
 	}
+	long := func(spaces int) string { // beside one operator
+		return sealed(session.SealMemory, `[{"id":"one","at":"2100-01-01T00:00:00Z"}`+strings.Repeat(" ", spaces)+"]")
+	}
+	const fits = 1508 - len(`[{"id":"one","at":"2100-01-01T00:00:00Z"}]`) // sealed, it has 2048 bytes
 	for _, tt := range []struct {
 		name    string
 		cookies []string
 		want    []string
 	}{
 		{"none", nil, nil},
+		{"as long as allowed", []string{long(fits)}, []string{"one"}},
+		{"too long", []string{long(fits + 1)}, nil},
+		{"half of it of another form", []string{sealed(session.SealMemory, `[{"id":"one","at":"2100-01-01T00:00:00Z"},{"id":1}]`)}, nil},
 		{"empty", []string{"s_known="}, nil},
 		{"junk", []string{"s_known=junk"}, nil},
 		{"long junk", []string{"s_known=" + strings.Repeat("A", 4000)}, nil},
@@ -171,6 +178,8 @@ func TestInvalidMemoriesAreIgnored(t *testing.T) {
 		after := w.land("three", tt.cookies...)
 		w.wants(tt.name+", then a landing", append([]string{"three"}, tt.want...), after)
 	}
+	w.now = w.now.Add(time.Minute)
+	w.wants("the older one first", []string{"two", "one"}, good, w.land("two"))
 	var flood []string
 	for range 200 {
 		flood = append(flood, good)

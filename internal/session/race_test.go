@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -94,6 +95,7 @@ func TestStartDetectsConcurrentRevocation(t *testing.T) {
 	}{
 		"the revocation is later":   {1, session.ErrRevoked},
 		"the revocation is earlier": {-1, nil},
+		"both at once":              {0, nil}, // the clock never gives one time twice
 	} {
 		g = w.grant("one")
 		w.must(w.redis.Client.Set(t.Context(), "k:revoked:"+operatorID, int64(g.ClaimedAt+row.after), 15*time.Minute).Err())
@@ -333,7 +335,7 @@ func TestRevocationIsWrittenAfterDeletions(t *testing.T) {
 	w := newWorld(t)
 	token, _ := w.start("one")
 	earlier := w.grant("two")
-	w.tap.failOnce("eval:revoked")
+	w.tap.failAt("eval:revoked", 1)
 	if n, err := w.Revoke(t.Context(), operatorID); err != nil || n != 1 {
 		t.Errorf("got %d, %v, want 1", n, err)
 	}
@@ -351,5 +353,110 @@ func TestLookupChangesNothing(t *testing.T) {
 	w.tap.before("eval:arrival", func() { t.Error("an arrival was written") })
 	if found, err := w.FindArrivals(t.Context(), []string{"absent", "junk"}); err != nil || len(found) != 0 {
 		t.Errorf("got %d sessions, %v, want none", len(found), err)
+	}
+}
+
+// TestFindArrivalsReturnsEachSessionOnce, also after an arrival whose session is known already.
+func TestFindArrivalsReturnsEachSessionOnce(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	first, err := w.Start(t.Context(), w.grant("one"), w.code(), []string{"a", "b"})
+	w.must(err)
+	second, err := w.Start(t.Context(), w.grant("two"), w.code(), []string{"c"})
+	w.must(err)
+	w.tap.before("eval:session", func() { t.Error("a session was written, and nothing was revoked") })
+	found, err := w.FindArrivals(t.Context(), []string{"a", "b", "c"})
+	if err != nil || len(found) != 2 || found[0].Token != first.Token || found[1].Token != second.Token {
+		t.Fatalf("got %d sessions, %v, want both", len(found), err)
+	}
+	if partners(found[0].Session) != "one" || partners(found[1].Session) != "two" {
+		t.Errorf("got the partners %q and %q", partners(found[0].Session), partners(found[1].Session))
+	}
+	w.tap.fail("get")
+	if found, err := w.FindArrivals(t.Context(), []string{"a"}); !errors.Is(err, store.ErrUnavailable) {
+		t.Errorf("got %d sessions, %v, want unavailable", len(found), err)
+	}
+}
+
+// TestMetSessions: one arrival is new, and under the other there is the session of another landing.
+func TestMetSessions(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	first, err := w.Start(t.Context(), w.grant("one"), w.code(), []string{"known"})
+	w.must(err)
+	second, err := w.Start(t.Context(), w.grant("two"), w.code(), []string{"new", "known"})
+	w.must(err)
+	if met, err := w.Met(t.Context(), second); err != nil || len(met) != 1 || met[0].Token != first.Token || partners(met[0].Session) != "one" {
+		t.Errorf("got %d sessions, %v, want the first", len(met), err)
+	}
+	w.tap.fail("get")
+	if met, err := w.Met(t.Context(), second); !errors.Is(err, store.ErrUnavailable) {
+		t.Errorf("got %d sessions, %v, want unavailable", len(met), err)
+	}
+}
+
+// TestRevocationLeavesNewerEntries of a session that was left with revoked ones.
+func TestRevocationLeavesNewerEntries(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	start := func() session.Token {
+		s, err := w.Start(t.Context(), w.grant("one"), w.code(), []string{"arrival"})
+		w.must(err)
+		return s.Token
+	}
+	revokeBefore := func(g operator.Grant) {
+		w.must(w.redis.Client.Set(t.Context(), "k:revoked:"+operatorID, int64(g.ClaimedAt), time.Minute).Err())
+	}
+	wantTwo := func(s session.Session, token session.Token) {
+		t.Helper()
+		if partners(s) != "two" || partners(w.find(token)) != "two" {
+			t.Errorf("got %q, and %q stored, want the newer entry", partners(s), partners(w.find(token)))
+		}
+	}
+	token := start()
+	g := w.grant("two")
+	revokeBefore(g)
+	s, err := w.AddPartner(t.Context(), token, g, w.code())
+	w.must(err)
+	wantTwo(s, token)
+	_, err = w.End(t.Context(), token)
+	w.must(err)
+	w.must(w.redis.Client.FlushDB(t.Context()).Err())
+
+	token = start()
+	g = w.grant("two")
+	_, err = w.AddPartner(t.Context(), token, g, w.code())
+	w.must(err)
+	revokeBefore(g)
+	w.tap.fail("eval:session")
+	if found, err := w.FindArrivals(t.Context(), []string{"arrival"}); !errors.Is(err, store.ErrUnavailable) {
+		t.Errorf("the write fails: got %d sessions, %v, want unavailable", len(found), err)
+	}
+	w.tap.do.Store(nil)
+	found, err := w.FindArrivals(t.Context(), []string{"arrival"})
+	if err != nil || len(found) != 1 {
+		t.Fatalf("got %d sessions, %v, want one", len(found), err)
+	}
+	wantTwo(found[0].Session, token)
+}
+
+// TestEntryOfVersion01 has no time of its claim. The time of its exchange counts.
+func TestEntryOfVersion01(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	token, s := w.start("one")
+	key := "k:session:" + s.Hash()
+	raw := regexp.MustCompile(`"claimed_at":\d+,`).ReplaceAllString(w.redis.Client.Get(t.Context(), key).Val(), "")
+	w.must(w.redis.Client.Set(t.Context(), key, raw, time.Hour).Err())
+	at := s.Newest().AuthenticatedAt.UnixMicro()
+	for _, row := range []struct {
+		revoked int64
+		want    error
+	}{{at - 1, nil}, {at, nil}, {at + 1, session.ErrNone}} {
+		w.must(w.redis.Client.Set(t.Context(), "k:revoked:"+operatorID, row.revoked, time.Minute).Err())
+		w.must(w.Withdraw(t.Context(), s.Hash()))
+		if _, err := w.Find(t.Context(), token); !errors.Is(err, row.want) {
+			t.Errorf("revoked %d µs after: got %v, want %v", row.revoked-at, err, row.want)
+		}
 	}
 }

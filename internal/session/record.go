@@ -2,8 +2,6 @@ package session
 
 import (
 	"encoding/json"
-	"errors"
-	"fmt"
 	"slices"
 	"time"
 
@@ -54,21 +52,19 @@ func (e entryRecord) partner() string {
 	return *e.PartnerID
 }
 
-// errVersion says that another version of the service wrote the record.
-var errVersion = errors.New("session: a record of another version")
-
-func decode(raw []byte) (record, error) {
+// decode returns a record. It returns one without entries if raw is empty, invalid or of another version.
+func decode(raw []byte) record {
 	var r record
-	if err := json.Unmarshal(raw, &r); err != nil {
-		return record{}, fmt.Errorf("session: record: %w", err)
+	if err := json.Unmarshal(raw, &r); err != nil || r.Version != recordVersion {
+		return record{}
 	}
-	if r.Version != recordVersion {
-		return record{}, errVersion
-	}
-	return r, nil
+	return r
 }
 
-func (r record) encode() ([]byte, error) { return json.Marshal(r) }
+func (r record) encode() []byte {
+	raw, _ := json.Marshal(r) // never fails: a record has texts, numbers and times
+	return raw
+}
 
 // with returns the record with the entry in first place. It replaces an older entry of the same partner.
 func (r record) with(e entryRecord) record {

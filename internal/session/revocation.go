@@ -1,9 +1,9 @@
 package session
 
 import (
+	"cmp"
 	"context"
 	"fmt"
-	"strconv"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -30,10 +30,11 @@ local last = tonumber(redis.call('GET', KEYS[1]) or 0) or 0
 redis.call('SET', KEYS[1], string.format('%.0f', math.max(last, tonumber(ARGV[1]))), 'PX', ARGV[2])
 return 1`
 
-// revokedScript returns the time of an operator's last revocation and Redis's current time, both in microseconds.
+// revokedScript returns the time of an operator's last revocation, 0 for none, and Redis's current time, both in
+// microseconds.
 const revokedScript = `
 local now = redis.call('TIME')
-return {redis.call('GET', KEYS[1]) or '', tonumber(now[1]) * 1000000 + tonumber(now[2])}`
+return (redis.call('GET', KEYS[1]) or '0') .. string.format(' %.0f', tonumber(now[1]) * 1000000 + tonumber(now[2]))`
 
 // recordRevocation records that all grants of the operator that were claimed until now are revoked. It fails with store.ErrUnavailable.
 func (m *Manager) recordRevocation(ctx context.Context, operatorID string) error {
@@ -42,11 +43,7 @@ func (m *Manager) recordRevocation(ctx context.Context, operatorID string) error
 	if err := s.Write(ctx, tick.IntCmd); err != nil {
 		return err
 	}
-	now, err := tick.Time()
-	if err != nil {
-		return err
-	}
-	return s.Write(ctx, redis.NewCmd(ctx, "eval", revokeScript, 1, s.Key(revokedKind, operatorID), now, RevocationWindow.Milliseconds()))
+	return s.Write(ctx, redis.NewCmd(ctx, "eval", revokeScript, 1, s.Key(revokedKind, operatorID), tick.Val(), RevocationWindow.Milliseconds()))
 }
 
 // revocation is an operator's last revocation, as read from Redis.
@@ -56,34 +53,24 @@ type revocation struct {
 }
 
 // revocationCmd reads an operator's last revocation. Do or Write sends it.
-type revocationCmd struct{ *redis.SliceCmd }
+type revocationCmd struct{ *redis.StringCmd }
 
 func (s *records) revocation(ctx context.Context, operatorID string) revocationCmd {
-	return revocationCmd{redis.NewSliceCmd(ctx, "eval", revokedScript, 1, s.store.Key(revokedKind, operatorID))}
+	return revocationCmd{redis.NewStringCmd(ctx, "eval", revokedScript, 1, s.store.Key(revokedKind, operatorID))}
 }
 
+// read returns the reply. It fails with store.ErrUnavailable if the command failed, or if the time of the revocation is not a
+// number.
 func (c revocationCmd) read() (revocation, error) {
-	reply, err := c.Result()
-	if err != nil {
-		return revocation{}, fmt.Errorf("%w: %w", store.ErrUnavailable, err)
+	var r revocation
+	if _, err := fmt.Sscan(c.Val(), &r.at, &r.now); err != nil {
+		return revocation{}, fmt.Errorf("%w: the last revocation: %w", store.ErrUnavailable, cmp.Or(c.Err(), err))
 	}
-	if len(reply) != 2 {
-		return revocation{}, fmt.Errorf("%w: a revocation has %d values", store.ErrUnavailable, len(reply))
-	}
-	at, _ := reply[0].(string)
-	now, _ := reply[1].(int64)
-	if at == "" {
-		return revocation{now: operator.LogicalTime(now)}, nil
-	}
-	micros, err := strconv.ParseInt(at, 10, 64)
-	if err != nil {
-		return revocation{}, fmt.Errorf("%w: the time of a revocation is not a number", store.ErrUnavailable)
-	}
-	return revocation{at: operator.LogicalTime(micros), now: operator.LogicalTime(now)}, nil
+	return r, nil
 }
 
 // covers reports whether the revocation ends an entry, because the entry was claimed before it.
-func (r revocation) covers(e entryRecord) bool { return r.at != 0 && e.claimedAt() < r.at }
+func (r revocation) covers(e entryRecord) bool { return e.claimedAt() < r.at }
 
 // forgottenSince reports whether Redis may have dropped a revocation that came after the entry was claimed.
 func (r revocation) forgottenSince(e entryRecord) bool {

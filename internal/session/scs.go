@@ -2,7 +2,6 @@ package session
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"github.com/alexedwards/scs/v2"
@@ -12,17 +11,15 @@ import (
 const recordKey = "record"
 
 // newToken lets scs create a token and encode the record. Start writes the result, because scs would write it separately.
-func (m *Manager) newToken(ctx context.Context, r record) (token Token, raw []byte, err error) {
+// scs fails only if its store or its codec fails, and these do not.
+func (m *Manager) newToken(ctx context.Context, r record) (Token, []byte) {
 	var written capture
 	sessions := *m.scs
 	sessions.Store = &written
-	ctx, err = sessions.Load(ctx, "")
-	if err != nil {
-		return "", nil, err
-	}
+	ctx, _ = sessions.Load(ctx, "")
 	sessions.Put(ctx, recordKey, r)
-	text, _, err := sessions.Commit(ctx)
-	return Token(text), written.raw, err
+	token, _, _ := sessions.Commit(ctx)
+	return Token(token), written.raw
 }
 
 // capture is a store that keeps the one new session that scs commits.
@@ -42,9 +39,6 @@ type codec struct{ scs.GobCodec }
 
 // Encode returns the record as JSON.
 func (codec) Encode(_ time.Time, values map[string]any) ([]byte, error) {
-	r, ok := values[recordKey].(record)
-	if !ok {
-		return nil, errors.New("session: no record to encode")
-	}
-	return r.encode()
+	r, _ := values[recordKey].(record)
+	return r.encode(), nil
 }

@@ -22,20 +22,19 @@ func (Token) LogValue() slog.Value { return slog.StringValue("redacted") }
 const tokenLength = 43
 
 // WellFormed reports whether the token has the right form. The service does not look up other tokens in Redis.
-func (t Token) WellFormed() bool {
-	if len(t) != tokenLength {
+func (t Token) WellFormed() bool { return base64URL(string(t), tokenLength) }
+
+// base64URL reports whether a text consists of n characters of base64url.
+func base64URL(text string, n int) bool {
+	if len(text) != n {
 		return false
 	}
-	for i := range len(t) {
-		if !base64URL(t[i]) {
+	for _, c := range []byte(text) {
+		if !('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '-' || c == '_') {
 			return false
 		}
 	}
 	return true
-}
-
-func base64URL(c byte) bool {
-	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '-' || c == '_'
 }
 
 // Hash returns the name under which the session is stored: base64url of the token's SHA-256, like scs's HashTokenInStore.

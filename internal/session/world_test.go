@@ -164,14 +164,40 @@ func (t *tap) fail(name string) {
 	t.do.Store(&f)
 }
 
-// failOnce makes the first command of a name fail.
-func (t *tap) failOnce(name string) {
+// failAt makes only the nth command of a name fail.
+func (t *tap) failAt(name string, nth int32) {
+	var n atomic.Int32
 	f := tapFunc(func(ctx context.Context, names string, send func(context.Context) error) error {
-		if strings.Contains(names, name) {
-			t.do.Store(nil)
+		if strings.Contains(names, name) && n.Add(1) == nth {
 			return errors.New("not sent")
 		}
 		return send(ctx)
+	})
+	t.do.Store(&f)
+}
+
+// count counts the round trips with a command of a name.
+func (t *tap) count(name string) *atomic.Int32 {
+	n := &atomic.Int32{}
+	f := tapFunc(func(ctx context.Context, names string, send func(context.Context) error) error {
+		if strings.Contains(names, name) {
+			n.Add(1)
+		}
+		return send(ctx)
+	})
+	t.do.Store(&f)
+	return n
+}
+
+// after calls do once, just after the first command of a name has its reply.
+func (t *tap) after(name string, do func()) {
+	f := tapFunc(func(ctx context.Context, names string, send func(context.Context) error) error {
+		err := send(ctx)
+		if strings.Contains(names, name) {
+			t.do.Store(nil)
+			do()
+		}
+		return err
 	})
 	t.do.Store(&f)
 }

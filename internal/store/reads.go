@@ -35,8 +35,7 @@ type reads struct {
 // batch is reads that go in one pipeline.
 type batch struct {
 	cmds []redis.Cmder
-	done chan struct{} // closed when all have their replies
-	err  error         // of the pipeline, set before
+	done chan struct{} // closed when each has its reply or its error
 }
 
 // get returns the value of a key, within the store's timeout. It fails with ErrUnavailable.
@@ -48,7 +47,7 @@ func (r *reads) get(ctx context.Context, key string) ([]byte, error) {
 		if err := r.store.Do(ctx, cmd); err != nil {
 			return nil, err
 		}
-		return Bytes(cmd)
+		return Bytes(cmd), nil
 	}
 	b, leads := r.join(cmd)
 	if leads {
@@ -57,7 +56,7 @@ func (r *reads) get(ctx context.Context, key string) ([]byte, error) {
 	}
 	select {
 	case <-b.done: // at the latest after the store's timeout
-		return b.reply(cmd)
+		return Bytes(cmd), unavailable(cmd.Err()) // an error of another read in the batch does not matter
 	case <-ctx.Done():
 		return nil, fmt.Errorf("%w: %w", ErrUnavailable, ctx.Err())
 	}
@@ -79,25 +78,12 @@ func (r *reads) join(cmd redis.Cmder) (b *batch, leads bool) {
 	return b, false
 }
 
-// send sends a batch with a context of its own, so one canceled caller does not cancel the others.
+// send sends a batch with a context of its own, so one canceled caller does not cancel the others. A full batch may find that
+// the next one is gathering. That one then gets no more reads, and its own leader sends it.
 func (r *reads) send(b *batch) {
 	r.mu.Lock()
-	if r.gathering == b {
-		r.gathering = nil
-	}
+	r.gathering = nil
 	r.mu.Unlock()
-	b.err = r.store.Do(context.Background(), b.cmds...)
+	_ = r.store.Do(context.Background(), b.cmds...)
 	close(b.done)
-}
-
-// reply returns what Redis replied to one read of the batch. An error in reply to another read of it does not concern this
-// one; only a read without a reply fails with the pipeline's error.
-func (b *batch) reply(cmd *redis.StringCmd) ([]byte, error) {
-	if err := unavailable(cmd.Err()); err != nil {
-		return nil, err
-	}
-	if cmd.Err() == nil && cmd.Val() == "" && b.err != nil {
-		return nil, b.err
-	}
-	return Bytes(cmd)
 }

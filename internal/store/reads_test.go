@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -116,7 +117,10 @@ func TestACanceledReadLeavesItsBatch(t *testing.T) {
 	left := make(chan error, 50)
 	for range 50 {
 		canceled.Go(func() {
-			_, err := s.Get(ctx, "k")
+			got, err := s.Get(ctx, "k")
+			if err == nil && string(got) != "value" {
+				t.Errorf("canceled: got %q without an error", got)
+			}
 			left <- err
 		})
 		others.Go(func() {
@@ -140,4 +144,64 @@ func TestACanceledReadLeavesItsBatch(t *testing.T) {
 	r.Thaw()
 	canceled.Wait()
 	others.Wait()
+}
+
+// TestBatchesAreBounded: so many reads at once do not all wait for one batch.
+func TestBatchesAreBounded(t *testing.T) {
+	t.Parallel()
+	h := &trips{}
+	s := openNoting(t, testworld.StartRedis(t), h)
+	start := make(chan struct{})
+	var all sync.WaitGroup
+	for range 500 {
+		all.Go(func() {
+			<-start
+			if _, err := s.Get(t.Context(), "k"); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	close(start)
+	all.Wait()
+	if most := slices.Max(h.sizes); most < 10 || most > 64 {
+		t.Errorf("got a batch of %d reads, want up to 64", most)
+	}
+}
+
+// TestFewReadsAreSentAlone: each of four reads at once ends with its own request.
+func TestFewReadsAreSentAlone(t *testing.T) {
+	t.Parallel()
+	arrived := make(chan struct{})
+	h := &trips{hold: func(ctx context.Context) error {
+		arrived <- struct{}{}
+		<-ctx.Done()
+		return ctx.Err()
+	}}
+	s := openNoting(t, testworld.StartRedis(t), h)
+	var all sync.WaitGroup
+	read := func(ctx context.Context) chan error {
+		replied := make(chan error, 1)
+		all.Go(func() { _, err := s.Get(ctx, "k"); replied <- err })
+		<-arrived
+		return replied
+	}
+	for range 2 { // earlier reads do not count
+		ctx, cancel := context.WithCancel(t.Context())
+		var replies []chan error
+		for range 4 {
+			replies = append(replies, read(ctx))
+		}
+		cancel()
+		for _, replied := range replies {
+			select {
+			case err := <-replied:
+				if !errors.Is(err, context.Canceled) || !errors.Is(err, store.ErrUnavailable) {
+					t.Errorf("got %v, want unavailable because of the cancellation", err)
+				}
+			case <-time.After(10 * time.Second):
+				t.Error("a canceled read waits for its batch")
+			}
+		}
+	}
+	all.Wait()
 }

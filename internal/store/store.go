@@ -15,6 +15,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -74,15 +75,12 @@ func (s *Store) Get(ctx context.Context, key string) ([]byte, error) {
 	if err := s.Do(ctx, cmd); err != nil {
 		return nil, err
 	}
-	return Bytes(cmd)
+	return Bytes(cmd), nil
 }
 
 // GetAll returns the values of keys in one round trip, with nil for absent keys. On a cluster it queries the nodes
 // concurrently. It fails with ErrUnavailable.
 func (s *Store) GetAll(ctx context.Context, keys []string) ([][]byte, error) {
-	if len(keys) == 0 {
-		return nil, nil
-	}
 	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
 	cmds := make([]redis.Cmder, len(keys))
@@ -95,21 +93,15 @@ func (s *Store) GetAll(ctx context.Context, keys []string) ([][]byte, error) {
 	}
 	values := make([][]byte, len(keys))
 	for i, cmd := range cmds {
-		var err error
-		if values[i], err = Bytes(cmd.(*redis.StringCmd)); err != nil {
-			return nil, err
-		}
+		values[i] = Bytes(cmd.(*redis.StringCmd))
 	}
 	return values, nil
 }
 
-// Bytes returns the reply to a GET that Do or Write has sent, or nil if the key is absent. It fails with ErrUnavailable.
-func Bytes(cmd *redis.StringCmd) ([]byte, error) {
-	if absent(cmd.Err()) {
-		return nil, nil
-	}
-	b, err := cmd.Bytes()
-	return b, unavailable(err)
+// Bytes returns the reply to a GET that Do or Write has executed, or nil if the key is absent.
+func Bytes(cmd *redis.StringCmd) []byte {
+	b, _ := cmd.Bytes() // the only error of a command that was executed is that of an absent key
+	return b
 }
 
 // absent reports whether err is Redis's own nil reply to a command. It compares instead of unwrapping, because go-redis
@@ -156,42 +148,28 @@ func (s *Store) relocate(ctx context.Context) {
 	}
 }
 
-type pipeliner interface {
-	Pipelined(context.Context, func(redis.Pipeliner) error) ([]redis.Cmder, error)
-}
+type pipeliner interface{ Pipeline() redis.Pipeliner }
 
 // pipeline sends required and optional commands in one pipeline, in this order. It fails if a required command fails. An
 // optional command keeps its own error.
 func pipeline(ctx context.Context, node pipeliner, required, optional []redis.Cmder) error {
-	_, err := node.Pipelined(ctx, func(p redis.Pipeliner) error {
-		for _, cmds := range [][]redis.Cmder{required, optional} {
-			for _, cmd := range cmds {
-				if err := p.Process(ctx, cmd); err != nil {
-					return err
-				}
-			}
-		}
-		return nil
-	})
-	for _, cmd := range required {
-		if err := unavailable(cmd.Err()); err != nil {
-			return err
+	cmds := slices.Concat(required, optional)
+	p := node.Pipeline()
+	_ = p.BatchProcess(ctx, cmds...) // it only collects the commands, and never fails
+	_, err := p.Exec(ctx)
+	if unavailable(err) != nil && !slices.ContainsFunc(cmds, failed) {
+		// Redis refused to sign in the connection, so nothing was sent. go-redis does not tell the commands.
+		for _, cmd := range cmds {
+			cmd.SetErr(err)
 		}
 	}
-	if err != nil && !anyFailed(required, optional) {
-		return unavailable(err) // nothing was sent
+	for _, cmd := range required {
+		if failed(cmd) {
+			return unavailable(cmd.Err())
+		}
 	}
 	return nil
 }
 
-// anyFailed reports whether one of the commands has an error of its own.
-func anyFailed(groups ...[]redis.Cmder) bool {
-	for _, cmds := range groups {
-		for _, cmd := range cmds {
-			if unavailable(cmd.Err()) != nil {
-				return true
-			}
-		}
-	}
-	return false
-}
+// failed reports whether a command has an error of its own. An absent key is none.
+func failed(cmd redis.Cmder) bool { return unavailable(cmd.Err()) != nil }

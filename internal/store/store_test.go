@@ -3,6 +3,8 @@ package store_test
 import (
 	"context"
 	"errors"
+	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -20,6 +22,7 @@ func open(t *testing.T, r *testworld.Redis, replicas int) *store.Store {
 }
 
 func TestSwap(t *testing.T) {
+	t.Parallel()
 	s := open(t, testworld.StartRedis(t), 0)
 	key := s.Key("code", "x")
 	for _, step := range []struct {
@@ -40,7 +43,7 @@ func TestSwap(t *testing.T) {
 		{"of a value that is gone: never brought back", "b", "c", false, ""},
 	} {
 		done, now, err := s.Swap(t.Context(), key, []byte(step.before), []byte(step.after), time.Minute)
-		if err != nil || done != step.done || string(now) != step.now {
+		if err != nil || done != step.done || string(now) != step.now || (now == nil) != (step.now == "") {
 			t.Errorf("a swap %s: got %v, %q, %v; want %v, %q", step.name, done, now, err, step.done, step.now)
 		}
 		if got, err := s.Get(t.Context(), key); err != nil || string(got) != step.now || (got == nil) != (step.now == "") {
@@ -50,6 +53,7 @@ func TestSwap(t *testing.T) {
 }
 
 func TestSwapAlwaysSetsExpiry(t *testing.T) {
+	t.Parallel()
 	r := testworld.StartRedis(t)
 	s := open(t, r, 0)
 	for _, ttl := range []time.Duration{time.Minute, time.Microsecond, 0, -time.Hour} {
@@ -104,21 +108,28 @@ func TestOutageIsNotAbsence(t *testing.T) {
 			return s.Do(t.Context(), redis.NewStringCmd(context.Background(), "get", "a"), redis.NewStringCmd(context.Background(), "get", "b"))
 		},
 	}
+	var all sync.WaitGroup
 	r.Freeze()
 	for name, call := range calls {
-		begun := time.Now()
-		err := call()
-		if took := time.Since(begun); !errors.Is(err, store.ErrUnavailable) || took > 700*time.Millisecond {
-			t.Errorf("frozen, %s: got %v after %s, want unavailable within 300 ms and a little", name, err, took)
-		}
+		all.Go(func() {
+			begun := time.Now()
+			err := call()
+			if took := time.Since(begun); !errors.Is(err, store.ErrUnavailable) || took > 700*time.Millisecond {
+				t.Errorf("frozen, %s: got %v after %s, want unavailable within 300 ms and a little", name, err, took)
+			}
+		})
 	}
+	all.Wait()
 	r.Thaw()
 	r.Kill()
 	for name, call := range calls {
-		if err := call(); !errors.Is(err, store.ErrUnavailable) {
-			t.Errorf("killed, %s: got %v, want unavailable", name, err)
-		}
+		all.Go(func() {
+			if err := call(); !errors.Is(err, store.ErrUnavailable) {
+				t.Errorf("killed, %s: got %v, want unavailable", name, err)
+			}
+		})
 	}
+	all.Wait()
 }
 
 // TestAWriteWithoutItsReplicasDoesNotCount also checks that the number of replicas arrives before the deadline, although
@@ -162,7 +173,7 @@ func TestOptionalCommandsDecideNothing(t *testing.T) {
 	if fails.Err() == nil || works.Val() != "v" {
 		t.Errorf("got %v and %q", fails.Err(), works.Val())
 	}
-	if err := s.WriteWith(ctx, []redis.Cmder{works}, redis.NewStringCmd(ctx, "get", "list")); !errors.Is(err, store.ErrUnavailable) {
+	if err := s.WriteWith(ctx, []redis.Cmder{works}, required, redis.NewStringCmd(ctx, "get", "list")); !errors.Is(err, store.ErrUnavailable) {
 		t.Errorf("got %v, want unavailable", err)
 	}
 }
@@ -198,4 +209,134 @@ func TestTicksAreInOrder(t *testing.T) {
 	}
 	tick()
 	tick()
+}
+
+// TestRefusedSignInIsAnOutage: Redis replies to the connection, and no command is sent.
+func TestRefusedSignInIsAnOutage(t *testing.T) {
+	t.Parallel()
+	r := testworld.StartRedis(t)
+	client := redis.NewClient(&redis.Options{Addr: r.Addr(), ContextTimeoutEnabled: true, Password: "wrong"})
+	t.Cleanup(func() { client.Close() })
+	s := store.New(store.Options{Redis: client, Prefix: "k:", Timeout: 5 * time.Second})
+	if err := r.Client.ConfigSet(t.Context(), "requirepass", "hush").Err(); err != nil {
+		t.Fatal(err)
+	}
+	if values, err := s.GetAll(t.Context(), []string{"a", "b"}); !errors.Is(err, store.ErrUnavailable) {
+		t.Errorf("get all: got %q, %v, want unavailable", values, err)
+	}
+	required, optional := set(t.Context(), "a"), get(t.Context(), "b")
+	if err := s.WriteWith(t.Context(), []redis.Cmder{optional}, required); !errors.Is(err, store.ErrUnavailable) {
+		t.Errorf("a write: got %v, want unavailable", err)
+	}
+	if required.Err() == nil || optional.Err() == nil {
+		t.Errorf("got the commands' errors %v and %v, want both", required.Err(), optional.Err())
+	}
+	var all sync.WaitGroup
+	for range 50 { // more than are sent alone
+		all.Go(func() {
+			if got, err := s.Get(t.Context(), "a"); !errors.Is(err, store.ErrUnavailable) {
+				t.Errorf("a read in a batch: got %q, %v, want unavailable", got, err)
+			}
+		})
+	}
+	all.Wait()
+}
+
+func TestAnnouncements(t *testing.T) {
+	t.Parallel()
+	r := testworld.StartRedis(t)
+	s := open(t, r, 0)
+	ctx := t.Context()
+	heard := s.Subscribe(ctx, "changes")
+	t.Cleanup(func() { heard.Close() })
+	if _, err := heard.Receive(ctx); err != nil {
+		t.Fatal(err)
+	}
+	announce := func(message string) store.Announcement {
+		return store.Announcement{Channel: "changes", Message: message}
+	}
+	swap := func(before, after string, a store.Announcement) {
+		t.Helper()
+		if err := s.Do(ctx, store.NewSwap(ctx, "k", []byte(before), []byte(after), time.Minute).Announcing(ctx, a).SliceCmd); err != nil {
+			t.Error(err)
+		}
+	}
+	swap("", "a", store.Announcement{})
+	swap("a", "b", announce("swapped"))
+	swap("a", "c", announce("a swap that was refused"))
+	take := store.NewTake(ctx, "k", announce("taken"))
+	if err := s.Do(ctx, take); err != nil || take.Val() != "b" {
+		t.Errorf("taken: got %q, %v", take.Val(), err)
+	}
+	for _, want := range []string{"swapped", "taken"} {
+		if m, err := heard.ReceiveMessage(ctx); err != nil || m.Payload != want {
+			t.Errorf("got %v, %v, want %q", m, err, want)
+		}
+	}
+	silent := store.NewSwap(ctx, "k", nil, []byte("a"), time.Minute)
+	if got := silent.Announcing(ctx, store.Announcement{}).Args(); len(got) != len(silent.Args()) {
+		t.Errorf("without an announcement: got the arguments %v", got)
+	}
+}
+
+// trips is a hook that notes how many commands each round trip carries.
+type trips struct {
+	mu    sync.Mutex
+	sizes []int
+	hold  func(context.Context) error // called instead of sending a command that goes alone, if set
+}
+
+func (h *trips) note(n int) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.sizes = append(h.sizes, n)
+}
+
+func (h *trips) DialHook(next redis.DialHook) redis.DialHook { return next }
+
+func (h *trips) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+	return func(ctx context.Context, cmd redis.Cmder) error {
+		h.note(1)
+		if h.hold != nil {
+			return h.hold(ctx)
+		}
+		return next(ctx, cmd)
+	}
+}
+
+func (h *trips) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return func(ctx context.Context, cmds []redis.Cmder) error {
+		h.note(len(cmds))
+		return next(ctx, cmds)
+	}
+}
+
+// openNoting returns a store whose round trips the hook notes.
+func openNoting(t *testing.T, r *testworld.Redis, h *trips) *store.Store {
+	t.Helper()
+	client := redis.NewClient(&redis.Options{Addr: r.Addr(), ContextTimeoutEnabled: true, PoolSize: 200, PipelinePoolSize: -1})
+	client.AddHook(h)
+	t.Cleanup(func() { client.Close() })
+	return store.New(store.Options{Redis: client, Prefix: "k:", Timeout: 20 * time.Second})
+}
+
+func TestCommandsOfOneCallShareARoundTrip(t *testing.T) {
+	t.Parallel()
+	h := &trips{}
+	s := openNoting(t, testworld.StartRedis(t), h)
+	ctx := t.Context()
+	if err := s.Do(ctx, set(ctx, "a")); err != nil { // it also connects
+		t.Fatal(err)
+	}
+	for name, call := range map[string]func() error{
+		"do":              func() error { return s.Do(ctx, set(ctx, "a"), set(ctx, "b"), get(ctx, "a")) },
+		"write":           func() error { return s.Write(ctx, set(ctx, "a"), set(ctx, "b"), get(ctx, "a")) },
+		"write, optional": func() error { return s.WriteWith(ctx, []redis.Cmder{get(ctx, "a")}, set(ctx, "a"), set(ctx, "b")) },
+		"get all":         func() error { _, err := s.GetAll(ctx, []string{"a", "b", "c"}); return err },
+	} {
+		h.sizes = nil
+		if err := call(); err != nil || !slices.Equal(h.sizes, []int{3}) {
+			t.Errorf("%s: got round trips of %d commands, %v, want one of 3", name, h.sizes, err)
+		}
+	}
 }

@@ -1,8 +1,9 @@
 package store
 
 import (
+	"cmp"
 	"context"
-	"fmt"
+	"errors"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -45,15 +46,15 @@ func (c SwapCmd) Announcing(ctx context.Context, a Announcement) SwapCmd {
 	return SwapCmd{redis.NewSliceCmd(ctx, args...)}
 }
 
+// errNotSent says that a swap has no reply, because an earlier command of the same call failed.
+var errNotSent = errors.New("store: the swap was not sent")
+
 // Swapped reports whether the value was replaced, and returns the current value, nil for an absent key. It fails with
 // ErrUnavailable.
 func (c SwapCmd) Swapped() (bool, []byte, error) {
 	reply, err := c.Result()
-	if err != nil {
-		return false, nil, fmt.Errorf("%w: %w", ErrUnavailable, err)
-	}
 	if len(reply) != 2 {
-		return false, nil, fmt.Errorf("%w: a swap returned %d values", ErrUnavailable, len(reply))
+		return false, nil, unavailable(cmp.Or(err, errNotSent))
 	}
 	done, _ := reply[0].(int64)
 	current, _ := reply[1].(string)

@@ -28,14 +28,13 @@ func (s *Store) WriteWith(ctx context.Context, optional []redis.Cmder, cmds ...r
 		return pipeline(writing, s.rdb, cmds, optional)
 	case s.cluster == nil:
 		return s.pipelineAndWait(writing, s.rdb, cmds, optional)
-	case s.replicas == 0:
-		if err := s.oneByOne(writing, cmds); err != nil {
-			return err
-		}
-	default:
-		if err := s.writeToMasters(writing, cmds); err != nil {
-			return err
-		}
+	}
+	write := s.oneByOne
+	if s.replicas > 0 {
+		write = s.writeToMasters
+	}
+	if err := write(writing, cmds); err != nil {
+		return err
 	}
 	for _, cmd := range optional {
 		_ = s.Do(ctx, cmd)
