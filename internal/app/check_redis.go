@@ -152,8 +152,6 @@ func older(version, than string) bool {
 	if _, err := fmt.Sscanf(version, "%d.%d", &major, &minor); err != nil {
 		return true
 	}
-	if _, err := fmt.Sscanf(than, "%d.%d", &wantMajor, &wantMinor); err != nil {
-		return false
-	}
+	_, _ = fmt.Sscanf(than, "%d.%d", &wantMajor, &wantMinor) // minRedis
 	return major < wantMajor || major == wantMajor && minor < wantMinor
 }
