@@ -152,13 +152,9 @@ func (l *Lander) Decide(ctx context.Context, d Decision) (Outcome, error) {
 func (v visit) agreed(d Decision, e entry) consent {
 	yes := consent{}
 	for hash := range strings.SplitSeq(d.Sessions, ".") {
-		if slices.Contains(strings.Split(e.Session, "."), hash) && hash != "" {
+		mine := slices.ContainsFunc(v.live, func(h session.Held) bool { return h.Session.Hash() == hash })
+		if hash != "" && (mine || slices.Contains(strings.Split(e.Session, "."), hash)) {
 			yes = append(yes, hash)
-		}
-	}
-	for _, h := range v.live {
-		if names(d.Sessions, h.Session) {
-			yes = append(yes, h.Session.Hash())
 		}
 	}
 	return yes

@@ -10,6 +10,7 @@ import (
 	"koubei-landing/internal/landing"
 	"koubei-landing/internal/session"
 	"koubei-landing/internal/store"
+	"koubei-landing/internal/testworld"
 	"koubei-landing/koubeisim"
 )
 
@@ -44,6 +45,23 @@ func (w *world) ended(token session.Token) bool {
 		w.t.Fatal(err)
 	}
 	return err != nil
+}
+
+// TestAnAnswerEndsOnlyTheSessionsOfItsQuestion: the form names a stranger's session, too.
+func TestAnAnswerEndsOnlyTheSessionsOfItsQuestion(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	victim := w.land(arrival(w.koubei.Issue(testworld.MerchantStaff), "victim"), landing.Landed)
+	current := w.land(arrival(w.koubei.Issue(merchant), "one"), landing.Landed).Token
+	a := signedIn(arrival(w.koubei.Issue(provider), "one"), current)
+	asked := w.land(a, landing.Asked)
+	asked.Question.Sessions += "." + victim.Session.Hash()
+	if out := w.decide(asked, a, true, landing.Landed); len(out.Replaced) != 1 {
+		t.Errorf("replaced %d sessions, want 1", len(out.Replaced))
+	}
+	if _, err := w.sessions.Find(t.Context(), victim.Token); err != nil {
+		t.Errorf("the stranger's session: %v", err)
+	}
 }
 
 func TestYesReplacesTheSession(t *testing.T) {

@@ -296,10 +296,7 @@ func (l *Lander) replay(ctx context.Context, v visit, e entry) (Outcome, error) 
 	if v.live, err = l.sessions.Live(ctx, v.Tokens); err != nil {
 		return Outcome{}, err
 	}
-	token, err := l.tokenFor(v, e)
-	if err != nil {
-		return Outcome{}, err
-	}
+	token := l.tokenFor(v, e)
 	s, err := l.sessions.Find(ctx, token)
 	if errors.Is(err, session.ErrNone) {
 		return Outcome{}, ErrCodeUsed
@@ -314,21 +311,18 @@ func (l *Lander) replay(ctx context.Context, v visit, e entry) (Outcome, error) 
 	return Outcome{Result: Replayed, Token: token, Session: s, Entry: partner}, nil
 }
 
-// tokenFor returns the token of the code's session if this browser may have it: the browser's own token, or the sealed one
-// if the browser shows an arrival of the claim. It returns no token if another operator is signed in, because only a
-// question may replace an operator.
-func (l *Lander) tokenFor(v visit, e entry) (session.Token, error) {
+// tokenFor returns the token of the code's session if this browser may have it, otherwise an empty one: the browser's own
+// token, or the sealed one if the browser shows an arrival of the claim. It returns no token if another operator is signed in,
+// because only a question may replace an operator.
+func (l *Lander) tokenFor(v visit, e entry) session.Token {
 	for _, h := range v.live {
 		if h.Session.Hash() == e.Session {
-			return h.Token, nil
+			return h.Token
 		}
 	}
 	if !v.brought(e) || v.foreign(e.Operator) {
-		return "", ErrCodeUsed
+		return ""
 	}
-	token, err := l.sealer.Open(session.SealToken, v.hash, e.Token)
-	if err != nil {
-		return "", errors.Join(ErrCodeUsed, err)
-	}
-	return session.Token(token), nil
+	token, _ := l.sealer.Open(session.SealToken, v.hash, e.Token) // empty if its key is no longer configured
+	return session.Token(token)
 }

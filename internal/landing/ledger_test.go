@@ -349,6 +349,54 @@ func releasedAfterFailure(w *world) {
 	}
 }
 
+// TestAQuestionYieldsToAnotherOutcome: when the landing wants to ask, another one has settled the code.
+func TestAQuestionYieldsToAnotherOutcome(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	current := w.land(arrival(w.koubei.Issue(merchant), "one"), landing.Landed).Token
+	asked := signedIn(arrival(w.koubei.Issue(provider), "one"), current)
+	w.land(asked, landing.Asked)
+	question := w.redis.Client.Get(t.Context(), w.key(asked.Code)).Val()
+	for _, row := range []struct {
+		name, entry string
+		want        landing.Result
+		err         error
+	}{
+		{"declined", `{"state":"declined","owner":"another"}`, "", landing.ErrCodeUsed},
+		{"asked by the same browser", question, landing.Asked, nil},
+	} {
+		w.koubei.Next(koubeisim.SpendThenHold)
+		a := signedIn(arrival(w.koubei.Issue(provider), "one"), current)
+		done := w.background(w.replica, a)
+		w.awaitHeld(1)
+		w.must(w.redis.Client.Set(t.Context(), w.key(a.Code), row.entry, time.Minute).Err())
+		w.koubei.Release()
+		if out := <-done; out.Result != row.want || !errors.Is(out.err, row.err) {
+			t.Errorf("%s: got %q, %v, want %q, %v", row.name, out.Result, out.err, row.want, row.err)
+		}
+	}
+}
+
+// TestALandingUsesNoMoreCommandsThanItNeeds counts what only a busy Redis would notice.
+func TestALandingUsesNoMoreCommandsThanItNeeds(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	code := w.koubei.Issue(provider)
+	token := w.land(arrival(code, "one"), landing.Landed).Token
+	reads := w.tap.count("get")
+	w.refused(arrival(code, "another"), landing.ErrCodeUsed)
+	if n := reads.Load(); n != 1 {
+		t.Errorf("a used code: got %d reads, want only that of the arrival, with the claim", n)
+	}
+	second := provider
+	second.PartnerID = "2088102150477999"
+	writes := w.tap.count("eval:session")
+	w.land(signedIn(arrival(w.koubei.Issue(second), "one"), token), landing.Landed)
+	if n := writes.Load(); n != 1 {
+		t.Errorf("one more partner: got %d writes of the session, want 1", n)
+	}
+}
+
 func TestOnlyTheOwnerOfAClaimSettlesIt(t *testing.T) {
 	w := newWorld(t)
 	for _, tt := range []struct {
@@ -478,19 +526,26 @@ func TestSixtyFourWaitForOneCode(t *testing.T) {
 	first := w.background(w.replica, arrival(code, "one"))
 	w.awaitHeld(1)
 	results := make(chan error, 200)
-	ctx, stop := context.WithCancel(t.Context())
-	defer stop()
-	for range 70 {
-		go func() {
-			_, err := w.Land(ctx, arrival(code, "one"))
-			results <- err
-		}()
+	bring := func(ctx context.Context, n int) {
+		for range n {
+			go func() {
+				_, err := w.Land(ctx, arrival(code, "one"))
+				results <- err
+			}()
+		}
 	}
+	leaving, leave := context.WithCancel(t.Context())
+	bring(leaving, 70)
 	for range 6 {
 		if err := <-results; !errors.Is(err, landing.ErrOverloaded) {
 			t.Errorf("got %v, want overloaded for those above 64", err)
 		}
 	}
+	leave()
+	for range 64 {
+		<-results
+	}
+	bring(t.Context(), 64) // in the places of those that left
 	// They wait for one code and do not block other landings, although there are only two gateway slots.
 	w.land(arrival(w.koubei.Issue(merchant), "another"), landing.Landed)
 	w.koubei.Release()

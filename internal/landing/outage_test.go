@@ -215,6 +215,57 @@ func TestTwoAnswersMakeOneSession(t *testing.T) {
 	w.must(err)
 }
 
+// TestNoQuestionWhileTheOwnSessionLives: the landing must end the session that it has started before it may ask.
+func TestNoQuestionWhileTheOwnSessionLives(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	owner := w.open()
+	a := arrival(w.koubei.Issue(provider), "one", "two")
+	w.koubei.Next(koubeisim.SpendThenHold)
+	first := w.background(owner, a)
+	w.awaitHeld(1)
+	w.land(arrival(w.koubei.Issue(merchant), "one"), landing.Landed)
+	owner.tap.with(func(ctx context.Context, names string, send func(context.Context) error) error {
+		if strings.TrimSpace(names) == "eval:session" {
+			return errCut
+		}
+		return send(ctx)
+	})
+	w.koubei.Release()
+	if out := <-first; !errors.Is(out.err, store.ErrUnavailable) || out.Pending == "" {
+		t.Errorf("got %q, %v, want unavailable with the grant", out.Result, out.err)
+	}
+}
+
+// TestARetryEndsNoSessionOfALandedCode: a held grant lands, the reply of its last write is lost, and the retry fails at first.
+func TestARetryEndsNoSessionOfALandedCode(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	a := arrival(w.koubei.Issue(provider), "one")
+	a.Known = []string{merchant.OperatorID}
+	asked := w.land(a, landing.Asked)
+	var writes atomic.Int32
+	w.tap.with(func(ctx context.Context, names string, send func(context.Context) error) error {
+		if strings.TrimSpace(names) != "eval:code" {
+			return send(ctx)
+		}
+		switch writes.Add(1) {
+		case 1:
+			_ = send(ctx)
+			return errCut
+		case 2:
+			return errCut
+		}
+		return send(ctx)
+	})
+	yes := landing.Decision{Landing: asked.Question.Landing, Yes: true, Arrival: a}
+	if out, err := w.Decide(t.Context(), yes); !errors.Is(err, store.ErrUnavailable) {
+		t.Fatalf("got %q, %v, want unavailable", out.Result, err)
+	}
+	<-w.Settled()
+	w.decide(asked, a, true, landing.Replayed)
+}
+
 // TestTheOwnerKnowsBetter: a landing waits for another one of the same code and finds its session. The other one ends that
 // session, because it must ask first. The question stays.
 func TestTheOwnerKnowsBetter(t *testing.T) {

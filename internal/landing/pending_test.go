@@ -43,6 +43,14 @@ func (w *world) lose(a landing.Arrival) string {
 	return out.Pending
 }
 
+// sealed returns a pending grant of a code as a replica with the same key would seal it.
+func (w *world) sealed(code, grant string) string {
+	w.t.Helper()
+	sealer, err := session.NewSealer(sealKey('a'))
+	w.must(err)
+	return sealer.Seal(session.SealPending, operator.HashCode(w.koubei.AppID(), code), []byte(grant))
+}
+
 func TestAPendingGrantLandsOnAnotherReplica(t *testing.T) {
 	w := newWorld(t)
 	for name, meanwhile := range map[string]func(code string){
@@ -51,7 +59,7 @@ func TestAPendingGrantLandsOnAnotherReplica(t *testing.T) {
 	} {
 		code := w.koubei.Issue(provider)
 		a := arrival(code, "one", "two")
-		a.Pending = []string{"junk", w.lose(a)}
+		a.Pending = []string{"junk", w.sealed(a.Code, `{"Grant":{}}`), w.lose(a)} // the second is too old
 		meanwhile(code)
 		a.Browsers = []string{"new", "two"}
 		other := w.open(func(s *settings) {

@@ -1,6 +1,10 @@
 package landing
 
-import "testing"
+import (
+	"context"
+	"runtime"
+	"testing"
+)
 
 // TestTheQueueForgetsWhoHasLeft: otherwise it would grow with every client and code. Nothing outside of the package shows it.
 func TestTheQueueForgetsWhoHasLeft(t *testing.T) {
@@ -24,5 +28,37 @@ func TestTheQueueForgetsWhoHasLeft(t *testing.T) {
 	ends[3]()
 	if len(q.held)+len(q.perCode)+q.waiting > 0 || q.free != 4 {
 		t.Errorf("nobody is left: got %v slots, %v waiting, %d in all, %d free", q.held, q.perCode, q.waiting, q.free)
+	}
+}
+
+// TestNoSlotIsLostWhenAWaitEnds: a landing stops waiting at the moment when it gets a slot.
+func TestNoSlotIsLostWhenAWaitEnds(t *testing.T) {
+	t.Parallel()
+	q := newQueue(1)
+	for range 2000 {
+		busy, ok := q.tryEnter("192.0.2.1")
+		if !ok || q.free != 0 {
+			t.Fatalf("got %t, %d free, want the only slot", ok, q.free)
+		}
+		ctx, stop := context.WithCancel(t.Context())
+		entered := make(chan func(), 1)
+		go func() {
+			leave, err := q.enter(ctx, "192.0.2.2")
+			if err != nil {
+				leave = func() {}
+			}
+			entered <- leave
+		}()
+		for waits := false; !waits; runtime.Gosched() {
+			q.mu.Lock()
+			waits = len(q.clients) > 0
+			q.mu.Unlock()
+		}
+		stop()
+		busy() // usually before the landing has left the line
+		(<-entered)()
+	}
+	if q.free != 1 || q.waiting != 0 {
+		t.Errorf("got %d free, %d waiting", q.free, q.waiting)
 	}
 }

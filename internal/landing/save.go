@@ -137,16 +137,16 @@ func (l *Lander) settle(ctx context.Context, v visit, e entry, grant operator.Gr
 	return Outcome{Result: Landed, Token: s.Token, Session: s.Session, Entry: partner}, nil
 }
 
-// endOthers ends the sessions that a new operator replaces: the live ones, and those that the user agreed to. It returns
-// them in their last state.
+// endOthers ends the sessions that a new operator replaces: those that the user agreed to or, if nobody was asked, the live
+// ones. It returns them in their last state.
 func (l *Lander) endOthers(ctx context.Context, v visit, operatorID string, yes consent) ([]session.Session, error) {
-	hashes := slices.Clone(yes)
-	for _, h := range v.others(operatorID) {
-		hashes = append(hashes, h.Session.Hash())
+	if yes == nil {
+		for _, h := range v.others(operatorID) {
+			yes = append(yes, h.Session.Hash())
+		}
 	}
-	slices.Sort(hashes)
 	var ended []session.Session
-	for _, hash := range slices.Compact(hashes) {
+	for _, hash := range yes {
 		s, err := l.sessions.EndByHash(ctx, hash)
 		switch {
 		case err == nil:
