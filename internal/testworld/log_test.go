@@ -56,7 +56,7 @@ func TestLeaks(t *testing.T) {
 	}
 }
 
-// Whoever logs what a world is made of, in whatever way, is found out.
+// TestALogKeepsOutWhatAWorldIsMadeOf: no way of logging the parts of a world hides their secrets from the search.
 func TestALogKeepsOutWhatAWorldIsMadeOf(t *testing.T) {
 	w := testworld.New(t)
 	b := w.Browser()

@@ -40,11 +40,12 @@ var unknownCode = Verdict("AUTH_CODE_NOT_EXIST")
 // model returns the rules for one code. They are those of package landing's table and of the contract's section 3:
 //
 //   - A code is exchanged once. It then belongs to one of the browsers that had brought it by then.
-//   - Its owner, and nobody else, is given its session or is asked; and always the same session, until that ends.
-//   - Everybody else is told that it is used, and so is its owner once the session has ended or the person said no.
-//   - A verdict is repeated to everybody, without another exchange.
-//   - Whoever is signed in with the code's partner is its owner, in its session; the owner is, until the session ends.
-//   - After a revocation no session and no question of a code that was exchanged before is left.
+//   - Only its owner gets its session, or is asked. It is always the same session, until that ends.
+//   - Every other browser gets code_used. The owner gets it too, when the session has ended or the user has answered no.
+//   - Everybody gets the same verdict, without another exchange.
+//   - A browser that is signed in with the code's partner is its owner, in its session. The owner is signed in until the
+//     session ends.
+//   - A revocation ends all sessions and questions of codes that were exchanged before.
 //
 // A 503 or a missing response allows both: the operation happened, or it did not.
 func model(ops []Operation) porcupine.Model {
