@@ -2,6 +2,7 @@ package app_test
 
 import (
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"net"
 	"strings"
@@ -64,6 +65,11 @@ func TestRedisOptions(t *testing.T) {
 		want.size, want.idle = 7, time.Hour
 		if got := optionsOf(t, c); got != want {
 			t.Errorf("%s, with a pool of its own: got %+v, want %+v", mode, got, want)
+		}
+		c.Authorities = x509.NewCertPool()
+		if opened, err := app.OpenRedis(c); err == nil {
+			opened.Close()
+			t.Errorf("%s: authorities without TLS are accepted", mode)
 		}
 	}
 }
