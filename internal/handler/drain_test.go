@@ -79,7 +79,9 @@ func TestDrainingFinishesRequestsInProgress(t *testing.T) {
 func TestAShutdownLosesNoCode(t *testing.T) {
 	t.Parallel()
 	const users, slots = 110, 64
-	w := testworld.New(t, limited(60, "127.0.0.0/8"), func(c *app.Config) { c.Web.MaxRequests = users })
+	w := testworld.New(t, limited(60, "127.0.0.0/8"), func(c *app.Config) {
+		c.Web.MaxRequests, c.Alipay.Timeout, c.Alipay.AttemptTimeout = users, time.Minute, time.Minute
+	})
 	w.Koubei.Next(slices.Repeat([]koubeisim.Fault{koubeisim.Hold}, slots)...)
 	browsers, codes, links, landings := make([]*testworld.Browser, users), make([]string, users), make([]string, users), make([]<-chan testworld.Answer, users)
 	for i := range users {
@@ -87,7 +89,7 @@ func TestAShutdownLosesNoCode(t *testing.T) {
 		browsers[i].Header.Set("X-Forwarded-For", fmt.Sprintf("192.0.2.%d", i))
 		links[i] = arrive(t, browsers[i], w.Landing(codes[i]))
 	}
-	for i := range users { // all concurrently: a hanging attempt ends after six seconds
+	for i := range users {
 		landings[i] = background(t, browsers[i], links[i])
 	}
 	awaitHeld(t, w, slots)
@@ -100,6 +102,17 @@ func TestAShutdownLosesNoCode(t *testing.T) {
 
 	begun := time.Now()
 	w.Signal()
+	testworld.Eventually(t, w.Config.Operations.ShutdownTimeout, "those that wait are refused", func() error {
+		answered := 0
+		for _, landing := range landings {
+			answered += len(landing)
+		}
+		if answered < users-slots {
+			return fmt.Errorf("%d are", answered)
+		}
+		return nil
+	})
+	w.Koubei.Release()
 	statuses := map[int]int{}
 	for i, landing := range landings {
 		a := <-landing
