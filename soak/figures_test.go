@@ -170,14 +170,10 @@ func (w *world) manager(t *testing.T) *session.Manager {
 	}
 	rdb := redis.NewClient(&redis.Options{Addr: w.redis.Addr()})
 	t.Cleanup(func() { rdb.Close() })
-	m, err := session.New(session.Options{
+	return session.New(session.Options{
 		Store:  store.New(store.Options{Redis: rdb, Prefix: "koubei:" + w.koubei.AppID() + ":", Timeout: 10 * time.Second}),
 		Sealer: sealer, Config: session.Config{Lifetime: 12 * time.Hour, Idle: 2 * time.Hour}, Now: time.Now,
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return m
 }
 
 func (w *world) redisMemory(t *testing.T) int64 {

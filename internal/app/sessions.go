@@ -31,10 +31,7 @@ func openBackend(c Config) (*backend, error) {
 	traceRedis(rdb, c.Tracing)
 	b := &backend{redis: rdb, sealer: sealer}
 	b.store = store.New(store.Options{Redis: rdb, Prefix: c.Redis.Prefix, Timeout: c.Redis.Timeout, Replicas: c.Redis.Replicas})
-	b.sessions, err = session.New(session.Options{Config: c.Session, Store: b.store, Sealer: sealer, Now: c.Now})
-	if err != nil {
-		return nil, errors.Join(err, rdb.Close())
-	}
+	b.sessions = session.New(session.Options{Config: c.Session, Store: b.store, Sealer: sealer, Now: c.Now})
 	return b, nil
 }
 

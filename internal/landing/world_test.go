@@ -90,10 +90,9 @@ func (w *world) open(changes ...func(*settings)) *replica {
 	client.AddHook(r.tap)
 	w.t.Cleanup(func() { client.Close() })
 	r.store = store.New(store.Options{Redis: client, Prefix: "k:", Timeout: set.redis, Replicas: set.replicas})
-	r.sessions, err = session.New(session.Options{
+	r.sessions = session.New(session.Options{
 		Store: r.store, Sealer: sealer, Config: session.Config{Lifetime: 12 * time.Hour, Idle: 2 * time.Hour}, Now: set.now,
 	})
-	w.must(err)
 	r.Lander = landing.New(landing.Options{
 		AppID: w.koubei.AppID(), Gateway: w.client(set), Sessions: r.sessions, Store: r.store, Sealer: sealer,
 		Config: landing.Config{Confirm: set.confirm}, Limit: set.limit, ExchangeTimeout: set.timeout, Concurrency: set.concurrency,

@@ -61,6 +61,9 @@ func (m *Manager) known(ctx context.Context, tokens []Token) ([]Token, error) {
 // Choose returns the session of a request. If several belong to the same operator, it returns the one that landed last. It
 // fails with ErrNone, ErrAmbiguous or store.ErrUnavailable.
 func (m *Manager) Choose(ctx context.Context, tokens []Token) (Session, error) {
+	if len(tokens) == 1 {
+		return m.Find(ctx, tokens[0])
+	}
 	live, err := m.Live(ctx, tokens)
 	if err != nil {
 		return Session{}, err

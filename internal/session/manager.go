@@ -40,14 +40,14 @@ type Manager struct {
 }
 
 // New returns a Manager.
-func New(o Options) (*Manager, error) {
+func New(o Options) *Manager {
 	records := &records{store: o.Store, idle: o.Idle, lifetime: o.Lifetime, now: o.Now, seen: newBounded[stored](maxSeen)}
 	if o.CacheTTL > 0 {
 		records.cache = newCache(o.Store, o.CacheTTL)
 	}
 	sessions := scs.New()
 	sessions.Codec = codec{}
-	return &Manager{scs: sessions, records: records, sealer: o.Sealer, lifetime: o.Lifetime, idle: o.Idle, now: o.Now}, nil
+	return &Manager{scs: sessions, records: records, sealer: o.Sealer, lifetime: o.Lifetime, idle: o.Idle, now: o.Now}
 }
 
 // Watch receives the changes that other replicas announce, until ctx ends. The cache serves sessions only while Watch runs.
@@ -84,7 +84,10 @@ func (m *Manager) Start(ctx context.Context, grant operator.Grant, code string, 
 		LastReadAt: m.now().UTC(),
 		Entries:    []entryRecord{m.entry(grant, code)},
 	}
-	token, raw := m.newToken(ctx, r)
+	token, raw, err := m.newToken(ctx, r)
+	if err != nil {
+		return Started{}, err
+	}
 	swaps := m.leaveToken(ctx, token, arrivals)
 	started := Started{Held: Held{Token: token, Session: r.session(token.Hash())}}
 	if err := m.records.create(ctx, token.Hash(), r, raw, commands(swaps)); err != nil {

@@ -3,6 +3,7 @@ package session_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -110,13 +111,21 @@ func TestRevokeReportsEachFailure(t *testing.T) {
 	}
 }
 
-// startReplica starts a replica of the world's Redis, and waits until it has the data.
+// startReplica starts a replica of the world's Redis, and waits until it confirms writes.
 func (w *world) startReplica() *testworld.Redis {
 	w.t.Helper()
 	r := testworld.StartRedis(w.t, "--replicaof", strings.Replace(w.redis.Addr(), ":", " ", 1))
-	testworld.Eventually(w.t, 30*time.Second, "the replica has its master's data", func() error {
-		_, err := testworld.Masters(w.t.Context(), r)
-		return err
+	testworld.Eventually(w.t, 30*time.Second, "the replica confirms writes", func() error {
+		p := w.redis.Client.Pipeline()
+		p.Set(w.t.Context(), "x", "", 0)
+		confirmed := p.Do(w.t.Context(), "wait", 1, 100)
+		if _, err := p.Exec(w.t.Context()); err != nil {
+			return err
+		}
+		if n, err := confirmed.Int(); n < 1 {
+			return fmt.Errorf("%d replicas, %w", n, err)
+		}
+		return nil
 	})
 	return r
 }

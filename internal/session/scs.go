@@ -11,15 +11,17 @@ import (
 const recordKey = "record"
 
 // newToken lets scs create a token and encode the record. Start writes the result, because scs would write it separately.
-// scs fails only if its store or its codec fails, and these do not.
-func (m *Manager) newToken(ctx context.Context, r record) (Token, []byte) {
+func (m *Manager) newToken(ctx context.Context, r record) (token Token, raw []byte, err error) {
 	var written capture
 	sessions := *m.scs
 	sessions.Store = &written
-	ctx, _ = sessions.Load(ctx, "")
+	ctx, err = sessions.Load(ctx, "")
+	if err != nil {
+		return "", nil, err
+	}
 	sessions.Put(ctx, recordKey, r)
-	token, _, _ := sessions.Commit(ctx)
-	return Token(token), written.raw
+	text, _, err := sessions.Commit(ctx)
+	return Token(text), written.raw, err
 }
 
 // capture is a store that keeps the one new session that scs commits.

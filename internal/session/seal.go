@@ -46,18 +46,26 @@ func NewSealer(keys ...[]byte) (*Sealer, error) {
 			return nil, fmt.Errorf("session: a seal key has %d bytes, want %d", len(key), SealKeySize)
 		}
 		for _, purpose := range []Purpose{SealCode, SealToken, SealHeld, SealPending, SealMemory} {
-			s.aeads[purpose] = append(s.aeads[purpose], derive(key, purpose))
+			aead, err := derive(key, purpose)
+			if err != nil {
+				return nil, err
+			}
+			s.aeads[purpose] = append(s.aeads[purpose], aead)
 		}
 	}
 	return s, nil
 }
 
-// derive returns the cipher for a purpose. Its calls fail only for keys of another size.
-func derive(key []byte, purpose Purpose) cipher.AEAD {
-	k, _ := hkdf.Key(sha256.New, key, nil, string(purpose), SealKeySize)
-	block, _ := aes.NewCipher(k)
-	aead, _ := cipher.NewGCMWithRandomNonce(block)
-	return aead
+func derive(key []byte, purpose Purpose) (cipher.AEAD, error) {
+	k, err := hkdf.Key(sha256.New, key, nil, string(purpose), SealKeySize)
+	if err != nil {
+		return nil, err
+	}
+	block, err := aes.NewCipher(k)
+	if err != nil {
+		return nil, err
+	}
+	return cipher.NewGCMWithRandomNonce(block)
 }
 
 // DeriveSealKey returns the seal key that is derived from a secret of all replicas: the application's private key, in one

@@ -40,13 +40,21 @@ func startCluster(t *testing.T) cluster {
 	return c
 }
 
-// startReplica starts a replica of a node, and waits until it has the data. The replica is not part of the cluster.
-func startReplica(t *testing.T, master string) {
+// startReplica starts a replica of a node, and waits until it confirms writes. The replica is not part of the cluster.
+func startReplica(t *testing.T, master *testworld.Redis, key string) {
 	t.Helper()
-	r := testworld.StartRedis(t, "--replicaof", strings.Replace(master, ":", " ", 1))
-	testworld.Eventually(t, 30*time.Second, "the replica has its master's data", func() error {
-		_, err := testworld.Masters(t.Context(), r)
-		return err
+	testworld.StartRedis(t, "--replicaof", strings.Replace(master.Addr(), ":", " ", 1))
+	testworld.Eventually(t, 30*time.Second, "the replica confirms writes", func() error {
+		p := master.Client.Pipeline()
+		p.Set(t.Context(), key, "", 0)
+		confirmed := p.Do(t.Context(), "wait", 1, 100)
+		if _, err := p.Exec(t.Context()); err != nil {
+			return err
+		}
+		if n, err := confirmed.Int(); n < 1 {
+			return fmt.Errorf("%d replicas, %w", n, err)
+		}
+		return nil
 	})
 }
 
@@ -219,9 +227,9 @@ func TestClusterWaitsForTheReplicasOfEachKey(t *testing.T) {
 		wantExists(t, c.second, rest, onSecond(name+"-optional"))
 	}
 	wantDone("no replica", false, false)
-	startReplica(t, c.first.Addr())
+	startReplica(t, c.first, onFirst("x"))
 	wantDone("a replica of the first node", true, false)
-	startReplica(t, c.second.Addr())
+	startReplica(t, c.second, onSecond("x"))
 	wantDone("replicas of both", true, true)
 	if err := s.Write(t.Context(), c.wrong(t)); !errors.Is(err, store.ErrUnavailable) {
 		t.Errorf("a refused command that the replica need not have: got %v, want unavailable", err)

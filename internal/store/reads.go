@@ -78,11 +78,13 @@ func (r *reads) join(cmd redis.Cmder) (b *batch, leads bool) {
 	return b, false
 }
 
-// send sends a batch with a context of its own, so one canceled caller does not cancel the others. A full batch may find that
-// the next one is gathering. That one then gets no more reads, and its own leader sends it.
+// send sends a batch with a context of its own, so one canceled caller does not cancel the others. After a full batch, the next
+// one is gathering already.
 func (r *reads) send(b *batch) {
 	r.mu.Lock()
-	r.gathering = nil
+	if r.gathering == b {
+		r.gathering = nil
+	}
 	r.mu.Unlock()
 	_ = r.store.Do(context.Background(), b.cmds...)
 	close(b.done)
