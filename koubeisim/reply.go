@@ -67,8 +67,8 @@ func (k *Koubei) newReply(req request, v verdict, data []field) *reply {
 	}
 	if !k.o.Plain {
 		k.replies++
-		if v.subCode == "" && req.method == methodOAuthQuery {
-			a.addExtInfo(k.replies)
+		if v.subCode == "" && req.method == methodOAuthQuery && k.replies%3 == 0 {
+			a.fields = append(a.fields, field{name: "ext_info", value: `{"key":"value"}`}) // an optional field
 		}
 		a.vary(k.replies)
 	}
@@ -81,13 +81,6 @@ func (a *reply) vary(n int) {
 	a.style = style{first: n, spaces: n%5 == 3, escapeSlashes: n%2 == 0, signFirst: n%7 == 5}
 	if n%4 != 1 {
 		a.fields = append(a.fields, a.undocumented()...)
-	}
-}
-
-// addExtInfo adds the optional field ext_info to every third of the replies that may have it.
-func (a *reply) addExtInfo(n int) {
-	if n%3 == 0 {
-		a.fields = append(a.fields, field{name: "ext_info", value: `{"key":"value"}`})
 	}
 }
 
