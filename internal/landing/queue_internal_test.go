@@ -62,3 +62,23 @@ func TestNoSlotIsLostWhenAWaitEnds(t *testing.T) {
 		t.Errorf("got %d free, %d waiting", q.free, q.waiting)
 	}
 }
+
+// TestAClientInLineGetsItsShare: slots from the line count like others.
+func TestAClientInLineGetsItsShare(t *testing.T) {
+	t.Parallel()
+	q := newQueue(4)
+	var leave []func()
+	for _, client := range []string{"192.0.2.1", "192.0.2.2", "192.0.2.3", "192.0.2.4"} {
+		l, _ := q.tryEnter(client)
+		leave = append(leave, l)
+	}
+	for range 4 {
+		q.line("192.0.2.66")
+	}
+	for _, l := range leave {
+		l()
+	}
+	if q.held["192.0.2.66"] != 3 || q.free != 1 || len(q.waiters["192.0.2.66"]) != 1 {
+		t.Errorf("got %d slots, %d free, %d waiting, want three quarters of four", q.held["192.0.2.66"], q.free, len(q.waiters["192.0.2.66"]))
+	}
+}
