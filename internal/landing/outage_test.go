@@ -12,6 +12,7 @@ import (
 
 	"koubei-landing/internal/alipay"
 	"koubei-landing/internal/landing"
+	"koubei-landing/internal/session"
 	"koubei-landing/internal/store"
 	"koubei-landing/internal/testworld"
 	"koubei-landing/koubeisim"
@@ -51,21 +52,34 @@ func TestRefusalIsRetriedUntilRedisIsBack(t *testing.T) {
 func TestGrantIsStoredWhenRedisIsBack(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	w.koubei.Next(koubeisim.SpendThenHold)
-	code := w.koubei.Issue(provider)
-	done := w.background(w.replica, arrival(code, "one"))
-	w.awaitHeld(1)
-	w.tap.cut()
-	w.koubei.Release()
-	if out := <-done; !errors.Is(out.err, store.ErrUnavailable) {
-		t.Fatalf("got %q, %v, want unavailable", out.Result, out.err)
+	token := w.land(arrival(w.koubei.Issue(provider), "two"), landing.Landed).Token
+	second := provider
+	second.PartnerID = "2088102150477999"
+	for _, row := range []struct {
+		name    string
+		code    string
+		browser string
+		tokens  []session.Token
+	}{
+		{"a new browser", w.koubei.Issue(provider), "one", nil},
+		{"a browser with a session of the operator", w.koubei.Issue(second), "two", []session.Token{token}},
+	} {
+		w.koubei.Next(koubeisim.SpendThenHold)
+		a := signedIn(arrival(row.code, row.browser), row.tokens...)
+		done := w.background(w.replica, a)
+		w.awaitHeld(1)
+		w.tap.cut()
+		w.koubei.Release()
+		if out := <-done; !errors.Is(out.err, store.ErrUnavailable) {
+			t.Fatalf("%s: got %q, %v, want unavailable", row.name, out.Result, out.err)
+		}
+		w.tap.with(nil)
+		<-w.Settled()
+		w.wantState(row.code, "held")
+		w.refused(arrival(row.code, "thief"), landing.ErrCodeUsed)
+		w.land(a, landing.Landed)
+		w.wantCalls(row.code, 1)
 	}
-	w.tap.with(nil)
-	<-w.Settled()
-	w.wantState(code, "held")
-	w.refused(arrival(code, "thief"), landing.ErrCodeUsed)
-	w.land(arrival(code, "one"), landing.Landed)
-	w.wantCalls(code, 1)
 }
 
 // TestSignedOutStaysSignedOutThoughARetryIsLate: a replica's write of the session succeeds, and it loses Redis before the
