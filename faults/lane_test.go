@@ -25,7 +25,7 @@ import (
 
 // Shorter than the defaults, so that a cell does not wait long for a timeout or for the end of a lease.
 const (
-	redisTimeout    = 300 * time.Millisecond
+	redisTimeout    = 600 * time.Millisecond
 	exchangeTimeout = 2 * time.Second
 	attemptTimeout  = 1500 * time.Millisecond
 )

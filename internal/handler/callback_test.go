@@ -426,7 +426,7 @@ func TestNoExchangeWithoutRedis(t *testing.T) {
 }
 
 func TestAFrozenRedisIsAnsweredWithinItsTimeout(t *testing.T) {
-	w := testworld.New(t)
+	w := testworld.New(t, func(c *app.Config) { c.Redis.Timeout = 500 * time.Millisecond })
 	b := w.Browser()
 	b.Land(w.Landing(w.Koubei.Issue(testworld.Provider)))
 	w.Redis.Freeze()

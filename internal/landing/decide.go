@@ -106,8 +106,8 @@ type Decision struct {
 }
 
 // Decide carries out the user's answer. It fails with ErrSwitchStale if another session than the one in the question is
-// live, with ErrSwitchExpired if the question is no longer open, and with store.ErrUnavailable. If it fails with
-// store.ErrUnavailable, nothing is consumed.
+// live, with ErrSwitchExpired if the question is no longer open, and with store.ErrUnavailable. In the last case the grant
+// still waits for an answer. If only the last write failed, the sessions that the answer replaces have ended.
 func (l *Lander) Decide(ctx context.Context, d Decision) (Outcome, error) {
 	live, err := l.sessions.Live(ctx, d.Arrival.Tokens)
 	if err != nil {

@@ -24,7 +24,7 @@
 //	           owner
 //
 // Every change is a compare-and-swap of one key. Its value contains the writer's id. So a retry after a lost reply detects
-// its own write, and only the owner of a claim settles or releases the claim.
+// its own write. Only the owner of a claim releases it. The owner, or a request that has found the owner's session, settles it.
 //
 // Three things take precedence over the ledger:
 //

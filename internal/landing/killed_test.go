@@ -58,8 +58,8 @@ func TestAReplaySettlesTheCodeOfAKilledReplica(t *testing.T) {
 		killed.Store(strings.Contains(names, "eval:session"))
 		return send(ctx)
 	})
-	<-w.background(victim, a) // the browser gets no response
-	w.wantState(a.Code, "open")
+	<-w.background(victim, a)                                    // the browser gets no response
+	w.must(w.redis.Client.Del(t.Context(), w.key(a.Code)).Err()) // the lease ends
 	w.land(a, landing.Replayed)
 	w.signOut(token)
 	w.refused(a, landing.ErrCodeUsed)

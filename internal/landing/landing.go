@@ -237,14 +237,20 @@ func (l *Lander) recover(ctx context.Context, v visit, c claim) (Outcome, error)
 }
 
 // settleReplay settles the code of a session of this browser if the ledger does not have its outcome yet: the replica that
-// exchanged the code may have been killed, or may still want to store the grant. After a sign-out, either would bring the code
-// back. It reads the ledger only as long as a claim or a held grant may be left in it.
+// exchanged the code may have been killed, or may still want to store the grant, also when its lease has ended. After a
+// sign-out, either would bring the code back. It reads the ledger only as long as a grant may be left. It fails with
+// ErrCodeUsed if the session has ended and the code waits for an answer.
 func (l *Lander) settleReplay(ctx context.Context, v visit, out Outcome) error {
 	if l.now().Sub(out.Entry.AuthenticatedAt) > heldFor {
 		return nil
 	}
 	e, err := l.ledger.look(ctx, v.hash)
-	for err == nil && (e.State == open || e.State == held) { // again if another request has changed it
+	for err == nil && (e.State == "" || e.State == open || e.State == held) { // again if another request has changed it
+		if e.State == held { // its owner may have ended the session to ask the user
+			if _, err := l.sessions.Find(ctx, out.Token); errors.Is(err, session.ErrNone) {
+				return ErrCodeUsed
+			}
+		}
 		e, _, err = l.settleFor(ctx, v, e, session.Held{Token: out.Token, Session: out.Session}, out.Entry.PartnerID)
 	}
 	return err
@@ -296,7 +302,10 @@ func (l *Lander) replay(ctx context.Context, v visit, e entry) (Outcome, error) 
 	if v.live, err = l.sessions.Live(ctx, v.Tokens); err != nil {
 		return Outcome{}, err
 	}
-	token := l.tokenFor(v, e)
+	token, err := l.tokenFor(v, e)
+	if err != nil {
+		return Outcome{}, err
+	}
 	s, err := l.sessions.Find(ctx, token)
 	if errors.Is(err, session.ErrNone) {
 		return Outcome{}, ErrCodeUsed
@@ -311,18 +320,21 @@ func (l *Lander) replay(ctx context.Context, v visit, e entry) (Outcome, error) 
 	return Outcome{Result: Replayed, Token: token, Session: s, Entry: partner}, nil
 }
 
-// tokenFor returns the token of the code's session if this browser may have it, otherwise an empty one: the browser's own
-// token, or the sealed one if the browser shows an arrival of the claim. It returns no token if another operator is signed in,
-// because only a question may replace an operator.
-func (l *Lander) tokenFor(v visit, e entry) session.Token {
+// tokenFor returns the token of the code's session if this browser may have it: the browser's own token, or the sealed one
+// if the browser shows an arrival of the claim. It returns no token if another operator is signed in, because only a
+// question may replace an operator.
+func (l *Lander) tokenFor(v visit, e entry) (session.Token, error) {
 	for _, h := range v.live {
 		if h.Session.Hash() == e.Session {
-			return h.Token
+			return h.Token, nil
 		}
 	}
 	if !v.brought(e) || v.foreign(e.Operator) {
-		return ""
+		return "", ErrCodeUsed
 	}
-	token, _ := l.sealer.Open(session.SealToken, v.hash, e.Token) // empty if its key is no longer configured
-	return session.Token(token)
+	token, err := l.sealer.Open(session.SealToken, v.hash, e.Token)
+	if err != nil {
+		return "", errors.Join(ErrCodeUsed, err)
+	}
+	return session.Token(token), nil
 }

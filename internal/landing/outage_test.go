@@ -226,6 +226,9 @@ func TestTwoAnswersMakeOneSession(t *testing.T) {
 	if first := <-done; first.err != nil || first.Token != second.Token {
 		t.Errorf("the first answer: got %q, %v, want the same session", first.Result, first.err)
 	}
+	if n := w.started.Load(); n != 1 {
+		t.Errorf("got %d sessions started, want 1", n)
+	}
 	_, err = w.sessions.Find(t.Context(), second.Token)
 	w.must(err)
 }
@@ -316,6 +319,180 @@ func TestTheOwnerKnowsBetter(t *testing.T) {
 	w.land(a, landing.Asked)
 	w.wantState(a.Code, "held")
 	w.wantCalls(a.Code, 1)
+}
+
+// TestAReplaySettlesACodeWhoseLeaseHasEnded: afterwards the link does not sign in again, and the code is not sent again.
+func TestAReplaySettlesACodeWhoseLeaseHasEnded(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	late := w.open()
+	token := w.land(arrival(w.koubei.Issue(provider), "one"), landing.Landed).Token
+	second := provider
+	second.PartnerID = "2088102150477999"
+	a := signedIn(arrival(w.koubei.Issue(second), "one"), token)
+	var lost atomic.Bool
+	late.tap.with(func(ctx context.Context, names string, send func(context.Context) error) error {
+		if lost.Load() {
+			return errCut
+		}
+		if strings.Contains(names, "eval:session") {
+			lost.Store(true)
+			_ = send(ctx)
+			return errCut
+		}
+		return send(ctx)
+	})
+	if out := <-w.background(late, a); !errors.Is(out.err, store.ErrUnavailable) {
+		t.Fatalf("got %q, %v, want unavailable", out.Result, out.err)
+	}
+	w.wantState(a.Code, "open")
+	w.must(w.redis.Client.Del(t.Context(), w.key(a.Code)).Err()) // the lease ends
+	w.land(a, landing.Replayed)
+	w.signOut(token)
+	late.tap.with(nil)
+	<-late.Settled()
+	w.refused(a, landing.ErrCodeUsed)
+	w.wantCalls(a.Code, 1)
+}
+
+// TestAGrantIsHeldAgainAfterItsSessionEnded: another request finds the session of a landing and settles the code with it. The
+// landing ends the session to ask, and cannot write the question.
+func TestAGrantIsHeldAgainAfterItsSessionEnded(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	owner := w.open(func(s *settings) { s.redis = 10 * time.Second })
+	a := arrival(w.koubei.Issue(provider), "one", "two")
+	w.koubei.Next(koubeisim.SpendThenHold)
+	first := w.background(owner, a)
+	w.awaitHeld(1)
+	w.land(arrival(w.koubei.Issue(merchant), "one"), landing.Landed)
+	wrote, found := make(chan struct{}), make(chan struct{})
+	var ending sync.Once
+	owner.tap.with(func(ctx context.Context, names string, send func(context.Context) error) error {
+		switch strings.TrimSpace(names) {
+		case "eval:session":
+			ending.Do(func() { close(wrote); <-found })
+		case "eval:code":
+			return errCut
+		}
+		return send(ctx)
+	})
+	w.koubei.Release()
+	<-wrote
+	w.land(a, landing.Replayed)
+	close(found)
+	out := <-first
+	if !errors.Is(out.err, store.ErrUnavailable) {
+		t.Fatalf("got %q, %v, want unavailable", out.Result, out.err)
+	}
+	owner.tap.with(nil)
+	<-owner.Settled()
+	w.wantState(a.Code, "held")
+	a.Pending = []string{out.Pending}
+	w.decide(w.land(a, landing.Asked), a, true, landing.Landed)
+	w.wantCalls(a.Code, 1)
+}
+
+// TestAReplayLeavesTheQuestion: the browser has got the session of a landing that ends it while the browser replays, and asks.
+func TestAReplayLeavesTheQuestion(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	owner := w.open(func(s *settings) { s.redis = 10 * time.Second })
+	other := w.open()
+	a := arrival(w.koubei.Issue(provider), "one", "two")
+	w.koubei.Next(koubeisim.SpendThenHold)
+	first := w.background(owner, a)
+	w.awaitHeld(1)
+	w.land(arrival(w.koubei.Issue(merchant), "one"), landing.Landed)
+	wrote, found := make(chan struct{}), make(chan struct{})
+	var ending, looking sync.Once
+	owner.tap.with(func(ctx context.Context, names string, send func(context.Context) error) error {
+		if strings.TrimSpace(names) == "eval:session" {
+			ending.Do(func() { close(wrote); <-found })
+		}
+		return send(ctx)
+	})
+	w.koubei.Release()
+	<-wrote
+	token := w.land(a, landing.Replayed).Token
+	var asked ended
+	gets := 0
+	other.tap.with(func(ctx context.Context, names string, send func(context.Context) error) error {
+		if strings.TrimSpace(names) == "get" {
+			if gets++; gets == 2 {
+				looking.Do(func() { close(found); asked = <-first })
+			}
+		}
+		return send(ctx)
+	})
+	if out, err := other.Land(t.Context(), signedIn(a, token)); !errors.Is(err, landing.ErrCodeUsed) {
+		t.Errorf("the replay: got %q, %v, want used", out.Result, err)
+	}
+	w.wantState(a.Code, "held")
+	w.decide(asked.Outcome, a, true, landing.Landed)
+}
+
+// TestARetryLeavesTheSessionToAnotherClaim: Redis has lost the held grant, and the browser's next landing has claimed the code.
+func TestARetryLeavesTheSessionToAnotherClaim(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	a := arrival(w.koubei.Issue(provider), "one")
+	a.Known = []string{merchant.OperatorID}
+	asked := w.land(a, landing.Asked)
+	w.tap.failAt("eval:code")
+	yes := landing.Decision{Landing: asked.Question.Landing, Yes: true, Arrival: a}
+	if out, err := w.Decide(t.Context(), yes); !errors.Is(err, store.ErrUnavailable) {
+		t.Fatalf("got %q, %v, want unavailable", out.Result, err)
+	}
+	w.claimedBy(a.Code, "another", 5*time.Second) // a failover has lost the held grant
+	w.tap.with(nil)
+	<-w.Settled()
+	l, err := w.sessions.List(t.Context(), provider.OperatorID)
+	if len(l) != 1 {
+		t.Errorf("got %d sessions, %v, want the one that has the grant", len(l), err)
+	}
+	w.land(a, landing.Replayed)
+	w.wantCalls(a.Code, 1)
+}
+
+// TestReloadsStartNoMoreRetries: while a held grant cannot be settled, one retry goes on in the background.
+func TestReloadsStartNoMoreRetries(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	a := arrival(w.koubei.Issue(provider), "one")
+	a.Known = []string{merchant.OperatorID}
+	w.land(a, landing.Asked)
+	a.Known = nil
+	var writes atomic.Int64
+	w.tap.with(func(ctx context.Context, names string, send func(context.Context) error) error {
+		if strings.TrimSpace(names) == "eval:code" {
+			writes.Add(1)
+			return errCut
+		}
+		return send(ctx)
+	})
+	for range 20 {
+		w.refused(a, store.ErrUnavailable)
+	}
+	own := writes.Load()
+	<-time.After(1200 * time.Millisecond) // two retries of each
+	if n := writes.Load() - own; n > 4 {
+		t.Errorf("got %d writes without a request, want those of one retry", n)
+	}
+	w.tap.with(nil)
+	<-w.Settled()
+}
+
+// TestAReplayNamesAMissingSealKey: the log says why the link does not work any more.
+func TestAReplayNamesAMissingSealKey(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	a := arrival(w.koubei.Issue(provider), "one")
+	w.land(a, landing.Landed)
+	other := w.open(func(s *settings) { s.keys = [][]byte{sealKey('b')} })
+	if _, err := other.Land(t.Context(), a); !errors.Is(err, landing.ErrCodeUsed) || !errors.Is(err, session.ErrSeal) {
+		t.Errorf("got %v, want used, because of the seal", err)
+	}
 }
 
 // TestRedisLostBeforeAReplay: Redis fails between reading the ledger and reading the session.

@@ -44,10 +44,7 @@ func (l *Lander) save(ctx context.Context, v visit, e entry, grant operator.Gran
 		_, own := v.own(grant.Operator.ID)
 		switch {
 		case yes == nil && l.mustAsk(v, grant.Operator.ID):
-			if err := l.undo(ctx, s); err != nil {
-				return Outcome{}, err
-			}
-			return l.ask(ctx, v, e, grant)
+			return l.askInstead(ctx, v, e, grant, s)
 		case yes != nil && !yes.covers(v.others(grant.Operator.ID)):
 			return Outcome{}, errors.Join(ErrSwitchStale, l.undo(ctx, s))
 		case own:
@@ -109,24 +106,27 @@ func (l *Lander) withdrawIfUnknown(ctx context.Context, hash string, err error) 
 func (l *Lander) settle(ctx context.Context, v visit, e entry, grant operator.Grant, s saved) (Outcome, error) {
 	outcome := l.landedEntry(v, s.Held, grant.PartnerID)
 	now, ours, err := l.ledger.settleOwn(ctx, e, outcome)
+	if err != nil && e.State == held {
+		if s.fresh { // the browser's next request joins this session, and starts no retry
+			l.retryInBackground(ctx, func(ctx context.Context) error { return l.settleLate(ctx, e, outcome, grant, s) })
+		}
+		return Outcome{}, err
+	}
 	if err != nil {
 		// The session holds the code, so the browser's next request is a replay.
 		l.log.WarnContext(ctx, "code landed, ledger entry pending", "error", err)
 		l.retryInBackground(ctx, func(ctx context.Context) error {
-			now, ours, err := l.ledger.settleOwn(ctx, e, outcome)
-			if err == nil && !ours && e.State == held {
-				return l.undoUnless(ctx, s, now)
-			}
+			_, _, err := l.ledger.settleOwn(ctx, e, outcome)
 			return err
 		})
-		if e.State == held {
-			return Outcome{}, err
-		}
 	}
 	if err == nil && !ours && (now.State == landed || now.State == declined) {
 		// Another request of the same browser was first. One code makes one session, and a question has one answer.
 		if err := l.undoUnless(ctx, s, now); err != nil {
 			return Outcome{}, err
+		}
+		if s.fresh && now.Session == s.Session.Hash() {
+			l.onStarted(grant.Operator.Type)
 		}
 		return l.settled(ctx, v, now)
 	}
@@ -135,6 +135,47 @@ func (l *Lander) settle(ctx context.Context, v visit, e entry, grant operator.Gr
 	}
 	partner, _ := s.Session.Partner(grant.PartnerID)
 	return Outcome{Result: Landed, Token: s.Token, Session: s.Session, Entry: partner}, nil
+}
+
+// settleLate records that a held grant has landed, unless another request was first. Then it ends the session, which no browser
+// has received.
+func (l *Lander) settleLate(ctx context.Context, e, outcome entry, grant operator.Grant, s saved) error {
+	now, ours, err := l.ledger.settle(ctx, e, outcome)
+	switch {
+	case err != nil:
+		return err
+	case ours:
+		l.onStarted(grant.Operator.Type)
+	case now.State == landed || now.State == declined:
+		return l.undoUnless(ctx, s, now)
+	}
+	return nil
+}
+
+// askInstead ends the session that this landing has started, and asks the user.
+func (l *Lander) askInstead(ctx context.Context, v visit, e entry, grant operator.Grant, s saved) (Outcome, error) {
+	if err := l.undo(ctx, s); err != nil {
+		return Outcome{}, err
+	}
+	out, err := l.ask(ctx, v, e, grant)
+	if errors.Is(err, store.ErrUnavailable) {
+		// Another request may have found the session before it ended, and settled the code with it.
+		l.retryInBackground(ctx, func(ctx context.Context) error { return l.holdAgain(ctx, v, e, grant, s) })
+	}
+	return out, err
+}
+
+// holdAgain stores the grant, also if the ledger names the session that this landing has ended.
+func (l *Lander) holdAgain(ctx context.Context, v visit, e entry, grant operator.Grant, ended saved) error {
+	outcome, err := l.heldEntry(v, grant)
+	if err != nil {
+		return err
+	}
+	now, ours, err := l.ledger.settle(ctx, e, outcome)
+	if err == nil && !ours && now.State == landed && now.Session == ended.Session.Hash() {
+		_, _, err = l.ledger.settle(ctx, now, outcome)
+	}
+	return err
 }
 
 // endOthers ends the sessions that a new operator replaces: those that the user agreed to or, if nobody was asked, the live

@@ -41,7 +41,7 @@ type cache struct {
 	ttl     time.Duration
 	self    string // distinguishes the heartbeats of this process
 	began   time.Time
-	failure atomic.Pointer[error] // why the channel did not work last; nil if it always did
+	failure atomic.Pointer[error] // why the channel does not work; nil if it does
 
 	// keeping is locked while a session is kept or dropped, so that no session is kept after its change.
 	keeping sync.Mutex
@@ -184,6 +184,7 @@ func (c *cache) receive(message string) {
 	// What remains of another process's heartbeat is no number.
 	if sent, err := strconv.ParseInt(strings.TrimPrefix(message, heartbeatPrefix+c.self+" "), 10, 64); err == nil {
 		c.lastHeartbeat.Store(sent)
+		c.failure.Store(nil)
 	}
 }
 

@@ -159,7 +159,11 @@ func (m *Manager) read(ctx context.Context, hash string) (stored, error) {
 	if raw == nil {
 		return stored{}, ErrNone
 	}
-	s, now := m.records.decode(hash, raw), m.now()
+	s, err := m.records.decode(hash, raw)
+	if err != nil {
+		return stored{}, fmt.Errorf("%w: %w", ErrNone, err)
+	}
+	now := m.now()
 	s.record.Entries, s.session.Entries = live(s.record.Entries, now), live(s.session.Entries, now)
 	if len(s.session.Entries) == 0 || m.idle > 0 && now.Sub(s.session.LastRead) >= m.idle {
 		return stored{}, ErrNone
@@ -236,7 +240,13 @@ func (m *Manager) EndByHash(ctx context.Context, hash string) (Session, error) {
 	if err != nil {
 		return Session{}, err
 	}
-	r := decode(raw)
+	if raw == nil {
+		return Session{}, ErrNone
+	}
+	r, err := decode(raw)
+	if err != nil {
+		return Session{}, fmt.Errorf("%w: %w", ErrNone, err)
+	}
 	if len(r.Entries) == 0 {
 		return Session{}, ErrNone
 	}

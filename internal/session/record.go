@@ -2,6 +2,8 @@ package session
 
 import (
 	"encoding/json"
+	"errors"
+	"fmt"
 	"slices"
 	"time"
 
@@ -52,13 +54,18 @@ func (e entryRecord) partner() string {
 	return *e.PartnerID
 }
 
-// decode returns a record. It returns one without entries if raw is empty, invalid or of another version.
-func decode(raw []byte) record {
+// errVersion says that another version of the service wrote the record.
+var errVersion = errors.New("session: a record of another version")
+
+func decode(raw []byte) (record, error) {
 	var r record
-	if err := json.Unmarshal(raw, &r); err != nil || r.Version != recordVersion {
-		return record{}
+	if err := json.Unmarshal(raw, &r); err != nil {
+		return record{}, fmt.Errorf("session: record: %w", err)
 	}
-	return r
+	if r.Version != recordVersion {
+		return record{}, errVersion
+	}
+	return r, nil
 }
 
 func (r record) encode() []byte {

@@ -42,14 +42,17 @@ const maxSeen = 1 << 20
 // decode decodes a record that was read from Redis. The checks of one page read the same bytes again and again. Comparing
 // bytes costs almost nothing, while decoding takes a seventh of a check. This is not a cache of sessions: the bytes are
 // always read from Redis.
-func (s *records) decode(hash string, raw []byte) stored {
+func (s *records) decode(hash string, raw []byte) (stored, error) {
 	if before, ok := s.seen.get(hash); ok && bytes.Equal(before.raw, raw) {
-		return before
+		return before, nil
 	}
-	r := decode(raw)
+	r, err := decode(raw)
+	if err != nil {
+		return stored{}, err
+	}
 	now := stored{raw, r, r.session(hash)}
 	s.seen.add(hash, now, len(raw))
-	return now
+	return now, nil
 }
 
 // ttl returns how long Redis keeps a record: the idle time, but not beyond the end of the record.

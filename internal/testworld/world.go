@@ -111,7 +111,7 @@ func (w *World) settings(gateway string) app.Config {
 			PrivateKey: private, PublicKey: must(alipay.ParsePublicKey(w.Koubei.AlipayPublicKey())),
 			Timeout: 10 * time.Second, AttemptTimeout: 6 * time.Second,
 		},
-		Redis: app.Redis{URL: w.Redis.URL(), Mode: app.Single, Timeout: 500 * time.Millisecond, Prefix: "koubei:" + w.Koubei.AppID() + ":"},
+		Redis: app.Redis{URL: w.Redis.URL(), Mode: app.Single, Timeout: 2 * time.Second, Prefix: "koubei:" + w.Koubei.AppID() + ":"},
 		Session: session.Config{
 			SealKeys: [][]byte{must(session.DeriveSealKey(x509.MarshalPKCS1PrivateKey(private)))},
 			Lifetime: 12 * time.Hour, Idle: 2 * time.Hour,
