@@ -26,8 +26,8 @@ import (
 // Shorter than the defaults, so that a cell does not wait long for a timeout or for the end of a lease.
 const (
 	redisTimeout    = 600 * time.Millisecond
-	exchangeTimeout = 2 * time.Second
-	attemptTimeout  = 1500 * time.Millisecond
+	exchangeTimeout = 4 * time.Second
+	attemptTimeout  = 3 * time.Second
 )
 
 const adminToken = "faults-faults-faults-faults-faults"

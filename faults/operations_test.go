@@ -241,11 +241,17 @@ func revocation(s *scene) {
 func revokedBeforeSave(s *scene) {
 	b := s.browser()
 	l := b.arrive(stranger())
-	s.front.onAnswer(l.code, func() { s.revoke(l.OperatorID) })
+	var revocations sync.WaitGroup
+	s.front.onAnswer(l.code, func() {
+		revocations.Add(1)
+		defer revocations.Done()
+		s.revoke(l.OperatorID)
+	})
 	s.begin()
 	a := b.open(0, l)
 	s.end()
 	b.mustNotLand(l, a)
+	revocations.Wait() // the landing may have given up before the gateway's response
 	b.mayLandAgain(l)
 }
 

@@ -199,7 +199,7 @@ func TestReadinessFromTheStart(t *testing.T) {
 		}, "redis", "NOAUTH ", http.StatusServiceUnavailable},
 		{"another prefix than the user's", func(t *testing.T, c *app.Config) { c.Redis.URL = withUser(t, c.Redis, "~other:* &* +@all") },
 			"redis", "NOPERM ", http.StatusServiceUnavailable},
-		{"no replica to wait for", func(_ *testing.T, c *app.Config) { c.Redis.Replicas = 1 }, "redis_writes", "0 of 1 replicas", http.StatusOK},
+		{"no replica to wait for", func(_ *testing.T, c *app.Config) { c.Redis.Replicas, c.Redis.Timeout = 1, 500*time.Millisecond }, "redis_writes", "0 of 1 replicas", http.StatusOK},
 		{"no channel for the cache", func(t *testing.T, c *app.Config) {
 			c.Session.CacheTTL = time.Minute
 			c.Redis.URL = withUser(t, c.Redis, "~* resetchannels +@all")
