@@ -35,7 +35,8 @@ func startSingleWithPassword(t *testing.T) *deployment {
 // worldOn starts a world whose service uses a deployment of Redis.
 func worldOn(t *testing.T, d *deployment, changes ...func(*app.Config)) *testworld.World {
 	t.Helper()
-	return testworld.New(t, append([]func(*app.Config){d.on}, changes...)...)
+	timeout := func(c *app.Config) { c.Redis.Timeout = 500 * time.Millisecond } // the default, with which docs/redis.md measures
+	return testworld.New(t, append([]func(*app.Config){d.on, timeout}, changes...)...)
 }
 
 // TestRedisModes checks that the service does the same in every mode of Redis, with the rights that docs/redis.md gives to

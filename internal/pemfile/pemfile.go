@@ -79,6 +79,9 @@ var (
 	fingerprint = regexp.MustCompile(`^[0-9A-Fa-f]+$`)
 )
 
+// sharedBoundary matches what is left of a damaged line that shares its hyphens with the END line before it.
+var sharedBoundary = regexp.MustCompile(`^-*` + space + `*(BEGIN|END)`)
+
 // Blocks returns all blocks of the file in their order. It fails with an *Error unless every BEGIN line of the file
 // begins a whole block, and when there is no block at all.
 func (f File) Blocks() ([]Block, error) {
@@ -129,15 +132,17 @@ func (f File) Blocks() ([]Block, error) {
 // outside checks text between blocks, which begins in the given line: it may say anything, but it must not look like a
 // part of a block. number counts the blocks before it.
 func (f File) outside(text string, line, number int) error {
+	endLine := number > 0 // whether the line is the rest of an END line
 	for l := range strings.SplitSeq(text, "\n") {
 		l = stripSpace(l, " ")
-		if damagedBoundary.MatchString(l) {
+		if damagedBoundary.MatchString(l) || endLine && sharedBoundary.MatchString(l) {
 			return f.refuse(0, fmt.Sprintf("line %d looks like a BEGIN or END line but is damaged (it must be -----BEGIN …----- in capital letters), after block %d", line, number))
 		}
 		if base64Line.MatchString(l) && !fingerprint.MatchString(l) {
 			return f.refuse(0, fmt.Sprintf("line %d is base64 outside of BEGIN and END lines, after block %d", line, number))
 		}
 		line++
+		endLine = false
 	}
 	return nil
 }

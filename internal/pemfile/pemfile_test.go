@@ -536,7 +536,8 @@ func FuzzBlocks(f *testing.F) {
 	}
 	block := encode("PRIVATE KEY", pkcs8(f, key))
 	for _, seed := range []string{block, block + block, "\ufeff" + block, strings.ReplaceAll(block, "\n", `\n`), "Bag Attributes\n" + block, strings.ToLower(block),
-		strings.Replace(block, "-----END", "----END", 1), "-----BEGIN X-----\nA: b\n\nAAAA\n-----END X-----", block + "-----BEGINCERT"} {
+		strings.Replace(block, "-----END", "----END", 1), "-----BEGIN X-----\nA: b\n\nAAAA\n-----END X-----", block + "-----BEGINCERT",
+		strings.TrimSpace(block) + "--BEGIN", strings.TrimSpace(block) + "BEGIN"} {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
