@@ -16,6 +16,7 @@ var browser = chromium.New(`{}`)
 
 // The browser's page is on another host of the ISV: another origin of the same site, which CORS_ORIGINS allows.
 func TestTheBrowsersPage(t *testing.T) {
+	t.Parallel()
 	var service string
 	files := http.FileServer(http.Dir("browser"))
 	page := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

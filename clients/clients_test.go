@@ -207,6 +207,7 @@ func changed(t *testing.T, assertion, from, to string) string {
 // A rotation as documented: the new key is published, then signs, then the old key is removed. Back ends that cache the
 // keys continue without unnecessary fetches. A new process verifies with the keys as they are served.
 func TestAssertionsThroughARotation(t *testing.T) {
+	t.Parallel()
 	first, second := keys(t)
 	w := newISV(t, first)
 	clients := verifiers(t, w.Config.Web.PublicURL.String())
@@ -260,6 +261,7 @@ func TestAssertionsThroughARotation(t *testing.T) {
 }
 
 func TestAnotherAudienceByItsOwnName(t *testing.T) {
+	t.Parallel()
 	first, _ := keys(t)
 	w := newISV(t, first)
 	issuer := w.Config.Web.PublicURL.String()
@@ -280,6 +282,7 @@ func TestAnotherAudienceByItsOwnName(t *testing.T) {
 
 // The same Go back end without a proxy: it sends the cookies to the service.
 func TestAskingTheService(t *testing.T) {
+	t.Parallel()
 	w := testworld.New(t)
 	program, err := shop()
 	if err != nil {

@@ -34,6 +34,7 @@ func hanging(t *testing.T) (address string) {
 
 // TestClientsBoundTheFetchOfKeys: if the service hangs, the clients return 503 after a short time.
 func TestClientsBoundTheFetchOfKeys(t *testing.T) {
+	t.Parallel()
 	first, _ := keys(t)
 	w := newISV(t, first)
 	assertion, address := w.assertion(""), hanging(t)
@@ -53,6 +54,7 @@ func TestClientsBoundTheFetchOfKeys(t *testing.T) {
 // TestKnownKeysWhileTheServiceHangs verifies twice in one process. The second time is ten minutes later by the clock of the
 // program, and the service hangs. The key is known, so no request waits.
 func TestKnownKeysWhileTheServiceHangs(t *testing.T) {
+	t.Parallel()
 	first, _ := keys(t)
 	w := newISV(t, first)
 	if err := nodeModules(); err != nil {

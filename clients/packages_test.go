@@ -12,6 +12,7 @@ import (
 
 // TestKoubeiauth tests a separate module, which ./... at the root does not include.
 func TestKoubeiauth(t *testing.T) {
+	t.Parallel()
 	// The race detector needs cgo. Without -trimpath, the compiled standard library is that of this module's other tests.
 	env := []string{"CGO_ENABLED=1", "GOFLAGS=-buildvcs=false"}
 	if _, err := run(".", "", env, "go", "test", "-C", "../koubeiauth", "-race", "-count=1", "-timeout=90s", "./..."); err != nil {
@@ -21,6 +22,7 @@ func TestKoubeiauth(t *testing.T) {
 
 // TestNodePackage packs the Node client, installs the package elsewhere, and compiles a program with its types.
 func TestNodePackage(t *testing.T) {
+	t.Parallel()
 	if err := nodeModules(); err != nil {
 		t.Fatal(err)
 	}
@@ -72,6 +74,7 @@ func TestNodePackage(t *testing.T) {
 
 // TestLicenses: each file that an ISV copies into its own program names Apache-2.0.
 func TestLicenses(t *testing.T) {
+	t.Parallel()
 	license, err := os.ReadFile("../LICENSE")
 	if err != nil {
 		t.Fatal(err)

@@ -31,6 +31,7 @@ func commandsBy(t *testing.T, test string) []string {
 
 // TestCheckUnderSystemd derives the unit of the page from the service's, and has systemd verify it. No systemd starts it.
 func TestCheckUnderSystemd(t *testing.T) {
+	t.Parallel()
 	derive, _, _ := strings.Cut(commandsBy(t, t.Name())[0], "\n")
 	dir := t.TempDir()
 	service, check := filepath.Join(dir, "koubei-landing.service"), filepath.Join(dir, "koubei-landing-check.service")
@@ -54,6 +55,7 @@ func TestCheckUnderSystemd(t *testing.T) {
 // runs a command that the program knows. There is no cluster: the test's own kubectl answers get and records other
 // commands.
 func TestCheckInKubernetes(t *testing.T) {
+	t.Parallel()
 	commands := commandsBy(t, t.Name())
 	if want := "-- /server check\n"; !strings.HasSuffix(commands[0], want) || !strings.Contains(slurp(t, "../Dockerfile"), `ENTRYPOINT ["/server"]`) {
 		t.Errorf("got %q, want it to end with %q", commands[0], want)

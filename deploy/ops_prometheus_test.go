@@ -128,6 +128,7 @@ func isWord(word string) bool { return word == "histogram_quantile" || word == "
 
 // TestRulesDoNotNameJobs: the rules work with any job name. They select the service's generic metrics by koubei_build_info.
 func TestRulesDoNotNameJobs(t *testing.T) {
+	t.Parallel()
 	for _, file := range []string{"prometheus/koubei-landing.rules.yml", "grafana/koubei-landing.json"} {
 		if m := regexp.MustCompile(`job[=!~]+\\?"[a-z-]+`).FindString(slurp(t, file)); m != "" {
 			t.Errorf("%s names a job: %s", file, m)
@@ -145,6 +146,7 @@ var monitoring = filepath.Join("kubernetes", "monitoring")
 
 // TestPrometheusRule: the Prometheus operator gets the same rules.
 func TestPrometheusRule(t *testing.T) {
+	t.Parallel()
 	file := filepath.Join(monitoring, "prometheusrule.yaml")
 	_, groups, _ := strings.Cut(slurp(t, "prometheus/koubei-landing.rules.yml"), "groups:\n")
 	head, _, ok := strings.Cut(slurp(t, file), "spec:\n")
@@ -170,6 +172,7 @@ func TestPrometheusRule(t *testing.T) {
 
 // TestPodMonitor: the Prometheus operator finds the Deployment's pods and their port.
 func TestPodMonitor(t *testing.T) {
+	t.Parallel()
 	var m struct {
 		APIVersion string `yaml:"apiVersion"`
 		Kind       string

@@ -26,6 +26,7 @@ func (b tab) arrives(d *demo, p koubeisim.Person) {
 
 // TestClickThrough opens all pages in order: portal, landing, the ISV's page, the identity page, sign-out.
 func TestClickThrough(t *testing.T) {
+	t.Parallel()
 	d := startDemo(t)
 	for _, name := range []string{"provider", "provider-none", "provider-staff", "provider-staff-none", "mer", "mer-none",
 		"mer-staff", "mer-staff-none", "sales", "sales-none"} {

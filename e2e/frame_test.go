@@ -128,6 +128,7 @@ func (s *sites) wantBlocked(t *testing.T, code string) {
 }
 
 func TestFramedByKoubei(t *testing.T) {
+	t.Parallel()
 	s := startSites(t, framedByKoubei)
 	for _, k := range []keeping{allCookies, noThirdParty} {
 		t.Run(k.name, func(t *testing.T) {
@@ -152,6 +153,7 @@ func TestFramedByKoubei(t *testing.T) {
 // TestFramedLinkAgain: in the frame, the same link leads to the same session. A new window has other cookies, so to the
 // service it is another browser.
 func TestFramedLinkAgain(t *testing.T) {
+	t.Parallel()
 	s := startSites(t, framedByKoubei)
 	b := s.newBrowser(t, noThirdParty)
 	code := s.Koubei.Issue(testworld.Provider)
@@ -175,6 +177,7 @@ func TestFramedLinkAgain(t *testing.T) {
 
 // TestFramedWithLaxCookie: a browser keeps no lax cookie of a frame, so the code is spent only in a new window.
 func TestFramedWithLaxCookie(t *testing.T) {
+	t.Parallel()
 	s := startSites(t)
 	for _, k := range []keeping{allCookies, noThirdParty} {
 		t.Run(k.name, func(t *testing.T) {
@@ -200,6 +203,7 @@ func TestFramedWithLaxCookie(t *testing.T) {
 // TestFramedBySibling: a frame in a page of the service's own site can have the cookies, but FRAME_ANCESTORS does not allow
 // this page. The code must not be spent there either.
 func TestFramedBySibling(t *testing.T) {
+	t.Parallel()
 	s := startSites(t)
 	b := s.newBrowser(t, allCookies)
 	code := s.Koubei.Issue(testworld.Merchant)
@@ -214,6 +218,7 @@ func TestFramedBySibling(t *testing.T) {
 // TestNoCookiesAtAll: a browser that keeps no cookies gets the page about blocked cookies, in a window and in every frame.
 // The code is not spent.
 func TestNoCookiesAtAll(t *testing.T) {
+	t.Parallel()
 	s := startSites(t, framedByKoubei)
 	code := s.Koubei.Issue(testworld.Merchant)
 	link := s.Landing(code)
@@ -247,6 +252,7 @@ func TestNoCookiesAtAll(t *testing.T) {
 // TestFramedByStranger: no request names the page around a frame, so the landing succeeds and the code is spent. But the
 // browser does not show the frame, and its cookies are partitioned: only frames of that page have them.
 func TestFramedByStranger(t *testing.T) {
+	t.Parallel()
 	s := startSites(t, framedByKoubei)
 	for _, k := range []keeping{allCookies, noThirdParty} {
 		t.Run(k.name, func(t *testing.T) {

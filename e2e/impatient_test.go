@@ -49,6 +49,7 @@ func (b tab) wantOneSession(d *demo) string {
 }
 
 func TestRefresh(t *testing.T) {
+	t.Parallel()
 	d := startDemo(t)
 	b := newBrowser(t)
 	code, link := d.issue(merchant)
@@ -67,6 +68,7 @@ func TestRefresh(t *testing.T) {
 }
 
 func TestBackButton(t *testing.T) {
+	t.Parallel()
 	d := startDemo(t)
 	b := newBrowser(t)
 	b.Open(d.portal)
@@ -96,6 +98,7 @@ func TestBackButton(t *testing.T) {
 }
 
 func TestDoubleClick(t *testing.T) {
+	t.Parallel()
 	d := startDemo(t)
 	t.Run("on the link", func(t *testing.T) {
 		b := newBrowser(t)
@@ -146,6 +149,7 @@ func TestDoubleClick(t *testing.T) {
 }
 
 func TestTwoTabsAtOnce(t *testing.T) {
+	t.Parallel()
 	d := startDemo(t)
 	t.Run("with the same link", func(t *testing.T) {
 		one := newBrowser(t)
@@ -206,6 +210,7 @@ func TestTwoTabsAtOnce(t *testing.T) {
 
 // TestPrefetchThenClick: browsers and their extensions prefetch links. A prefetch must not spend the code.
 func TestPrefetchThenClick(t *testing.T) {
+	t.Parallel()
 	d := startDemo(t)
 	for _, row := range []struct{ name, head string }{
 		{"link", `<link rel="prefetch" href="LINK">`},

@@ -17,6 +17,7 @@ import (
 // TestTwoTabsOpenedAtOnce opens two tabs before either has an arrival cookie. Each gets its own cookie, and both get the
 // session.
 func TestTwoTabsOpenedAtOnce(t *testing.T) {
+	t.Parallel()
 	top, framed := startSites(t), startSites(t, framedByKoubei)
 	for _, row := range []struct {
 		name string
@@ -75,6 +76,7 @@ func TestTwoTabsOpenedAtOnce(t *testing.T) {
 // TestPrefetchFromAnotherSite: over https and from another site, browsers prefetch only if they have no cookies of the
 // target.
 func TestPrefetchFromAnotherSite(t *testing.T) {
+	t.Parallel()
 	s := startSites(t)
 	b := s.newBrowser(t, noThirdParty)
 	code := s.Koubei.Issue(testworld.Merchant)
@@ -101,6 +103,7 @@ func TestPrefetchFromAnotherSite(t *testing.T) {
 // TestCancelledNavigation cancels a navigation while its code is being exchanged. The exchange continues, and a browser that
 // returns gets its session.
 func TestCancelledNavigation(t *testing.T) {
+	t.Parallel()
 	const buttons = `<p><button id="stop" onclick="window.stop()">stop</button> <p><a id="away" href="/away">away</a>`
 	for _, row := range []struct {
 		name  string
@@ -147,6 +150,7 @@ func TestCancelledNavigation(t *testing.T) {
 }
 
 func TestCancelledNavigationInFrame(t *testing.T) {
+	t.Parallel()
 	s := startSites(t, framedByKoubei)
 	away := s.page(koubeiHost, "/away", "away")
 	run := func(script string) func(tab, string) {

@@ -21,6 +21,7 @@ var lookalikes = []string{"/app//evil.example", "/app?next=//evil.example", "/ap
 
 // TestReturnAddressesEndAtHome checks where a landing's redirect ends in a browser, which parses URLs differently from Go.
 func TestReturnAddressesEndAtHome(t *testing.T) {
+	t.Parallel()
 	d := startDemo(t)
 	b := newBrowser(t)
 	_, link := d.issue(merchant)

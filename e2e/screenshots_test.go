@@ -32,6 +32,7 @@ var (
 )
 
 func TestScreenshots(t *testing.T) {
+	t.Parallel()
 	d := startDemo(t)
 	dir := *screenshotDir
 	if dir == "" {

@@ -43,6 +43,7 @@ func (s *sites) begun(t *testing.T, operatorID string) bool {
 // application yesterday and has no session now. Until the merchant answers yes, the service shows no page of the attacker's
 // session and stores none.
 func TestAnAttackersLinkTheNextDay(t *testing.T) {
+	t.Parallel()
 	for _, row := range []struct {
 		name    string
 		change  func(*app.Config)
@@ -133,6 +134,7 @@ func (s *sites) attackForm(t *testing.T, b tab, code string) {
 // TestTheDemoAsksAboutAStranger uses the portal by clicks: one operator enters and signs out, then another enters. The
 // service asks about the second operator once.
 func TestTheDemoAsksAboutAStranger(t *testing.T) {
+	t.Parallel()
 	d := startDemo(t)
 	b := newBrowser(t)
 	enter := func(name string) {

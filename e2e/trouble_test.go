@@ -22,6 +22,7 @@ func (b tab) fails(code string, status int64) {
 }
 
 func TestExpiredCode(t *testing.T) {
+	t.Parallel()
 	d := startDemo(t)
 	b := newBrowser(t)
 	b.Open(d.portal)
@@ -43,6 +44,7 @@ func TestExpiredCode(t *testing.T) {
 }
 
 func TestUsedCode(t *testing.T) {
+	t.Parallel()
 	d := startDemo(t)
 	one, two := newBrowser(t), newBrowser(t)
 	code, link := d.issue(merchant)
@@ -67,6 +69,7 @@ func TestUsedCode(t *testing.T) {
 }
 
 func TestKoubeiIsBusyAndRecovers(t *testing.T) {
+	t.Parallel()
 	d := startDemo(t)
 	t.Run("within the exchange", func(t *testing.T) {
 		b := newBrowser(t)
@@ -96,6 +99,7 @@ func TestKoubeiIsBusyAndRecovers(t *testing.T) {
 
 // TestCookiesSwitchedOff: a browser that keeps no cookies must get the page about it before its code is spent.
 func TestCookiesSwitchedOff(t *testing.T) {
+	t.Parallel()
 	d := startDemo(t)
 	code, link := d.issue(merchant)
 	b := tab{noCookies.Tab(t)}
@@ -114,6 +118,7 @@ func TestCookiesSwitchedOff(t *testing.T) {
 
 // TestFramed: in Koubei's frame the service's cookies are third-party cookies. The page says so and offers a new window.
 func TestFramed(t *testing.T) {
+	t.Parallel()
 	d := startDemo(t)
 	b := newBrowser(t)
 	b.Open(d.portal)

@@ -85,6 +85,7 @@ type result struct {
 
 // TestFaults injects every fault of Redis and of the network.
 func TestFaults(t *testing.T) {
+	t.Parallel()
 	l := newLane(t)
 	var cells []cell
 	for _, c := range allClocks {
@@ -95,6 +96,7 @@ func TestFaults(t *testing.T) {
 
 // TestReplicaDeaths ends a replica, which is a separate process, with SIGKILL or SIGTERM at each step.
 func TestReplicaDeaths(t *testing.T) {
+	t.Parallel()
 	l := newProcessLane(t)
 	runAll(t, chosen(plan(t, l, allClocks[0], processFaults)), l, newProcessLane)
 }

@@ -46,6 +46,7 @@ var operator = map[string]string{
 }
 
 func TestOfficialNodeSDK(t *testing.T) {
+	t.Parallel()
 	installSDK(t)
 	koubeisim := build(t)
 	const aesKey = "MDEyMzQ1Njc4OWFiY2RlZg=="

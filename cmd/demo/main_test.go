@@ -88,6 +88,7 @@ func visitor(t *testing.T) func(address string) (*http.Response, string) {
 }
 
 func TestLandsOnTheISVsPage(t *testing.T) {
+	t.Parallel()
 	d := open(t, nothing, "--port=0")
 	get := visitor(t)
 	a, body := get(d.portal + "enter?as=mer-staff")
@@ -105,6 +106,7 @@ func TestLandsOnTheISVsPage(t *testing.T) {
 }
 
 func TestRedirectsToSignIn(t *testing.T) {
+	t.Parallel()
 	d := open(t, nothing, "--port=0")
 	a, body := visitor(t)(d.isv)
 	if a.Request.URL.String() != d.service+"signin" || !strings.Contains(body, d.portal) {
@@ -113,6 +115,7 @@ func TestRedirectsToSignIn(t *testing.T) {
 }
 
 func TestRefusesAnUnknownType(t *testing.T) {
+	t.Parallel()
 	d := open(t, nothing, "--port=0")
 	a, body := visitor(t)(d.portal + "enter?as=unknown")
 	if a.StatusCode != http.StatusForbidden || !strings.Contains(body, `id="refused"`) {
@@ -121,6 +124,7 @@ func TestRefusesAnUnknownType(t *testing.T) {
 }
 
 func TestBusyPort(t *testing.T) {
+	t.Parallel()
 	busy, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -134,6 +138,7 @@ func TestBusyPort(t *testing.T) {
 }
 
 func TestReportsStartProblems(t *testing.T) {
+	t.Parallel()
 	for _, row := range []struct {
 		name string
 		args []string
@@ -158,6 +163,7 @@ func TestReportsStartProblems(t *testing.T) {
 }
 
 func TestEmbeddedKeysExpire(t *testing.T) {
+	t.Parallel()
 	ctx, stop := context.WithCancel(context.Background())
 	running := new(errgroup.Group)
 	address, err := embedRedis(ctx, running)
@@ -187,6 +193,7 @@ func TestEmbeddedKeysExpire(t *testing.T) {
 }
 
 func TestVersion(t *testing.T) {
+	t.Parallel()
 	var stdout, stderr strings.Builder
 	code := run(t.Context(), []string{"--version"}, func(string) string { return "" }, &stdout, &stderr)
 	if fields := strings.Fields(stdout.String()); code != 0 || len(fields) != 3 || fields[0] != "demo" || stderr.Len() > 0 {

@@ -181,6 +181,7 @@ func TestHelpDescribesTheControlAPI(t *testing.T) {
 }
 
 func TestVersion(t *testing.T) {
+	t.Parallel()
 	for _, env := range []string{"", "0"} { // the environment does not turn it on
 		var stdout, stderr bytes.Buffer
 		getenv := func(name string) string {

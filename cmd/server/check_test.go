@@ -88,6 +88,7 @@ func failures(findings []app.Finding) string {
 }
 
 func TestCheckInKeyMode(t *testing.T) {
+	t.Parallel()
 	redis := testworld.StartRedis(t)
 	c := settingsFor(t, koubeisim.Options{EncryptKey: []byte("0123456789abcdef")})
 	c.env["REDIS_URL"] = redis.URL()
@@ -118,6 +119,7 @@ func TestCheckInKeyMode(t *testing.T) {
 }
 
 func TestCheckInCertificateMode(t *testing.T) {
+	t.Parallel()
 	redis := testworld.StartRedis(t)
 	c := settingsFor(t, koubeisim.Options{Certificates: true})
 	c.env["REDIS_URL"] = redis.URL()
@@ -147,6 +149,7 @@ func TestCheckInCertificateMode(t *testing.T) {
 
 // Each case has one problem, which the check must report in the right place.
 func TestCheckTellsProblemsApart(t *testing.T) {
+	t.Parallel()
 	redis := testworld.StartRedis(t)
 	other, err := koubeisim.New(koubeisim.Options{})
 	if err != nil {
@@ -214,6 +217,7 @@ func ahead(d time.Duration) func() time.Time {
 
 // No problem hides another one.
 func TestCheckListsEverythingAtOnce(t *testing.T) {
+	t.Parallel()
 	c := settingsFor(t, koubeisim.Options{})
 	c.env["MAX_REQUESTS"], c.env["LOG_LEVEL"] = "none", "loud"
 	c.koubei.Next(koubeisim.InvalidSignature)
@@ -239,6 +243,7 @@ func TestCheckListsEverythingAtOnce(t *testing.T) {
 }
 
 func TestCheckWarnsAboutExpiringCertificates(t *testing.T) {
+	t.Parallel()
 	redis := testworld.StartRedis(t)
 	// Made a year ago, less ten days: the certificates are valid for a year.
 	c := settingsFor(t, koubeisim.Options{Certificates: true, Now: ahead(-355 * 24 * time.Hour)})
@@ -269,6 +274,7 @@ func TestCheckWarnsAboutExpiringCertificates(t *testing.T) {
 }
 
 func TestCheckEndsWithItsContext(t *testing.T) {
+	t.Parallel()
 	c := settingsFor(t, koubeisim.Options{})
 	ctx, stop := context.WithCancel(t.Context())
 	stop()

@@ -23,6 +23,7 @@ var contract = strings.Fields(`
 
 // The settings and their defaults are those of the contract.
 func TestSettingsAreTheContracts(t *testing.T) {
+	t.Parallel()
 	var got []string
 	for _, r := range settingsRows() {
 		name := strings.NewReplacer("`", "", " ", "").Replace(r.variable)
@@ -45,6 +46,7 @@ func TestSettingsAreTheContracts(t *testing.T) {
 
 // The help of each command lists all settings: the flags with their defaults, and the secrets.
 func TestHelpListsAllSettings(t *testing.T) {
+	t.Parallel()
 	for _, command := range [][]string{{"serve"}, {"check"}, {"sessions", "list"}, {"sessions", "revoke"}} {
 		got := runWith(t.Context(), nil, append(command, "--help")...)
 		text := regexp.MustCompile(`\s+`).ReplaceAllString(got.stdout, " ")

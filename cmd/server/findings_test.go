@@ -20,6 +20,7 @@ import (
 // TestCheckOutput prints on a terminal and elsewhere: problems first, each with its fix below it, then the passed checks,
 // aligned, and every setting with its source.
 func TestCheckOutput(t *testing.T) {
+	t.Parallel()
 	redis := testworld.StartRedis(t, "--maxmemory-policy", "allkeys-lru")
 	for _, row := range []struct {
 		name     string
@@ -138,6 +139,7 @@ func openTerminal(t *testing.T) (master, slave *os.File) {
 
 // TestCheckWithRedisDown ends in a bounded time, and still lists all other findings.
 func TestCheckWithRedisDown(t *testing.T) {
+	t.Parallel()
 	frozen := testworld.StartRedis(t)
 	frozen.Freeze()
 	for name, env := range map[string]map[string]string{

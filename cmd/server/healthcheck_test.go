@@ -8,6 +8,7 @@ import (
 
 // If the service listens on every address, the check uses the loopback address. It needs no name resolution.
 func TestHealthcheckAsksLoopbackByItsAddress(t *testing.T) {
+	t.Parallel()
 	for _, row := range []struct{ listens, setting, asked string }{
 		{"127.0.0.1", "", "127.0.0.1"},
 		{"127.0.0.1", "0.0.0.0", "127.0.0.1"},

@@ -83,6 +83,7 @@ func getFrom(t *testing.T, socket, path string) int {
 
 // Both listeners may be sockets: their mode is 0660, healthcheck can use them, and they are removed at the end.
 func TestUnixListeners(t *testing.T) {
+	t.Parallel()
 	env, public, internal := socketSettings(t)
 	s := startServing(t, env)
 	for _, path := range []string{public, internal} {
@@ -120,6 +121,7 @@ func TestUnixListeners(t *testing.T) {
 
 // If a socket that a killed process has left exists at the path, it is replaced. Anything else is kept.
 func TestUnixListenerReplacesOnlyStaleSockets(t *testing.T) {
+	t.Parallel()
 	for _, row := range []struct {
 		name  string
 		leave func(path string) error

@@ -65,6 +65,7 @@ func good(t *testing.T) (map[string]string, *koubeisim.Koubei) {
 }
 
 func TestEveryProblemIsListedAtOnce(t *testing.T) {
+	t.Parallel()
 	env, _ := good(t)
 	for name, value := range map[string]string{
 		"PUBLIC_URL":              "ftp://isv.example",
@@ -217,6 +218,7 @@ type synced struct {
 }
 
 func TestServeWithoutRedisIsAliveButNotReady(t *testing.T) {
+	t.Parallel()
 	env, _ := good(t)
 	env["ALIPAY_APP_PRIVATE_KEY_FILE"] = writeFile(t, []byte(env["ALIPAY_APP_PRIVATE_KEY"]+"\n"))
 	delete(env, "ALIPAY_APP_PRIVATE_KEY")
@@ -242,6 +244,7 @@ func TestServeWithoutRedisIsAliveButNotReady(t *testing.T) {
 }
 
 func TestCheck(t *testing.T) {
+	t.Parallel()
 	env, k := good(t)
 	redis := testworld.StartRedis(t)
 	got := runWith(t.Context(), env, "check")
@@ -263,6 +266,7 @@ func TestCheck(t *testing.T) {
 }
 
 func TestSessionsCommands(t *testing.T) {
+	t.Parallel()
 	w := testworld.New(t)
 	b := w.Browser()
 	b.Land(w.Landing(w.Koubei.Issue(testworld.Provider)))

@@ -8,6 +8,7 @@ import (
 
 // The start and the check warn about a variable that is probably a misspelled setting.
 func TestMisspelledVariables(t *testing.T) {
+	t.Parallel()
 	env, _ := good(t)
 	for name, hint := range map[string]string{ // empty: a warning without a hint; "-": no warning
 		"SESION_LIFETIME": "SESSION_LIFETIME", "SESSION_LIFETMIE": "SESSION_LIFETIME", "session_lifetime": "SESSION_LIFETIME", "SESSION-LIFETIME": "SESSION_LIFETIME",

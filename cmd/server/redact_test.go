@@ -24,6 +24,7 @@ import (
 // TestNothingSecretIsWritten runs the real program with every secret at debug level, through all usual failures. Its output
 // must not contain a code, a token, a password or a key.
 func TestNothingSecretIsWritten(t *testing.T) {
+	t.Parallel()
 	s := startWithSecrets(t)
 	t.Run("landings", s.land)
 	t.Run("codes in wrong requests", s.sendCodes)

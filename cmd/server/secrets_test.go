@@ -124,6 +124,7 @@ func places(t *testing.T) []place {
 
 // No command prints any part of a secret in a wrong place.
 func TestSecretsInWrongPlacesAreNotPrinted(t *testing.T) {
+	t.Parallel()
 	c := settingsFor(t, koubeisim.Options{})
 	c.stop() // no command waits for the gateway
 	c.env["REDIS_URL"] = testworld.StartRedis(t).URL()

@@ -165,6 +165,7 @@ func TestCallbackCollidesWithNoRoute(t *testing.T) {
 
 // The service uses charsets that the gateway may refuse, and warns about them at the start and in the check.
 func TestDoubtfulCharsetWarning(t *testing.T) {
+	t.Parallel()
 	env, _ := good(t)
 	for charset, warned := range map[string]bool{"utf-8": false, "GBK": false, "gb2312": true, "GB18030": true} {
 		env["ALIPAY_CHARSET"] = charset

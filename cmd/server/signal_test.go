@@ -17,6 +17,7 @@ func startProgram(t *testing.T, env map[string]string) *testworld.Server {
 }
 
 func TestASecondSignalEndsItAtOnce(t *testing.T) {
+	t.Parallel()
 	for _, signal := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT} {
 		t.Run(signal.String(), func(t *testing.T) {
 			env, _ := good(t)

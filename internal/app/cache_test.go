@@ -130,6 +130,7 @@ func status(b *testworld.Browser, s *testworld.Service) int {
 }
 
 func TestChangesReachOtherReplicas(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		name   string
 		change func(t *testing.T, w *testworld.World, b *testworld.Browser)
@@ -156,6 +157,7 @@ func TestChangesReachOtherReplicas(t *testing.T) {
 		}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
 			onceWithin(t, 100*time.Millisecond, func() func() bool {
 				w, b, other, _ := warmed(t, time.Hour)
 				tt.change(t, w, b)
@@ -196,6 +198,7 @@ func onceWithin(t *testing.T, limit time.Duration, begin func() (done func() boo
 }
 
 func TestSilentChannel(t *testing.T) {
+	t.Parallel()
 	var w *testworld.World
 	var other *testworld.Service
 	var line *wire
@@ -216,6 +219,7 @@ func TestSilentChannel(t *testing.T) {
 
 // The limit is less than the silence after which the cache serves nothing in any case.
 func TestClosedChannel(t *testing.T) {
+	t.Parallel()
 	onceWithin(t, 500*time.Millisecond, func() func() bool {
 		w, b, other, _ := warmed(t, time.Hour)
 		if err := w.Redis.Client.ClientKillByFilter(t.Context(), "TYPE", "pubsub").Err(); err != nil {
@@ -227,6 +231,7 @@ func TestClosedChannel(t *testing.T) {
 }
 
 func TestACachedSessionEndsByTheClock(t *testing.T) {
+	t.Parallel()
 	w, other, _ := cached(t, time.Hour)
 	b := w.Browser()
 	b.Land(w.Landing(w.Koubei.Issue(testworld.Provider)))
@@ -238,6 +243,7 @@ func TestACachedSessionEndsByTheClock(t *testing.T) {
 }
 
 func TestCacheTTL(t *testing.T) {
+	t.Parallel()
 	onceWithin(t, 300*time.Millisecond, func() func() bool {
 		w, b, other, _ := warmed(t, 50*time.Millisecond)
 		// Delete the session without an announcement, like an eviction.

@@ -10,6 +10,7 @@ import (
 )
 
 func TestCheckOfProxies(t *testing.T) {
+	t.Parallel()
 	for _, row := range []struct {
 		name           string
 		public, listen string

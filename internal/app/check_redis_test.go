@@ -45,6 +45,7 @@ func rulesIn(fix string) []any {
 // TestCheckNamesTheRuleThatIsMissing takes one right after another from the user. The check names the rule that grants it,
 // and finds no problem after that rule is granted.
 func TestCheckNamesTheRuleThatIsMissing(t *testing.T) {
+	t.Parallel()
 	everything := []any{"~koubei:1:*", "&koubei:1:*", "+@all"}
 	for _, row := range []struct {
 		name    string
@@ -96,6 +97,7 @@ func TestCheckNamesTheRuleThatIsMissing(t *testing.T) {
 
 // TestChannelsMatterToTheCacheAlone: without a cache the check only warns about them.
 func TestChannelsMatterToTheCacheAlone(t *testing.T) {
+	t.Parallel()
 	c, _ := signedInAs(t, "~koubei:1:*", "+@all") // the default of Redis 7: no channel
 	if f := find(app.Check(t.Context(), c), "redis channel"); f.Level != app.Warning {
 		t.Errorf("got %+v, want a warning", f)
@@ -108,6 +110,7 @@ func TestChannelsMatterToTheCacheAlone(t *testing.T) {
 
 // TestCheckLeavesNothingBehind checks that no keys are left after a check.
 func TestCheckLeavesNothingBehind(t *testing.T) {
+	t.Parallel()
 	c, r := signedInAs(t, "allkeys", "allchannels", "+@all")
 	app.Check(t.Context(), c)
 	if keys := r.Client.Keys(t.Context(), "*").Val(); len(keys) > 0 {
@@ -116,6 +119,7 @@ func TestCheckLeavesNothingBehind(t *testing.T) {
 }
 
 func TestCheckOfARedisThatRefusesWrites(t *testing.T) {
+	t.Parallel()
 	checkBroken(t, []brokenRedis{
 		{"it could not save", func(t *testing.T) app.Redis {
 			dir := t.TempDir()
@@ -151,6 +155,7 @@ func TestCheckOfARedisThatRefusesWrites(t *testing.T) {
 }
 
 func TestCheckOfAReplica(t *testing.T) {
+	t.Parallel()
 	checkBroken(t, []brokenRedis{
 		{"a replica", func(t *testing.T) app.Redis {
 			return app.Redis{URL: startReplica(t, testworld.StartRedis(t).Addr()).URL()}
@@ -174,6 +179,7 @@ func TestCheckOfAReplica(t *testing.T) {
 }
 
 func TestCheckOfAWrongRedisMode(t *testing.T) {
+	t.Parallel()
 	checkBroken(t, []brokenRedis{
 		{"a node of a Cluster", func(t *testing.T) app.Redis {
 			return app.Redis{URL: aCluster(t).URL()}
@@ -196,6 +202,7 @@ func TestCheckOfAWrongRedisMode(t *testing.T) {
 }
 
 func TestCheckOfAWrongRedisURL(t *testing.T) {
+	t.Parallel()
 	checkBroken(t, []brokenRedis{
 		{"another master's name", func(t *testing.T) app.Redis {
 			return app.Redis{Mode: app.Sentinel, URL: "redis://" + startSentinelProcess(t, testworld.StartRedis(t).Addr()) + "?master_name=other"}
@@ -235,7 +242,6 @@ type brokenRedis struct {
 
 // checkBroken checks that the finding names the setting and Redis's own error, and that no finding contains a password.
 func checkBroken(t *testing.T, rows []brokenRedis) {
-	t.Parallel()
 	for _, row := range rows {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()

@@ -34,6 +34,7 @@ func claimant(t *testing.T, version string) string {
 }
 
 func TestCheckOfRedisVersions(t *testing.T) {
+	t.Parallel()
 	for _, row := range []struct {
 		version string
 		want    app.Level
@@ -58,6 +59,7 @@ func TestCheckOfRedisVersions(t *testing.T) {
 }
 
 func TestCheckOfAClusterOutOfReach(t *testing.T) {
+	t.Parallel()
 	got := app.Check(t.Context(), app.Config{Redis: app.Redis{URL: "redis://127.0.0.1:1", Mode: app.Cluster, Timeout: 100 * time.Millisecond}})
 	if f := find(got, "redis"); f.Level != app.Failure || f.Fix == "" {
 		t.Errorf("no node: got %+v", got)
@@ -75,6 +77,7 @@ func find(findings []app.Finding, check string) app.Finding {
 
 // The findings contain the warnings of the gateway and the keys. Warnings of the settings appear once.
 func TestCheckWarns(t *testing.T) {
+	t.Parallel()
 	m := newMeeting(t, freshKey(t), false, alipay.RSA, nil)
 	m.config.Charset = alipay.GB18030
 	m.config.AppAuthToken = "token"
@@ -158,6 +161,7 @@ func TestCheckOfAnUnreachableRedis(t *testing.T) {
 }
 
 func TestCheckOfTheClock(t *testing.T) {
+	t.Parallel()
 	for _, row := range []struct {
 		name string
 		ours time.Duration // ahead of the gateway
@@ -182,6 +186,7 @@ func TestCheckOfTheClock(t *testing.T) {
 }
 
 func TestCheckWithoutADate(t *testing.T) {
+	t.Parallel()
 	config := keyMode(t, testworld.NewKoubei(koubeisim.Options{}))
 	gateway := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header()["Date"] = nil
@@ -216,6 +221,7 @@ func keyMode(t *testing.T, k *koubeisim.Koubei) alipay.Config {
 
 // In certificate mode the metrics contain the expiry of each certificate, for alerts.
 func TestCertificatesEndInMetrics(t *testing.T) {
+	t.Parallel()
 	m := newMeeting(t, freshKey(t), true, alipay.RSA2, nil)
 	w := testworld.New(t, func(c *app.Config) { c.Alipay = m.config })
 	ends := map[string]time.Time{}

@@ -26,6 +26,7 @@ func deps(t *testing.T, pkg string) []string {
 }
 
 func TestImportsPointOneWay(t *testing.T) {
+	t.Parallel()
 	const (
 		koubeisim = module + "koubeisim"
 		testworld = module + "internal/testworld"
@@ -73,6 +74,7 @@ func TestImportsPointOneWay(t *testing.T) {
 }
 
 func TestOperatorKnowsTheStandardLibraryOnly(t *testing.T) {
+	t.Parallel()
 	for _, dep := range deps(t, "internal/operator") {
 		if first, _, _ := strings.Cut(dep, "/"); strings.Contains(first, ".") || strings.HasPrefix(dep, module) {
 			t.Errorf("operator reaches %s", dep)
@@ -127,6 +129,7 @@ func sources(t *testing.T) []source {
 // handler is the HTTP of the whole service. Another importer would bypass the composition root. The programs import it for
 // its types of addresses.
 func TestHandlerIsPutTogetherInOnePlace(t *testing.T) {
+	t.Parallel()
 	allowed := []string{"internal/app", "internal/testworld", "cmd/server", "cmd/demo"}
 	for _, s := range sources(t) {
 		for _, i := range s.file.Imports {
@@ -138,6 +141,7 @@ func TestHandlerIsPutTogetherInOnePlace(t *testing.T) {
 }
 
 func TestOnlyAppOpensRedisAndListeners(t *testing.T) {
+	t.Parallel()
 	opens := map[string][]string{ // by import path
 		"github.com/redis/go-redis/v9": {"NewClient", "NewFailoverClient", "NewFailoverClusterClient", "NewClusterClient", "NewUniversalClient", "NewRing"},
 		"net":                          {"Listen", "ListenTCP", "ListenUnix", "ListenConfig"},

@@ -42,12 +42,14 @@ func worldOn(t *testing.T, d *deployment, changes ...func(*app.Config)) *testwor
 // TestRedisModes checks that the service does the same in every mode of Redis, with the rights that docs/redis.md gives to
 // its user, and while Redis is frozen or a master dies.
 func TestRedisModes(t *testing.T) {
+	t.Parallel()
 	for name, start := range map[string]func(*testing.T) *deployment{
 		"single": startSingle, "single with a password": startSingleWithPassword,
 		"sentinel": func(t *testing.T) *deployment { return startSentinel(t, 2*time.Second) },
 		"cluster":  startCluster,
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			d := start(t)
 			several := len(d.nodes) > 1
 			t.Run("operations", func(t *testing.T) { testOperations(t, d, 0) })
@@ -59,7 +61,6 @@ func TestRedisModes(t *testing.T) {
 			}
 			t.Run("frozen", func(t *testing.T) { testFrozen(t, d) })
 			if several {
-				t.Parallel() // a failover waits more than it works
 				for replicas := range 2 {
 					t.Run(fmt.Sprintf("failover, wait for %d", replicas), func(t *testing.T) { testFailover(t, d, replicas) })
 				}
@@ -478,6 +479,7 @@ func (c *users) String() string {
 // TestLaggingReplica shows what asynchronous replication can lose, and that waiting for a replica prevents it: the replica
 // is cut off from its master, users land, and the master is killed.
 func TestLaggingReplica(t *testing.T) {
+	t.Parallel()
 	for _, row := range []struct{ replicas, landed int }{{0, 10}, {1, 0}} {
 		t.Run(fmt.Sprintf("wait for %d", row.replicas), func(t *testing.T) {
 			t.Parallel()

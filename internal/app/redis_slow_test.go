@@ -109,6 +109,7 @@ func startPrivate(t *testing.T, args ...string) *testworld.Redis {
 // only on a connection that is already signed in. Both times are ten times as long as a round trip of 400 ms and the
 // default timeout, to leave time for a busy machine.
 func TestSlowLink(t *testing.T) {
+	t.Parallel()
 	const checks, wanted = 40, 38
 	const timeout, roundTrip = 5 * time.Second, 4 * time.Second
 	for name, start := range map[string]func(*link, *testing.T) app.Redis{

@@ -116,6 +116,7 @@ func tlsSentinel(t *testing.T, a *authority) (string, app.RedisMode) {
 
 // TestRedisOverTLS lands and signs out over TLS with its own authority and a client certificate, which Redis requires.
 func TestRedisOverTLS(t *testing.T) {
+	t.Parallel()
 	for name, start := range map[string]func(*testing.T, *authority) (string, app.RedisMode){
 		"single": tlsSingle, "sentinel": tlsSentinel, "cluster": tlsCluster,
 	} {
@@ -147,6 +148,7 @@ func TestRedisOverTLS(t *testing.T) {
 
 // TestRedisTLSProblems checks that the findings name the settings to fix.
 func TestRedisTLSProblems(t *testing.T) {
+	t.Parallel()
 	a, stranger := newAuthority(t), newAuthority(t)
 	client, strange := a.issue(t), stranger.issue(t)
 	address, _ := tlsSingle(t, a)

@@ -17,6 +17,7 @@ import (
 )
 
 func TestOneTraceFromCallbackToGateway(t *testing.T) {
+	t.Parallel()
 	spans := tracetest.NewInMemoryExporter()
 	provider := trace.NewTracerProvider(trace.WithSyncer(spans))
 	w := testworld.New(t, func(c *app.Config) { c.Tracing = provider })

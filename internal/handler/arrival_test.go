@@ -15,6 +15,7 @@ import (
 const arrivalPrefix = "koubei_session_arrival_"
 
 func TestNavigationIsRedirectedOnce(t *testing.T) {
+	t.Parallel()
 	w := testworld.New(t)
 	b := w.Browser()
 	code := w.Koubei.Issue(testworld.Merchant)
@@ -47,6 +48,7 @@ func TestNavigationIsRedirectedOnce(t *testing.T) {
 }
 
 func TestOldWebViewsAreNavigationsToo(t *testing.T) {
+	t.Parallel()
 	w := testworld.New(t)
 	for _, tt := range []struct {
 		name, accept, agent string
@@ -68,6 +70,7 @@ func TestOldWebViewsAreNavigationsToo(t *testing.T) {
 }
 
 func TestCookiesBlocked(t *testing.T) {
+	t.Parallel()
 	w := testworld.New(t)
 	b := w.Browser()
 	b.Client.Jar = nil
@@ -91,6 +94,7 @@ func TestCookiesBlocked(t *testing.T) {
 }
 
 func TestMarks(t *testing.T) {
+	t.Parallel()
 	w := testworld.New(t)
 	now := time.Now()
 	for _, tt := range []struct {
@@ -111,6 +115,7 @@ func TestMarks(t *testing.T) {
 }
 
 func TestTwoTabsAtOnceEachGetAnArrivalAndBothBind(t *testing.T) {
+	t.Parallel()
 	w := testworld.New(t)
 	b := w.Browser()
 	link := w.Landing(w.Koubei.Issue(testworld.Merchant))
@@ -143,6 +148,7 @@ func TestTwoTabsAtOnceEachGetAnArrivalAndBothBind(t *testing.T) {
 }
 
 func TestStolenArrivalNameIsUseless(t *testing.T) {
+	t.Parallel()
 	w := testworld.New(t)
 	b := w.Browser()
 	link := w.Landing(w.Koubei.Issue(testworld.Merchant))
@@ -159,6 +165,7 @@ func TestStolenArrivalNameIsUseless(t *testing.T) {
 }
 
 func TestTheNewestFourArrivalsAreKept(t *testing.T) {
+	t.Parallel()
 	w := testworld.New(t)
 	b := w.Browser()
 	for range 6 {
@@ -182,6 +189,7 @@ func TestTheNewestFourArrivalsAreKept(t *testing.T) {
 }
 
 func TestArrivalCheckOff(t *testing.T) {
+	t.Parallel()
 	w := testworld.New(t, func(c *app.Config) { c.Web.ArrivalCheck = false })
 	a := w.Browser().Get(w.Landing(w.Koubei.Issue(testworld.Merchant)))
 	if a.StatusCode != http.StatusSeeOther || a.Header.Get("Location") != "/" {

@@ -19,6 +19,7 @@ import (
 )
 
 func TestVerifyAsserts(t *testing.T) {
+	t.Parallel()
 	first, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
@@ -88,6 +89,7 @@ func claimsOf(t *testing.T, set jose.JSONWebKeySet, text string, algorithm jose.
 }
 
 func TestNoKeysNoAssertions(t *testing.T) {
+	t.Parallel()
 	w := testworld.New(t)
 	b := land(t, w, testworld.Provider)
 	if got := verify(t, w, b, "GET", "", nil).Header.Get("X-Koubei-Assertion"); got != "" {

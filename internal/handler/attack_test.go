@@ -62,6 +62,7 @@ func TestASlowClientIsCut(t *testing.T) {
 }
 
 func TestFixation(t *testing.T) {
+	t.Parallel()
 	w := testworld.New(t)
 	attacker := land(t, w, testworld.Sales)
 	known := attacker.Cookie(w.Public, "koubei_session")
@@ -112,6 +113,7 @@ func listedHash(t *testing.T, w *testworld.World) string {
 }
 
 func TestAStolenCode(t *testing.T) {
+	t.Parallel()
 	w := testworld.New(t)
 	victim := w.Browser()
 	link := w.Landing(w.Koubei.Issue(testworld.Merchant))
@@ -143,6 +145,7 @@ func codeOf(t *testing.T, link string) string {
 }
 
 func TestReplayOfASignedOutToken(t *testing.T) {
+	t.Parallel()
 	w := testworld.New(t)
 	b := w.Browser()
 	link := w.Landing(w.Koubei.Issue(testworld.Merchant))
@@ -174,6 +177,7 @@ func mustURL(t *testing.T, raw string) *url.URL {
 }
 
 func TestOpenRedirects(t *testing.T) {
+	t.Parallel()
 	w := testworld.New(t)
 	here := mustURL(t, w.Public)
 	b := land(t, w, testworld.Provider)
@@ -216,6 +220,7 @@ func TestOpenRedirects(t *testing.T) {
 }
 
 func TestHeaderInjection(t *testing.T) {
+	t.Parallel()
 	w := testworld.New(t, func(c *app.Config) {
 		home, err := c.Web.ParseHome("/p/{partner_id}")
 		if err != nil {
@@ -272,6 +277,7 @@ func TestHeaderInjection(t *testing.T) {
 }
 
 func TestMethodOverrideIsIgnored(t *testing.T) {
+	t.Parallel()
 	w := testworld.New(t, administered)
 	b := land(t, w, testworld.Provider)
 	for _, name := range []string{"X-HTTP-Method-Override", "X-HTTP-Method", "X-Method-Override"} {
@@ -291,6 +297,7 @@ func TestMethodOverrideIsIgnored(t *testing.T) {
 }
 
 func TestTossedCookies(t *testing.T) {
+	t.Parallel()
 	w := testworld.New(t)
 	b := land(t, w, testworld.Provider)
 	token := b.Cookie(w.Public, "koubei_session")
@@ -325,6 +332,7 @@ func TestTossedCookies(t *testing.T) {
 }
 
 func TestOversizeEverything(t *testing.T) {
+	t.Parallel()
 	w := testworld.New(t, administered)
 	b := land(t, w, testworld.Provider)
 	b.Header.Set("Accept", "application/json")

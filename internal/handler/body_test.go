@@ -99,6 +99,7 @@ var announcements = []struct{ name, protocol, header string }{
 // TestABodyIsNotWaitedFor: every route except the switch responds at once, whether the body comes in full, in part, or
 // never.
 func TestABodyIsNotWaitedFor(t *testing.T) {
+	t.Parallel()
 	for name, traced := range map[string]bool{"plain": false, "traced": true} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -293,6 +294,7 @@ func TestABrokenForm(t *testing.T) {
 // TestHostileSocketsTakeNoPlace opens as many sockets as there are places, for each attack that costs a client almost
 // nothing. Other clients must not notice.
 func TestHostileSocketsTakeNoPlace(t *testing.T) {
+	t.Parallel()
 	const places = 200
 	w := testworld.New(t, func(c *app.Config) { c.Web.MaxRequests = places })
 	cookie := "Cookie: koubei_session=" + land(t, w, testworld.Merchant).Cookie(w.Public, "koubei_session") + "\r\n"

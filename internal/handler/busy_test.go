@@ -13,6 +13,7 @@ import (
 // TestMoreThanMaxRequestsAreRefused fills the service twice. If a place is not given back, or is given back twice, the
 // second round fails.
 func TestMoreThanMaxRequestsAreRefused(t *testing.T) {
+	t.Parallel()
 	w := testworld.New(t, func(c *app.Config) { c.Web.MaxRequests = 2 })
 	proxy := land(t, w, testworld.Merchant)
 	for range 2 {

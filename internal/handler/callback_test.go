@@ -14,6 +14,7 @@ import (
 )
 
 func TestEveryOperatorTypeLands(t *testing.T) {
+	t.Parallel()
 	w := testworld.New(t)
 	for _, person := range []koubeisim.Person{testworld.Provider, testworld.ProviderStaff, testworld.Merchant, testworld.MerchantStaff, testworld.Sales} {
 		t.Run(person.OperatorType, func(t *testing.T) {
@@ -35,6 +36,7 @@ func TestEveryOperatorTypeLands(t *testing.T) {
 }
 
 func TestBothSpellingsOfTheRedirectLand(t *testing.T) {
+	t.Parallel()
 	w := testworld.New(t)
 	for _, spelling := range []koubeisim.Spelling{koubeisim.Observed, koubeisim.Documented} {
 		code := w.Koubei.Issue(testworld.Merchant)
@@ -55,6 +57,7 @@ type refusal struct {
 }
 
 func TestRefusedBeforeAnythingIsSpent(t *testing.T) {
+	t.Parallel()
 	w := testworld.New(t)
 	for _, tt := range []refusal{
 		{name: "another method", method: "PUT", query: "code=CODE", status: 405, code: "method_not_allowed"},
@@ -132,6 +135,7 @@ func (tt refusal) try(t *testing.T, w *testworld.World, accept string) testworld
 }
 
 func TestAPrefetchSpendsNothing(t *testing.T) {
+	t.Parallel()
 	w := testworld.New(t)
 	code := w.Koubei.Issue(testworld.Merchant)
 	b := w.Browser()
@@ -209,6 +213,7 @@ type verdict struct {
 }
 
 func TestWhatTheGatewaySays(t *testing.T) {
+	t.Parallel()
 	// What ends by a timeout has a short one. Everything else waits for the gateway, also on a busy machine.
 	hurried := testworld.New(t, func(c *app.Config) { c.Alipay.Timeout, c.Alipay.AttemptTimeout = 2*time.Second, time.Second })
 	patient := testworld.New(t, func(c *app.Config) { c.Alipay.Timeout, c.Alipay.AttemptTimeout = time.Minute, time.Minute })
@@ -314,6 +319,7 @@ func checkErrorPage(t *testing.T, a testworld.Answer, code, problem string) {
 }
 
 func TestTheSameBrowserGetsTheSameSession(t *testing.T) {
+	t.Parallel()
 	w := testworld.New(t)
 	b := w.Browser()
 	code := w.Koubei.Issue(testworld.Provider)
@@ -340,6 +346,7 @@ func TestTheSameBrowserGetsTheSameSession(t *testing.T) {
 }
 
 func TestAnotherBrowserGetsNothing(t *testing.T) {
+	t.Parallel()
 	w := testworld.New(t)
 	code := w.Koubei.Issue(testworld.Provider)
 	w.Browser().Land(w.Landing(code))
@@ -359,6 +366,7 @@ func TestAnotherBrowserGetsNothing(t *testing.T) {
 }
 
 func TestAProgramLandsWithoutTheHopAndRepeatsWithItsSessionOnly(t *testing.T) {
+	t.Parallel()
 	w := testworld.New(t)
 	p := w.Program()
 	code := w.Koubei.Issue(testworld.Provider)
@@ -375,6 +383,7 @@ func TestAProgramLandsWithoutTheHopAndRepeatsWithItsSessionOnly(t *testing.T) {
 }
 
 func TestASessionThatEndedIsNotGivenAgain(t *testing.T) {
+	t.Parallel()
 	w := testworld.New(t)
 	b := w.Browser()
 	code := w.Koubei.Issue(testworld.Provider)
@@ -389,6 +398,7 @@ func TestASessionThatEndedIsNotGivenAgain(t *testing.T) {
 }
 
 func TestSessionWithTheCodeIsReplayed(t *testing.T) {
+	t.Parallel()
 	w := testworld.New(t)
 	b := w.Browser()
 	code := w.Koubei.Issue(testworld.Provider)
@@ -405,6 +415,7 @@ func TestSessionWithTheCodeIsReplayed(t *testing.T) {
 }
 
 func TestNoExchangeWithoutRedis(t *testing.T) {
+	t.Parallel()
 	w := testworld.New(t)
 	b := w.Browser()
 	code := w.Koubei.Issue(testworld.Provider)
@@ -426,6 +437,7 @@ func TestNoExchangeWithoutRedis(t *testing.T) {
 }
 
 func TestAFrozenRedisIsAnsweredWithinItsTimeout(t *testing.T) {
+	t.Parallel()
 	w := testworld.New(t, func(c *app.Config) { c.Redis.Timeout = 500 * time.Millisecond })
 	b := w.Browser()
 	b.Land(w.Landing(w.Koubei.Issue(testworld.Provider)))
@@ -447,6 +459,7 @@ func TestAFrozenRedisIsAnsweredWithinItsTimeout(t *testing.T) {
 }
 
 func TestCanceledLandingDoesNotLoseTheCode(t *testing.T) {
+	t.Parallel()
 	w := testworld.New(t)
 	b := w.Browser()
 	code := w.Koubei.Issue(testworld.Provider)
@@ -473,6 +486,7 @@ func TestCanceledLandingDoesNotLoseTheCode(t *testing.T) {
 }
 
 func TestConcurrentLandingsShareOneExchange(t *testing.T) {
+	t.Parallel()
 	w := testworld.New(t)
 	b := w.Browser()
 	// The first landing starts the session, so that the others belong to one browser and one session.

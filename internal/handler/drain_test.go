@@ -26,6 +26,7 @@ func wantReady(t *testing.T, w *testworld.World, s *testworld.Service, status in
 }
 
 func TestDrainingFinishesRequestsInProgress(t *testing.T) {
+	t.Parallel()
 	w := testworld.New(t)
 	wantReady(t, w, w.Service, http.StatusOK)
 	b := w.Browser()
@@ -189,6 +190,7 @@ func TestAnUnfetchedResponseIsNoFailure(t *testing.T) {
 }
 
 func TestUnreadyBeforeRefusing(t *testing.T) {
+	t.Parallel()
 	w := testworld.New(t, func(c *app.Config) { c.Operations.ShutdownDelay = time.Second })
 	begun := time.Now()
 	w.Signal()
@@ -203,6 +205,7 @@ func TestUnreadyBeforeRefusing(t *testing.T) {
 }
 
 func TestShutdownTimeoutEndsSlowRequests(t *testing.T) {
+	t.Parallel()
 	w := testworld.New(t, func(c *app.Config) { c.Operations.ShutdownTimeout = 200 * time.Millisecond })
 	b := w.Browser()
 	link := arrive(t, b, w.Landing(w.Koubei.Issue(testworld.Provider)))

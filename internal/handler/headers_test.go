@@ -70,6 +70,7 @@ func (v visit) route() string {
 
 // All routes and kinds of responses. A middleware that refuses a request must send the headers too.
 func TestEveryResponseHasItsHeaders(t *testing.T) {
+	t.Parallel()
 	for scheme, hsts := range map[string][]string{"http": nil, "https": {"max-age=31536000"}} {
 		t.Run(scheme, func(t *testing.T) {
 			w := testworld.New(t, func(c *app.Config) {
@@ -212,6 +213,7 @@ func asset(t *testing.T, w *testworld.World) string {
 }
 
 func TestPolicyFollowsTheSettings(t *testing.T) {
+	t.Parallel()
 	const koubei, shop = "https://e.koubei.example", "https://shop.example"
 	w := testworld.New(t, func(c *app.Config) {
 		c.Web.FrameAncestors = []string{koubei, shop}
@@ -229,6 +231,7 @@ func TestPolicyFollowsTheSettings(t *testing.T) {
 // A sign-out clears the browser's cache, so that the back button does not show the pages to the next person. If the
 // sign-out fails because Redis is unavailable, the cache stays.
 func TestASignOutClearsTheCache(t *testing.T) {
+	t.Parallel()
 	w := testworld.New(t)
 	logout := w.Public + "/logout"
 	check := func(name string, a testworld.Answer, status int, want ...string) {

@@ -32,6 +32,7 @@ func with(partner string) koubeisim.Person {
 }
 
 func TestSessionReturnsTheSelectedPartner(t *testing.T) {
+	t.Parallel()
 	w := testworld.New(t)
 	staff := with("2088000000000002")
 	staff.OperatorType, staff.ShopIDs = "PROVIDER_STAFF", "2015000000000001,2015000000000002"
@@ -73,6 +74,7 @@ func TestSessionReturnsTheSelectedPartner(t *testing.T) {
 }
 
 func TestSessionFields(t *testing.T) {
+	t.Parallel()
 	w := testworld.New(t)
 	b := land(t, w, testworld.Provider)
 	a, id := b.Session(w.Service, "")
@@ -102,6 +104,7 @@ func TestSessionFields(t *testing.T) {
 }
 
 func TestNoSession(t *testing.T) {
+	t.Parallel()
 	w := testworld.New(t)
 	b := w.Browser()
 	if a, _ := b.Session(w.Service, ""); a.StatusCode != http.StatusUnauthorized || a.Problem() != "no_session" {
@@ -131,6 +134,7 @@ func twoCookies(t *testing.T, w *testworld.World, method, path string, browsers 
 }
 
 func TestTwoSessionsInOneRequest(t *testing.T) {
+	t.Parallel()
 	w := testworld.New(t)
 	one, two := land(t, w, testworld.Provider), land(t, w, testworld.Merchant)
 	w.Clock.Turn(time.Second)
@@ -152,6 +156,7 @@ func TestTwoSessionsInOneRequest(t *testing.T) {
 }
 
 func TestSignOut(t *testing.T) {
+	t.Parallel()
 	w := testworld.New(t)
 	b := land(t, w, testworld.Provider)
 	a := b.Post(w.Public+"/logout", nil)
@@ -175,6 +180,7 @@ func TestSignOut(t *testing.T) {
 }
 
 func TestCrossSiteSignOutIsRefused(t *testing.T) {
+	t.Parallel()
 	w := testworld.New(t, func(c *app.Config) { c.Web.CORSOrigins = []string{"https://shop.example"} })
 	b := land(t, w, testworld.Provider)
 	for _, tt := range []struct {
@@ -202,6 +208,7 @@ func TestCrossSiteSignOutIsRefused(t *testing.T) {
 }
 
 func TestSessionsEndByTheClock(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		name   string
 		change func(*app.Config)
@@ -226,6 +233,7 @@ func TestSessionsEndByTheClock(t *testing.T) {
 }
 
 func TestAnEntryEndsBeforeItsSession(t *testing.T) {
+	t.Parallel()
 	w := testworld.New(t, func(c *app.Config) { c.Session.Idle = 0 })
 	b := land(t, w, with("2088000000000001"))
 	w.Clock.Turn(11 * time.Hour)
@@ -245,6 +253,7 @@ func TestAnEntryEndsBeforeItsSession(t *testing.T) {
 var plainPages = []string{"/signin", "/signed-out"}
 
 func TestPages(t *testing.T) {
+	t.Parallel()
 	w := testworld.New(t, func(c *app.Config) { c.Web.EntryURL = "https://koubei.example/app" })
 	signedIn := land(t, w, testworld.Provider)
 	type page struct {
@@ -285,6 +294,7 @@ func TestPages(t *testing.T) {
 }
 
 func TestHeadAnswersLikeGet(t *testing.T) {
+	t.Parallel()
 	w := testworld.New(t)
 	b := land(t, w, testworld.Provider)
 	for _, path := range append([]string{"/", "/session", "/nothing"}, plainPages...) {
@@ -297,6 +307,7 @@ func TestHeadAnswersLikeGet(t *testing.T) {
 }
 
 func TestRequestSizeLimits(t *testing.T) {
+	t.Parallel()
 	w := testworld.New(t)
 	b := w.Program()
 	long := strings.Repeat("x", 9000)

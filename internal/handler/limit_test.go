@@ -32,6 +32,7 @@ func from(w *testworld.World, forwarded ...string) *testworld.Browser {
 }
 
 func TestOnlyClaimsCountTowardTheLimit(t *testing.T) {
+	t.Parallel()
 	w := testworld.New(t, limited(3))
 	b := w.Browser()
 	landed := []string{w.Landing(w.Koubei.Issue(testworld.Provider)), w.Landing(w.Koubei.Issue(testworld.Provider))}
@@ -74,6 +75,7 @@ func TestOnlyClaimsCountTowardTheLimit(t *testing.T) {
 }
 
 func TestConcurrentLandingsRespectTheLimit(t *testing.T) {
+	t.Parallel()
 	w := testworld.New(t, limited(3))
 	var holds []koubeisim.Fault
 	for range 12 {
@@ -107,6 +109,7 @@ func TestConcurrentLandingsRespectTheLimit(t *testing.T) {
 }
 
 func TestLimitOfZeroIsOff(t *testing.T) {
+	t.Parallel()
 	w := testworld.New(t, limited(0))
 	for range 20 {
 		if a := w.Program().Get(w.Landing(w.Koubei.Issue(testworld.Provider))); a.StatusCode != http.StatusSeeOther {
@@ -117,6 +120,7 @@ func TestLimitOfZeroIsOff(t *testing.T) {
 
 // TestWhoIsLimited: requests of the same client share a limit of one landing. Each row uses its own addresses.
 func TestWhoIsLimited(t *testing.T) {
+	t.Parallel()
 	w := testworld.New(t)
 	ours := []string{"127.0.0.0/8", "10.0.0.0/8"}
 	replicas := map[int]*testworld.Service{}

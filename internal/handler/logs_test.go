@@ -58,6 +58,7 @@ func linesOf(t *testing.T, w *testworld.World, message string, a testworld.Answe
 }
 
 func TestOneLinePerRequest(t *testing.T) {
+	t.Parallel()
 	const needle = "a-word-of-the-query"
 	w := testworld.New(t, administered, func(c *app.Config) { c.Web.AccessLog = handler.AccessAll })
 	signedIn := land(t, w, testworld.Provider)
@@ -131,6 +132,7 @@ func TestOneLinePerRequest(t *testing.T) {
 }
 
 func TestOneLinePerLanding(t *testing.T) {
+	t.Parallel()
 	w := testworld.New(t)
 	nobody, program := w.Browser(), w.Program()
 	b := land(t, w, testworld.Merchant)
@@ -214,6 +216,7 @@ func TestOneLinePerLanding(t *testing.T) {
 
 // ACCESS_LOG selects the requests that have a log line. Failed requests and landings always have one.
 func TestAccessLog(t *testing.T) {
+	t.Parallel()
 	for _, access := range []handler.AccessLog{"", handler.AccessPublic, handler.AccessAll, handler.AccessOff} {
 		t.Run(string(access), func(t *testing.T) {
 			t.Parallel()
@@ -270,6 +273,7 @@ func TestAccessLog(t *testing.T) {
 
 // A client may send a method of any length, but the log line is limited.
 func TestALongMethodIsCut(t *testing.T) {
+	t.Parallel()
 	w := testworld.New(t)
 	for _, address := range []string{w.Public + "/", w.Internal + "/auth/verify"} {
 		r, err := http.NewRequest(strings.Repeat("M", 50<<10), address, nil)

@@ -107,6 +107,7 @@ func sealedWith(letter string) func(*app.Config) {
 }
 
 func TestMemoryOfEarlierOperators(t *testing.T) {
+	t.Parallel()
 	testMemory(t, []memoryRow{
 		{name: "empty"},
 		{name: "contains this operator", before: used(testworld.Sales)},
@@ -120,6 +121,7 @@ func TestMemoryOfEarlierOperators(t *testing.T) {
 }
 
 func TestMemoryIsSealed(t *testing.T) {
+	t.Parallel()
 	testMemory(t, []memoryRow{
 		{name: "junk", before: func(_ *testing.T, w *testworld.World, b *testworld.Browser) {
 			b.SetCookie(w.Public, &http.Cookie{Name: knownCookie, Value: strings.Repeat("J", 300), Path: "/"})
@@ -141,6 +143,7 @@ func TestMemoryIsSealed(t *testing.T) {
 }
 
 func TestMemoryEnds(t *testing.T) {
+	t.Parallel()
 	testMemory(t, []memoryRow{
 		{name: "the session ended by itself", before: func(t *testing.T, w *testworld.World, b *testworld.Browser) {
 			if a := b.Land(w.Landing(w.Koubei.Issue(clerk(1)))); a.StatusCode != http.StatusSeeOther {
@@ -170,6 +173,7 @@ func TestMemoryEnds(t *testing.T) {
 }
 
 func TestMemorySettings(t *testing.T) {
+	t.Parallel()
 	testMemory(t, []memoryRow{
 		{name: "OPERATOR_MEMORY=0", change: func(c *app.Config) { c.Landing.Memory = 0 }, before: used(clerk(1)), off: true},
 		{name: "OPERATOR_MEMORY=0 after it was on", change: func(c *app.Config) { c.Landing.Memory = 0 }, off: true,
@@ -274,6 +278,7 @@ func wantStrangersQuestion(t *testing.T, w *testworld.World, b *testworld.Browse
 }
 
 func TestStrangersQuestionAnsweredNo(t *testing.T) {
+	t.Parallel()
 	w := testworld.New(t, func(c *app.Config) {
 		public := *c.Web.PublicURL
 		public.Path = "/koubei"
@@ -306,6 +311,7 @@ func TestStrangersQuestionAnsweredNo(t *testing.T) {
 }
 
 func TestStrangersQuestionIsAsSafeAsTheSwitch(t *testing.T) {
+	t.Parallel()
 	w := testworld.New(t)
 	b := w.Browser()
 	use(t, w, w.Service, b, clerk(1))
@@ -370,6 +376,7 @@ func TestStrangersQuestionIsAsSafeAsTheSwitch(t *testing.T) {
 
 // TestAProgramIsAskedAboutAStranger: a client without the hop gets an arrival with the question, so that it can answer.
 func TestAProgramIsAskedAboutAStranger(t *testing.T) {
+	t.Parallel()
 	w := testworld.New(t)
 	p := w.Program()
 	use := func(person koubeisim.Person) (string, testworld.Answer) {
@@ -391,6 +398,7 @@ func TestAProgramIsAskedAboutAStranger(t *testing.T) {
 
 // TestThreeClerksShareAComputer: each of them except the first is asked once.
 func TestThreeClerksShareAComputer(t *testing.T) {
+	t.Parallel()
 	w := testworld.New(t)
 	b := w.Browser()
 	questions := map[int]int{}
@@ -475,6 +483,7 @@ func (s *tabs) wantRemembered(people ...koubeisim.Person) {
 
 // TestTwoTabsLandAtOnce: the memory gets both operators, in whatever order the responses arrive.
 func TestTwoTabsLandAtOnce(t *testing.T) {
+	t.Parallel()
 	one, two := clerk(1), clerk(2)
 	for name, arrive := range map[string]func(s *tabs, first, second testworld.Answer){
 		"in order":             func(s *tabs, first, second testworld.Answer) { s.arrive(first, second) },
@@ -532,6 +541,7 @@ func TestTwoTabsLandAtOnce(t *testing.T) {
 
 // TestTheOperatorWhoIsReplacedIsRemembered also covers an operator who landed before the memory was turned on.
 func TestTheOperatorWhoIsReplacedIsRemembered(t *testing.T) {
+	t.Parallel()
 	w := testworld.New(t)
 	b := land(t, w, clerk(1))
 	b.SetCookie(w.Public, &http.Cookie{Name: knownCookie, Path: "/", MaxAge: -1})
@@ -544,6 +554,7 @@ func TestTheOperatorWhoIsReplacedIsRemembered(t *testing.T) {
 
 // TestAReplayRenewsTheMemory: a reload renews the memory too.
 func TestAReplayRenewsTheMemory(t *testing.T) {
+	t.Parallel()
 	w := testworld.New(t, func(c *app.Config) { c.Session.Lifetime, c.Session.Idle = 24*time.Hour, 0 })
 	b := w.Browser()
 	link := w.Landing(w.Koubei.Issue(clerk(1)))
@@ -560,6 +571,7 @@ func TestAReplayRenewsTheMemory(t *testing.T) {
 }
 
 func TestForget(t *testing.T) {
+	t.Parallel()
 	w := testworld.New(t)
 	b := w.Browser()
 	if strings.Contains(b.Get(w.Public+"/").Body, "/forget") {

@@ -39,6 +39,7 @@ func wantLabels(t *testing.T, w *testworld.World, series, label string, want ...
 
 // Requests of strangers create no series: neither addresses nor methods nor invented operator types become labels.
 func TestRequestsAddNoSeries(t *testing.T) {
+	t.Parallel()
 	w := testworld.New(t)
 	for _, method := range []string{"GET", "POST", "BREW", "get", "PROPFIND"} {
 		for _, path := range []string{"/nothing", "/static", "/nothing/../x", "/session/2088", "/koubei/callback/", "/koubei/callback/switch/1",
@@ -68,6 +69,7 @@ func TestRequestsAddNoSeries(t *testing.T) {
 }
 
 func TestSessionsEndForThreeReasons(t *testing.T) {
+	t.Parallel()
 	w := testworld.New(t, administered)
 	want := func(name string, signedOut, revoked, replaced float64) {
 		t.Helper()
@@ -104,6 +106,7 @@ func TestSessionsEndForThreeReasons(t *testing.T) {
 }
 
 func TestChecksEndInFourWays(t *testing.T) {
+	t.Parallel()
 	w := testworld.New(t)
 	b, nobody := land(t, w, testworld.Provider), w.Browser()
 	want := map[string]float64{"allowed": 0, "no_session": 0, "forbidden": 0, "unavailable": 0}

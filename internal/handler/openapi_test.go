@@ -389,6 +389,7 @@ func outageRows(w *testworld.World, kind http.Header) []row {
 }
 
 func TestAnswersAreAsDescribed(t *testing.T) {
+	t.Parallel()
 	w := testworld.New(t, signing(t), func(c *app.Config) {
 		c.Web.AdminToken, c.Web.ForwardCode, c.Web.CORSOrigins = describedBy, true, []string{friend}
 	})
@@ -476,6 +477,7 @@ func attribute(tag, name string) (string, bool) {
 }
 
 func TestResponsesMatchOpenAPIWithoutAdministration(t *testing.T) {
+	t.Parallel()
 	w := testworld.New(t, func(c *app.Config) { c.Landing.Rate = 1 })
 	d, p := description(t, w), w.Program()
 	for path := range d.at("paths") {
@@ -514,6 +516,7 @@ func methods(item any) []string {
 // Every route is described, and every description is a route: on the public listener with and without a base path, by chi's
 // list of routes; on the internal listener by the source code, because a ServeMux has no list.
 func TestEveryRouteIsDescribed(t *testing.T) {
+	t.Parallel()
 	for _, base := range []string{"", "/landing"} {
 		t.Run("base "+base, func(t *testing.T) {
 			origin := "https://isv.example"
@@ -649,6 +652,7 @@ func muxPattern(n ast.Node) (string, bool) {
 
 // The codes in the schema of problems are those of the table of errors.
 func TestEveryCodeIsDescribed(t *testing.T) {
+	t.Parallel()
 	file, err := parser.ParseFile(token.NewFileSet(), "problem.go", nil, 0)
 	if err != nil {
 		t.Fatal(err)
@@ -676,6 +680,7 @@ func TestEveryCodeIsDescribed(t *testing.T) {
 
 // Every reference can be resolved, every component is used, and operation ids are unique.
 func TestOpenAPIIsConsistent(t *testing.T) {
+	t.Parallel()
 	d := description(t, testworld.New(t))
 	used := map[string]bool{}
 	var walk func(v any)

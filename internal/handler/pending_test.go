@@ -95,6 +95,7 @@ func pendingCookies(cookies []*http.Cookie) []*http.Cookie {
 }
 
 func TestRedisLostAfterTheExchangeTheRetryLandsOnAnotherReplica(t *testing.T) {
+	t.Parallel()
 	w := testworld.New(t)
 	replica := w.Replica()
 	for _, tt := range []struct {
@@ -147,6 +148,7 @@ func TestRedisLostAfterTheExchangeTheRetryLandsOnAnotherReplica(t *testing.T) {
 }
 
 func TestTwoTabsInOneOutageBothKeepTheirGrants(t *testing.T) {
+	t.Parallel()
 	w := testworld.New(t)
 	lost := dying(w)
 	b := w.Browser()
@@ -169,6 +171,7 @@ func TestTwoTabsInOneOutageBothKeepTheirGrants(t *testing.T) {
 }
 
 func TestPendingCookieIsBoundToItsBrowser(t *testing.T) {
+	t.Parallel()
 	w := testworld.New(t)
 	b := w.Browser()
 	code := w.Koubei.Issue(testworld.Provider)
@@ -206,6 +209,7 @@ func TestPendingCookieIsBoundToItsBrowser(t *testing.T) {
 }
 
 func TestStalePendingCookieIsIgnored(t *testing.T) {
+	t.Parallel()
 	w := testworld.New(t)
 	b := w.Browser()
 	link := w.Landing(w.Koubei.Issue(testworld.Provider))
@@ -221,6 +225,7 @@ func TestStalePendingCookieIsIgnored(t *testing.T) {
 }
 
 func TestAPendingGrantWithoutTheArrivalCheck(t *testing.T) {
+	t.Parallel()
 	w := testworld.New(t, func(c *app.Config) { c.Web.ArrivalCheck = false })
 	b := w.Browser()
 	code := w.Koubei.Issue(testworld.Provider)
@@ -238,6 +243,7 @@ func TestAPendingGrantWithoutTheArrivalCheck(t *testing.T) {
 }
 
 func TestParallelRetriesOfAPendingCookie(t *testing.T) {
+	t.Parallel()
 	w := testworld.New(t, func(c *app.Config) { c.Web.AdminToken = adminToken })
 	b := w.Browser()
 	link := w.Landing(w.Koubei.Issue(testworld.Provider))
@@ -260,6 +266,7 @@ func TestParallelRetriesOfAPendingCookie(t *testing.T) {
 }
 
 func TestSignOutDeletesPendingGrants(t *testing.T) {
+	t.Parallel()
 	w := testworld.New(t)
 	b := land(t, w, with("2088000000000001"))
 	lose(t, w, b, w.Redis.Freeze, w.Landing(w.Koubei.Issue(with("2088000000000002"))))

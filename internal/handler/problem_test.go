@@ -26,6 +26,7 @@ var handled = []string{
 
 // TestEveryKindHasARowWithWords compares the table with the errors that the packages define, and with the texts.
 func TestEveryKindHasARowWithWords(t *testing.T) {
+	t.Parallel()
 	pages, err := web.New("")
 	if err != nil {
 		t.Fatal(err)
@@ -108,6 +109,7 @@ func readSource(t *testing.T, name string) string {
 
 // TestTheContractsCodes compares the table with the contract's codes and statuses.
 func TestTheContractsCodes(t *testing.T) {
+	t.Parallel()
 	for code, status := range map[string]int{
 		"method_not_allowed": 405, "not_a_navigation": 400, "not_a_landing": 400, "invalid_code": 400, "wrong_app": 400,
 		"invalid_return_to": 400, "cookies_blocked": 403, "store_unavailable": 503, "code_used": 410, "rate_limited": 429,
@@ -132,6 +134,7 @@ func TestTheContractsCodes(t *testing.T) {
 }
 
 func TestWhoPrefersJSON(t *testing.T) {
+	t.Parallel()
 	for accept, want := range map[string]bool{
 		"":                                 false,
 		"*/*":                              false,

@@ -10,6 +10,7 @@ import (
 // TestUnusedProxyHeadersAreLoggedOnce: if X-Forwarded-For is not used, all clients behind a proxy share one limit. The
 // log warns once, not for every landing.
 func TestUnusedProxyHeadersAreLoggedOnce(t *testing.T) {
+	t.Parallel()
 	none := http.Header{}
 	forwarded := func(values ...string) http.Header { return http.Header{"X-Forwarded-For": values} }
 	for _, tt := range []struct {

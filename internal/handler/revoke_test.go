@@ -58,6 +58,7 @@ func revoke(t *testing.T, s *testworld.Service, w *testworld.World, operatorID s
 }
 
 func TestAdministrationNeedsItsToken(t *testing.T) {
+	t.Parallel()
 	w := testworld.New(t, administered)
 	off := w.Replica(func(c *app.Config) { c.Web.AdminToken = "" })
 	b := land(t, w, testworld.Provider)
@@ -81,6 +82,7 @@ func TestAdministrationNeedsItsToken(t *testing.T) {
 }
 
 func TestRevocationAppliesToAllReplicas(t *testing.T) {
+	t.Parallel()
 	w := testworld.New(t, administered)
 	replica := w.Replica()
 	one, two := land(t, w, with("2088000000000001"), with("")), land(t, w, testworld.Provider)
@@ -118,6 +120,7 @@ func TestRevocationAppliesToAllReplicas(t *testing.T) {
 }
 
 func TestRevocationReachesUnfinishedLandings(t *testing.T) {
+	t.Parallel()
 	w := testworld.New(t, administered)
 	replica := w.Replica()
 	gone := func(what string, a testworld.Answer) {
@@ -166,6 +169,7 @@ func TestRevocationReachesUnfinishedLandings(t *testing.T) {
 }
 
 func TestARevocationOfTheOldOperatorLetsTheSwitchLand(t *testing.T) {
+	t.Parallel()
 	w := testworld.New(t, administered)
 	b := land(t, w, testworld.Merchant)
 	link, _ := asked(t, w, b, testworld.Provider)
@@ -177,6 +181,7 @@ func TestARevocationOfTheOldOperatorLetsTheSwitchLand(t *testing.T) {
 }
 
 func TestRevocationWithoutRedis(t *testing.T) {
+	t.Parallel()
 	w := testworld.New(t, administered)
 	b := land(t, w, testworld.Provider)
 	w.Redis.Freeze()
@@ -195,6 +200,7 @@ func TestRevocationWithoutRedis(t *testing.T) {
 }
 
 func TestRightsBelongToOnePartner(t *testing.T) {
+	t.Parallel()
 	w := testworld.New(t)
 	staff := with("2088000000000002")
 	staff.OperatorType = "PROVIDER_STAFF"
@@ -219,6 +225,7 @@ func TestRightsBelongToOnePartner(t *testing.T) {
 }
 
 func TestHomesByTypeAndPartner(t *testing.T) {
+	t.Parallel()
 	w := testworld.New(t, func(c *app.Config) {
 		for typ, template := range map[string]string{"PROVIDER": "/p/{partner_id}", "MER": "/m?who={operator_id}&at={partner_id}"} {
 			home, err := c.Web.ParseHome(template)

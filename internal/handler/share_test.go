@@ -10,6 +10,7 @@ import (
 )
 
 func TestPagesOfAllowedOriginsReadTheSession(t *testing.T) {
+	t.Parallel()
 	const friend = "https://shop.isv.example"
 	w := testworld.New(t, func(c *app.Config) { c.Web.CORSOrigins = []string{friend} })
 	b := land(t, w, testworld.Provider)

@@ -68,6 +68,7 @@ func metric(t *testing.T, w *testworld.World, series string) float64 {
 }
 
 func TestTheSwitchAsks(t *testing.T) {
+	t.Parallel()
 	w := testworld.New(t)
 	b := land(t, w, testworld.Merchant)
 	token := b.Cookie(w.Public, "koubei_session")
@@ -106,6 +107,7 @@ func TestTheSwitchAsks(t *testing.T) {
 }
 
 func TestTheSwitchYes(t *testing.T) {
+	t.Parallel()
 	w := testworld.New(t)
 	b := land(t, w, testworld.Merchant)
 	old := b.Cookie(w.Public, "koubei_session")
@@ -138,6 +140,7 @@ func TestTheSwitchYes(t *testing.T) {
 }
 
 func TestTheSwitchNo(t *testing.T) {
+	t.Parallel()
 	w := testworld.New(t, func(c *app.Config) {
 		home, err := c.Web.ParseHome("/m/{partner_id}")
 		if err != nil {
@@ -169,6 +172,7 @@ func TestTheSwitchNo(t *testing.T) {
 }
 
 func TestTheSwitchStaleAndExpired(t *testing.T) {
+	t.Parallel()
 	w := testworld.New(t)
 	b := land(t, w, testworld.Merchant)
 	link, page := asked(t, w, b, testworld.ProviderStaff)
@@ -201,6 +205,7 @@ func TestTheSwitchStaleAndExpired(t *testing.T) {
 }
 
 func TestTheSwitchWithoutRedis(t *testing.T) {
+	t.Parallel()
 	w := testworld.New(t)
 	b := land(t, w, testworld.Merchant)
 	link, page := asked(t, w, b, testworld.ProviderStaff)
@@ -223,6 +228,7 @@ func TestTheSwitchWithoutRedis(t *testing.T) {
 }
 
 func TestSwitchAfterTheOldSessionEnded(t *testing.T) {
+	t.Parallel()
 	w := testworld.New(t)
 	for name, again := range map[string]func(*testworld.Browser, string, url.Values) testworld.Answer{
 		"refresh": func(b *testworld.Browser, link string, _ url.Values) testworld.Answer { return b.Get(link) },
@@ -242,6 +248,7 @@ func TestSwitchAfterTheOldSessionEnded(t *testing.T) {
 }
 
 func TestAForgedSwitchIsRefused(t *testing.T) {
+	t.Parallel()
 	w := testworld.New(t)
 	b := land(t, w, testworld.Merchant)
 	_, page := asked(t, w, b, testworld.ProviderStaff)
@@ -291,6 +298,7 @@ func TestAForgedSwitchIsRefused(t *testing.T) {
 }
 
 func TestACrossSiteSwitchIsRefused(t *testing.T) {
+	t.Parallel()
 	w := testworld.New(t, func(c *app.Config) { c.Web.CORSOrigins = []string{"https://shop.example"} })
 	b := land(t, w, testworld.Merchant)
 	_, page := asked(t, w, b, testworld.ProviderStaff)
@@ -327,6 +335,7 @@ func TestACrossSiteSwitchIsRefused(t *testing.T) {
 }
 
 func TestTheSwitchWithoutTheQuestion(t *testing.T) {
+	t.Parallel()
 	w := testworld.New(t, func(c *app.Config) { c.Landing.Confirm = false })
 	b := land(t, w, testworld.Merchant)
 	old := b.Cookie(w.Public, "koubei_session")
@@ -344,6 +353,7 @@ func TestTheSwitchWithoutTheQuestion(t *testing.T) {
 
 // TestLoginCSRF: an attacker makes a victim's browser open a link with the attacker's own code.
 func TestLoginCSRF(t *testing.T) {
+	t.Parallel()
 	w := testworld.New(t)
 	victim := land(t, w, testworld.Merchant)
 	token := victim.Cookie(w.Public, "koubei_session")
@@ -368,6 +378,7 @@ func TestLoginCSRF(t *testing.T) {
 }
 
 func TestALandingBesideTwoSessions(t *testing.T) {
+	t.Parallel()
 	w := testworld.New(t)
 	one, two := land(t, w, testworld.Merchant), land(t, w, testworld.Sales)
 	send := func(method, address, body string) testworld.Answer {

@@ -45,6 +45,7 @@ func atOnce(t *testing.T, w *testworld.World, one, two koubeisim.Person) (*testw
 }
 
 func TestTwoTabsAtOnceInAFreshBrowserShareOneSession(t *testing.T) {
+	t.Parallel()
 	w := testworld.New(t)
 	for range 5 {
 		b, answers := atOnce(t, w, with("2088000000000001"), with("2088000000000002"))
@@ -63,6 +64,7 @@ func TestTwoTabsAtOnceInAFreshBrowserShareOneSession(t *testing.T) {
 }
 
 func TestTwoTabsAtOnceForTwoOperatorsAreAskedAbout(t *testing.T) {
+	t.Parallel()
 	w := testworld.New(t)
 	b, answers := atOnce(t, w, testworld.Provider, testworld.Merchant)
 	landed, asked := 0, 0

@@ -15,6 +15,7 @@ func targets(t testing.TB) Targets {
 }
 
 func TestAllowedTargets(t *testing.T) {
+	t.Parallel()
 	for raw, want := range map[string]string{
 		"/":                                    "/",
 		"/shop?id=7&x=a%20b#top":               "/shop?id=7&x=a%20b#top",
@@ -48,6 +49,7 @@ var attacks = []string{
 }
 
 func TestRefusedTargets(t *testing.T) {
+	t.Parallel()
 	for _, raw := range append(attacks, "/"+strings.Repeat("a", maxTarget), "/"+strings.Repeat("店", maxTarget/4)) {
 		if got, err := targets(t).Parse(raw); err == nil {
 			t.Errorf("%.60q: got %q, want it refused", raw, got)
@@ -78,6 +80,7 @@ func TestCollision(t *testing.T) {
 }
 
 func TestHomeTemplates(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct{ template, want string }{
 		{"/", "/"},
 		{"/p/{partner_id}", "/p/20%2F..%3F%23"},

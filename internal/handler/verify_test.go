@@ -30,6 +30,7 @@ func verify(t *testing.T, w *testworld.World, b *testworld.Browser, method, quer
 }
 
 func TestVerifySendsEveryHeader(t *testing.T) {
+	t.Parallel()
 	w := testworld.New(t)
 	code := w.Koubei.Issue(testworld.ProviderStaff)
 	b := w.Browser()
@@ -63,6 +64,7 @@ func TestVerifySendsEveryHeader(t *testing.T) {
 }
 
 func TestVerifyDecisions(t *testing.T) {
+	t.Parallel()
 	w := testworld.New(t)
 	unknown := testworld.Provider
 	unknown.OperatorID, unknown.OperatorType = "2088000000000099", "SYSTEM"
@@ -120,6 +122,7 @@ func TestVerifyDecisions(t *testing.T) {
 }
 
 func TestVerifyRedirectsToSignIn(t *testing.T) {
+	t.Parallel()
 	w := testworld.New(t)
 	if a := verify(t, w, w.Browser(), "GET", "?redirect=1", nil); a.StatusCode != http.StatusSeeOther || a.Header.Get("Location") != w.Config.Web.PublicURL.String()+"/signin" {
 		t.Errorf("a browser: got %d to %q", a.StatusCode, a.Header.Get("Location"))
@@ -136,6 +139,7 @@ func TestVerifyRedirectsToSignIn(t *testing.T) {
 }
 
 func TestVerifyNeverReadsTheBody(t *testing.T) {
+	t.Parallel()
 	w := testworld.New(t)
 	b := land(t, w, testworld.Provider)
 	body, write := io.Pipe()
@@ -148,6 +152,7 @@ func TestVerifyNeverReadsTheBody(t *testing.T) {
 }
 
 func TestVerifyReturnsTheCode(t *testing.T) {
+	t.Parallel()
 	w := testworld.New(t, func(c *app.Config) { c.Web.ForwardCode = true })
 	b := w.Browser()
 	first, second := w.Koubei.Issue(with("2088000000000001")), w.Koubei.Issue(with("2088000000000002"))
@@ -185,6 +190,7 @@ func TestVerifyWithoutTheKeyOfTheCode(t *testing.T) {
 }
 
 func TestShopsThatDoNotFitAHeader(t *testing.T) {
+	t.Parallel()
 	w := testworld.New(t)
 	for shops, want := range map[string]string{strings.Repeat("1", 2049): "overflow", strings.Repeat("1", 2048): strings.Repeat("1", 2048), "店": "overflow"} {
 		p := testworld.MerchantStaff
@@ -211,6 +217,7 @@ func awaitReadyz(t *testing.T, w *testworld.World, status int) {
 }
 
 func TestOperationalRoutes(t *testing.T) {
+	t.Parallel()
 	w := testworld.New(t)
 	land(t, w, testworld.Provider)
 	p := w.Program()

@@ -65,6 +65,7 @@ func TestAnAnswerEndsOnlyTheSessionsOfItsQuestion(t *testing.T) {
 }
 
 func TestYesReplacesTheSession(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	code, current, asked := w.hold("one")
 	if q := asked.Question; q.Current.OperatorID != merchant.OperatorID || q.Arriving.ID != provider.OperatorID || q.PartnerID != provider.PartnerID {
@@ -93,6 +94,7 @@ func TestYesReplacesTheSession(t *testing.T) {
 }
 
 func TestNoKeepsTheSession(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	code, current, asked := w.hold("one")
 	b := signedIn(arrival("", "one"), current)
@@ -110,6 +112,7 @@ func TestNoKeepsTheSession(t *testing.T) {
 }
 
 func TestConcurrentAnswersMakeOneSession(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	_, current, asked := w.hold("one")
 	b := signedIn(arrival("", "one"), current)
@@ -138,6 +141,7 @@ func TestConcurrentAnswersMakeOneSession(t *testing.T) {
 }
 
 func TestAnotherSessionDuringQuestion(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	code, current, asked := w.hold("one")
 	staff := merchant
@@ -160,6 +164,7 @@ func TestAnotherSessionDuringQuestion(t *testing.T) {
 }
 
 func TestSeveralSessionsAreReplacedTogether(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	staff := merchant
 	staff.OperatorID = "2088000000000042"
@@ -175,6 +180,7 @@ func TestSeveralSessionsAreReplacedTogether(t *testing.T) {
 }
 
 func TestAQuestionEndsAfterAQuarterOfAnHour(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	code, current, asked := w.hold("one")
 	b := signedIn(arrival(code, "one"), current)
@@ -191,6 +197,7 @@ func TestAQuestionEndsAfterAQuarterOfAnHour(t *testing.T) {
 
 // TestGrantExpiresBeforeRevocation: the time in a cookie and the time for an answer add up to at most RevocationWindow.
 func TestGrantExpiresBeforeRevocation(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	current := w.land(arrival(w.koubei.Issue(merchant), "one"), landing.Landed).Token
 	code := w.koubei.Issue(provider)
@@ -210,6 +217,7 @@ func TestGrantExpiresBeforeRevocation(t *testing.T) {
 }
 
 func TestRevocationInvalidatesHeldGrant(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	code, current, asked := w.hold("one")
 	_, err := w.open().sessions.Revoke(t.Context(), provider.OperatorID)
@@ -229,6 +237,7 @@ func TestRevocationInvalidatesHeldGrant(t *testing.T) {
 }
 
 func TestDecideWithoutRedisConsumesNothing(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	_, current, asked := w.hold("one")
 	b := signedIn(arrival("", "one"), current)
@@ -252,6 +261,7 @@ func TestDecideWithoutRedisConsumesNothing(t *testing.T) {
 }
 
 func TestOldSessionEndedDuringQuestion(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	for _, b := range [][]string{{"one"}, {"two", "three"}} {
 		_, current, asked := w.hold(b...)
@@ -266,6 +276,7 @@ func TestOldSessionEndedDuringQuestion(t *testing.T) {
 }
 
 func TestArrivingOperatorSignedInDuringQuestion(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	code, current, asked := w.hold("one")
 	w.signOut(current)
@@ -280,6 +291,7 @@ func TestArrivingOperatorSignedInDuringQuestion(t *testing.T) {
 }
 
 func TestSecondLandingDuringQuestion(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	_, current, first := w.hold("one")
 	other := provider
@@ -295,6 +307,7 @@ func TestSecondLandingDuringQuestion(t *testing.T) {
 }
 
 func TestForgedAnswers(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	code, current, asked := w.hold("one")
 	b := signedIn(arrival("", "one"), current)
@@ -361,6 +374,7 @@ func TestDecideAfterSealKeysWereReplaced(t *testing.T) {
 }
 
 func TestSessionIsReplacedWithoutConfirm(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, func(s *settings) { s.confirm = false })
 	current := w.land(arrival(w.koubei.Issue(merchant), "one"), landing.Landed).Token
 	out := w.land(signedIn(arrival(w.koubei.Issue(provider), "one"), current), landing.Landed)
@@ -371,6 +385,7 @@ func TestSessionIsReplacedWithoutConfirm(t *testing.T) {
 
 // TestConcurrentYesAndNo: only the first answer counts.
 func TestConcurrentYesAndNo(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	for range 5 {
 		code, current, asked := w.hold("one")
@@ -397,6 +412,7 @@ func TestConcurrentYesAndNo(t *testing.T) {
 }
 
 func TestOneOperatorTwiceIsNoSwitch(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	first := w.land(arrival(w.koubei.Issue(provider), "one"), landing.Landed)
 	other := koubeisim.Person{OperatorID: provider.OperatorID, OperatorType: "PROVIDER_STAFF", PartnerID: "2088000000000001"}

@@ -21,6 +21,7 @@ import (
 
 // TestTheLedger checks the table in doc.go. A row's name is the state and the result of a second landing.
 func TestTheLedger(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	for _, row := range []struct {
 		name string
@@ -398,6 +399,7 @@ func TestALandingUsesNoMoreCommandsThanItNeeds(t *testing.T) {
 }
 
 func TestOnlyTheOwnerOfAClaimSettlesIt(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	for _, tt := range []struct {
 		name  string
@@ -420,6 +422,7 @@ func TestOnlyTheOwnerOfAClaimSettlesIt(t *testing.T) {
 }
 
 func TestFailureReleasesOwnClaimOnly(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, func(s *settings) { s.timeout = 300 * time.Millisecond })
 	code := w.koubei.Issue(provider)
 	w.koubei.Next(koubeisim.Hold)
@@ -435,6 +438,7 @@ func TestFailureReleasesOwnClaimOnly(t *testing.T) {
 }
 
 func TestOutcomeIsWrittenWithoutClaim(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	code := w.koubei.Issue(provider)
 	w.koubei.Next(koubeisim.SpendThenHold)
@@ -452,6 +456,7 @@ func TestOutcomeIsWrittenWithoutClaim(t *testing.T) {
 }
 
 func TestQuestionIsHeldWithoutClaim(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	current := w.land(arrival(w.koubei.Issue(merchant), "one"), landing.Landed).Token
 	code := w.koubei.Issue(provider)
@@ -469,6 +474,7 @@ func TestQuestionIsHeldWithoutClaim(t *testing.T) {
 
 // TestLostReplyIsDetected repeats every write, as go-redis does after a lost reply.
 func TestLostReplyIsDetected(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.tap.with(func(ctx context.Context, names string, send func(context.Context) error) error {
 		if strings.Contains(names, "eval") {
@@ -496,6 +502,7 @@ func TestLostReplyIsDetected(t *testing.T) {
 
 // TestCanceledLandingIsReplayed: the browser leaves before Redis replies to the claim.
 func TestCanceledLandingIsReplayed(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	code := w.koubei.Issue(provider)
 	ctx, leave := context.WithCancel(t.Context())
@@ -520,6 +527,7 @@ func TestCanceledLandingIsReplayed(t *testing.T) {
 }
 
 func TestSixtyFourWaitForOneCode(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, func(s *settings) { s.concurrency = 2 })
 	code := w.koubei.Issue(provider)
 	w.koubei.Next(koubeisim.Hold)
@@ -577,6 +585,7 @@ func refill(results chan error, begin func(int)) {
 }
 
 func TestAThousandWaitForTheGateway(t *testing.T) {
+	t.Parallel()
 	const most = 1024
 	// A long Redis timeout: on a busy machine, landings whose read times out would not wait, and the queue would not fill.
 	w := newWorld(t, func(s *settings) { s.concurrency, s.timeout, s.redis = 1, 30*time.Second, 10*time.Second })
@@ -632,6 +641,7 @@ func TestAThousandWaitForTheGateway(t *testing.T) {
 }
 
 func TestWithoutRedisNoCodeIsSent(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	code := w.koubei.Issue(provider)
 	w.tap.cut()
@@ -642,6 +652,7 @@ func TestWithoutRedisNoCodeIsSent(t *testing.T) {
 }
 
 func TestRateLimitCountsClaimsOnly(t *testing.T) {
+	t.Parallel()
 	taken := 0
 	var given int
 	full := false

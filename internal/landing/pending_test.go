@@ -52,6 +52,7 @@ func (w *world) sealed(code, grant string) string {
 }
 
 func TestAPendingGrantLandsOnAnotherReplica(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	for name, meanwhile := range map[string]func(code string){
 		"Redis intact": func(code string) { w.wantState(code, "open") },
@@ -85,6 +86,7 @@ func TestAPendingGrantLandsOnAnotherReplica(t *testing.T) {
 }
 
 func TestInvalidPendingGrants(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	for _, tt := range []struct {
 		name string
@@ -124,6 +126,7 @@ func flip(s string) string {
 }
 
 func TestAPendingGrantIsBoundToItsCode(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	a := arrival(w.koubei.Issue(provider), "one")
 	sealed := w.lose(a)
@@ -142,6 +145,7 @@ func TestAPendingGrantIsBoundToItsCode(t *testing.T) {
 }
 
 func TestSealKeysRotatedBeforeRetry(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	a := arrival(w.koubei.Issue(provider), "one")
 	a.Pending = []string{w.lose(a)}
@@ -158,6 +162,7 @@ func TestSealKeysRotatedBeforeRetry(t *testing.T) {
 }
 
 func TestPendingGrantReplacesRefusal(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	a := arrival(w.koubei.Issue(provider), "one")
 	sealed := w.lose(a)
@@ -218,6 +223,7 @@ func TestAPendingGrantWaitsForASlot(t *testing.T) {
 }
 
 func TestHeldAndDeclinedPrecedePendingGrant(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	current := w.land(arrival(w.koubei.Issue(merchant), "one"), landing.Landed).Token
 	a := signedIn(arrival(w.koubei.Issue(provider), "one"), current)
@@ -234,6 +240,7 @@ func TestHeldAndDeclinedPrecedePendingGrant(t *testing.T) {
 }
 
 func TestRevocationInvalidatesPendingGrant(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	a := arrival(w.koubei.Issue(provider), "one")
 	a.Pending = []string{w.lose(a)}
@@ -249,6 +256,7 @@ func TestRevocationInvalidatesPendingGrant(t *testing.T) {
 }
 
 func TestParallelRetriesOfAPendingGrantMakeOneSession(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	other := w.open()
 	for name, flush := range map[string]bool{"Redis intact": false, "Redis empty": true} {
@@ -279,6 +287,7 @@ func TestParallelRetriesOfAPendingGrantMakeOneSession(t *testing.T) {
 
 // TestRedisLostAgain: Redis is unavailable again when the pending grant is retried.
 func TestRedisLostAgain(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	a := arrival(w.koubei.Issue(provider), "one")
 	a.Pending = []string{w.lose(a)}
@@ -298,6 +307,7 @@ func TestRedisLostAgain(t *testing.T) {
 }
 
 func TestABrowserWithoutAnArrivalGetsNoPendingGrant(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.koubei.Next(koubeisim.SpendThenHold)
 	done := w.background(w.replica, arrival(w.koubei.Issue(provider)))

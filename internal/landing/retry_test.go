@@ -17,6 +17,7 @@ import (
 // TestRedisLostAndBrowserGone freezes Redis between the gateway's response and the save. The browser has left, so it gets
 // no pending grant. Its next request gets the result of the exchange without a second call.
 func TestRedisLostAndBrowserGone(t *testing.T) {
+	t.Parallel()
 	for _, row := range []struct {
 		name   string
 		code   func(*koubeisim.Koubei) string
@@ -43,6 +44,7 @@ func TestRedisLostAndBrowserGone(t *testing.T) {
 
 // TestShutdownWaitsForLedgerWrites is the same, with a replica that shuts down before Redis is back.
 func TestShutdownWaitsForLedgerWrites(t *testing.T) {
+	t.Parallel()
 	w, node, b, code := loseRedis(t, func(k *koubeisim.Koubei) string { return k.Issue(testworld.Provider) })
 	other := w.Replica()
 	w.Signal()

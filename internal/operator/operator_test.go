@@ -7,6 +7,7 @@ import (
 )
 
 func TestOnlyDocumentedTypesAreKnown(t *testing.T) {
+	t.Parallel()
 	for _, typ := range []operator.Type{"PROVIDER", "PROVIDER_STAFF", "MER", "MER_STAFF", "SALES"} {
 		if !typ.Known() {
 			t.Errorf("%s: got unknown, want known", typ)

@@ -16,6 +16,7 @@ func request(cookies ...string) *http.Request {
 }
 
 func TestCookieNamePrefixes(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		options session.CookieOptions
 		want    string
@@ -38,6 +39,7 @@ func TestCookieNamePrefixes(t *testing.T) {
 }
 
 func TestTokensIgnoreInvalidCookies(t *testing.T) {
+	t.Parallel()
 	c := session.NewCookies(session.CookieOptions{Name: "s"})
 	a, b := session.Token(strings.Repeat("a", 43)), session.Token(strings.Repeat("b", 43))
 	for _, tt := range []struct {
@@ -68,6 +70,7 @@ func TestTokensIgnoreInvalidCookies(t *testing.T) {
 }
 
 func TestPendingCookiesHaveSeparateNames(t *testing.T) {
+	t.Parallel()
 	c := session.NewCookies(session.CookieOptions{Name: "s"})
 	one, two := strings.Repeat("1", 43), strings.Repeat("2", 43)
 	a, b := c.Pending(one, "A"), c.Pending(two, "B")
@@ -95,6 +98,7 @@ func TestPendingCookiesHaveSeparateNames(t *testing.T) {
 }
 
 func TestArrivalsIgnoreInvalidCookies(t *testing.T) {
+	t.Parallel()
 	c := session.NewCookies(session.CookieOptions{Name: "s"})
 	now := time.Now()
 	var arrivals []session.ArrivalCookie

@@ -16,6 +16,7 @@ import (
 )
 
 func TestOldestPartnerIsRemovedAfter32(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	token, _ := w.start("p0")
 	for i := 1; i < 32; i++ {
@@ -39,6 +40,7 @@ func TestOldestPartnerIsRemovedAfter32(t *testing.T) {
 }
 
 func TestEntriesHaveOwnTypeShopsAndEnd(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	token, _ := w.start("one")
 	w.clock.Turn(time.Hour)
@@ -58,6 +60,7 @@ func TestEntriesHaveOwnTypeShopsAndEnd(t *testing.T) {
 }
 
 func TestAddPartnerRefusesAnotherOperator(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	token, _ := w.start("one")
 	for name, change := range map[string]func(*operator.Grant){
@@ -76,6 +79,7 @@ func TestAddPartnerRefusesAnotherOperator(t *testing.T) {
 }
 
 func TestRedisHoldsNoPlainSecrets(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	token, s := w.start("one")
 	for _, key := range w.redis.Client.Keys(t.Context(), "*session*").Val() {
@@ -98,6 +102,7 @@ func TestRedisHoldsNoPlainSecrets(t *testing.T) {
 }
 
 func TestEveryKeyExpires(t *testing.T) {
+	t.Parallel()
 	for _, idle := range []time.Duration{2 * time.Hour, 0} {
 		w := newWorld(t, func(o *session.Options) { o.Idle = idle })
 		token, _ := w.start("one")
@@ -122,6 +127,7 @@ func TestEveryKeyExpires(t *testing.T) {
 }
 
 func TestTooOldGrantStartsNoSession(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	token, _ := w.start("one")
 	old := w.grant("two")
@@ -142,6 +148,7 @@ func TestTooOldGrantStartsNoSession(t *testing.T) {
 }
 
 func TestInvalidRecordIsNoSession(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	token, s := w.start("one")
 	key := "k:session:" + s.Hash()
@@ -173,6 +180,7 @@ func wantKeys(t *testing.T, w *world, want int) {
 }
 
 func TestStoredEndsAreChecked(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	token, s := w.start("one")
 	w.must(w.redis.Client.Persist(t.Context(), "k:session:"+s.Hash()).Err())
@@ -184,6 +192,7 @@ func TestStoredEndsAreChecked(t *testing.T) {
 
 // TestTheIndexDoesNotGrow: Redis's clock counts, not the clock of a replica that is ahead.
 func TestTheIndexDoesNotGrow(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	index := "k:operator:" + operatorID
 	for name, ended := range map[string]time.Duration{"long ago": 2 * time.Hour, "a while ago": 30 * time.Minute} {
@@ -202,6 +211,7 @@ func TestTheIndexDoesNotGrow(t *testing.T) {
 }
 
 func TestListAndRevoke(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	one, _ := w.start("one")
 	two, gone := w.start("two")

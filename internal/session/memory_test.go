@@ -64,6 +64,7 @@ func (w *memoryWorld) wants(what string, want []string, cookies ...string) {
 }
 
 func TestTheMemoryHasTheArrivalsAttributes(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		options session.CookieOptions
 		want    string
@@ -89,6 +90,7 @@ func TestTheMemoryHasTheArrivalsAttributes(t *testing.T) {
 }
 
 func TestTheMemoryKeepsTheNewestEight(t *testing.T) {
+	t.Parallel()
 	w := newMemory(t)
 	var cookie string
 	var want []string
@@ -111,6 +113,7 @@ func TestTheMemoryKeepsTheNewestEight(t *testing.T) {
 }
 
 func TestEachOperatorIsRememberedSinceItsOwnLanding(t *testing.T) {
+	t.Parallel()
 	w := newMemory(t)
 	cookie := w.land("one")
 	w.now = w.now.Add(29 * 24 * time.Hour)
@@ -131,6 +134,7 @@ func TestEachOperatorIsRememberedSinceItsOwnLanding(t *testing.T) {
 }
 
 func TestInvalidMemoriesAreIgnored(t *testing.T) {
+	t.Parallel()
 	w := newMemory(t)
 	good := w.land("one")
 	value := strings.TrimPrefix(good, "s_known=")
@@ -195,6 +199,7 @@ func TestInvalidMemoriesAreIgnored(t *testing.T) {
 }
 
 func TestTheMemoryTurnedOff(t *testing.T) {
+	t.Parallel()
 	on := newMemory(t)
 	off := newMemory(t, func(o *session.MemoryOptions) { o.Life = 0 })
 	left := on.land("one")

@@ -22,6 +22,7 @@ import (
 // before a command of the slow one is sent.
 
 func TestRenewalDoesNotRecreateSession(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	other, _ := w.open()
 	for name, end := range map[string]func(session.Token) error{
@@ -43,6 +44,7 @@ func TestRenewalDoesNotRecreateSession(t *testing.T) {
 }
 
 func TestPartnerIsNotAddedToEndedSession(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	other, _ := w.open()
 	token, _ := w.start("one")
@@ -69,6 +71,7 @@ func TestPartnerIsNotAddedToEndedSession(t *testing.T) {
 }
 
 func TestStartDetectsConcurrentRevocation(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	other, _ := w.open()
 	revoke := func() {
@@ -106,6 +109,7 @@ func TestStartDetectsConcurrentRevocation(t *testing.T) {
 }
 
 func TestRevocationIsWrittenBeforeIndexIsRead(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	slow, tap := w.open()
 	g := w.grant("one")
@@ -120,6 +124,7 @@ func TestRevocationIsWrittenBeforeIndexIsRead(t *testing.T) {
 }
 
 func TestAnIndexIsWrittenBeforeTheSession(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	// The reply is lost, so the result is unknown. The index must contain the session all the same.
 	w.tap.lose("eval:operator")
@@ -133,6 +138,7 @@ func TestAnIndexIsWrittenBeforeTheSession(t *testing.T) {
 }
 
 func TestConcurrentTabsLoseNoPartner(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	other, _ := w.open()
 	token, _ := w.start("one")
@@ -157,6 +163,7 @@ func TestConcurrentTabsLoseNoPartner(t *testing.T) {
 }
 
 func TestRevokedGrantIsRefusedBesideNewerSession(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	old := w.grant("two")
 	_, err := w.Revoke(t.Context(), operatorID)
@@ -173,6 +180,7 @@ func TestRevokedGrantIsRefusedBesideNewerSession(t *testing.T) {
 }
 
 func TestSignOutWithLostReplyIsDone(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	token, _ := w.start("one")
 	w.tap.lose("eval")
@@ -190,6 +198,7 @@ func TestSignOutWithLostReplyIsDone(t *testing.T) {
 // TestARepeatedStartKeepsWhatAnotherTabAdded loses the reply to a session's first write. Before go-redis retries it,
 // another tab finds the session and adds its partner.
 func TestARepeatedStartKeepsWhatAnotherTabAdded(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	p := respproxy.Start(t, w.redis.Addr(), 1, func(c respproxy.Command) bool { return strings.HasPrefix(c.Key(), "k:session:") })
 	behind, err := redis.ParseURL(p.URLs[0])
@@ -221,6 +230,7 @@ func TestARepeatedStartKeepsWhatAnotherTabAdded(t *testing.T) {
 // TestEndedSessionDoesNotSeparateTabs leaves the token of an ended session under an arrival. A landing that finds it,
 // before or after it has started its own session, replaces it with its own token.
 func TestEndedSessionDoesNotSeparateTabs(t *testing.T) {
+	t.Parallel()
 	for name, looksFirst := range map[string]bool{"found with the claim": true, "found with the save": false} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)

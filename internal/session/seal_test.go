@@ -10,6 +10,7 @@ import (
 )
 
 func TestSealIsBoundToPurposePlaceAndKeys(t *testing.T) {
+	t.Parallel()
 	key := func(b string) []byte { return []byte(strings.Repeat(b, session.SealKeySize)) }
 	sealer := func(keys ...[]byte) *session.Sealer {
 		s, err := session.NewSealer(keys...)

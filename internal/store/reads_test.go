@@ -26,6 +26,7 @@ func patient(t *testing.T, r *testworld.Redis) *store.Store {
 
 // Reads at the same moment share connections, and each gets its own reply.
 func TestReadsAtTheSameMomentAreBatched(t *testing.T) {
+	t.Parallel()
 	const many = 100
 	r := testworld.StartRedis(t)
 	for i := range many {
@@ -72,6 +73,7 @@ func TestReadsAtTheSameMomentAreBatched(t *testing.T) {
 
 // A read ends with its own request and with the store's timeout, whichever batch it is in.
 func TestNoReadOutlastsItsRequest(t *testing.T) {
+	t.Parallel()
 	r := testworld.StartRedis(t)
 	for name, c := range map[string]struct {
 		store *store.Store
@@ -106,6 +108,7 @@ func TestNoReadOutlastsItsRequest(t *testing.T) {
 
 // A canceled request leaves its batch at once, and the batch's other reads get their replies.
 func TestACanceledReadLeavesItsBatch(t *testing.T) {
+	t.Parallel()
 	r := testworld.StartRedis(t)
 	if err := r.Client.Set(t.Context(), "k", "value", 0).Err(); err != nil {
 		t.Fatal(err)

@@ -68,6 +68,7 @@ func TestSwapAlwaysSetsExpiry(t *testing.T) {
 }
 
 func TestOutageIsNotAbsence(t *testing.T) {
+	t.Parallel()
 	r := testworld.StartRedis(t)
 	s := open(t, r, 0)
 	if got, err := s.Get(t.Context(), "nothing"); got != nil || err != nil {

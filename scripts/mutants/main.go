@@ -257,7 +257,8 @@ func (r *run) kill(m *mutant) string {
 		if len(names) == 0 {
 			continue
 		}
-		cmd := r.command(p, r.program(p), "-test.failfast", "-test.timeout", min(timeout, maxTimeout).String(), "-test.run", "^("+strings.Join(names, "|")+")$")
+		cmd := r.command(p, r.program(p), "-test.failfast", "-test.parallel", "8", // the tests mostly wait
+			"-test.timeout", min(timeout, maxTimeout).String(), "-test.run", "^("+strings.Join(names, "|")+")$")
 		cmd.Env = append(cmd.Env, "MUTANT="+strconv.Itoa(m.id))
 		cmd.WaitDelay = 5 * time.Second
 		if out, err := cmd.CombinedOutput(); err != nil {
