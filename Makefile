@@ -14,9 +14,10 @@ build: ## the programs, into bin/
 	$(GO) build -trimpath -o bin/ ./cmd/...
 
 TESTFLAGS ?=
-# The tests wait half of their time, for timeouts and failovers, so two cores take more of them at once than go test would.
+# The tests wait half of their time, for timeouts and failovers, so a processor takes more of them at once than go test would.
 # chaos runs alone: its users count what takes too long.
-AT_ONCE := -p=3 -parallel=8
+PROCESSORS := $(shell getconf _NPROCESSORS_ONLN)
+AT_ONCE = -p=$$(($(PROCESSORS) + 1)) -parallel=$$(($(PROCESSORS) * $(1))) -timeout=10m
 # The tests of these packages start the programs, or run commands that work in one goroutine. The race detector would make
 # them slower and find nothing that it does not find in the other packages. They are built as the programs are released, so
 # that an empty build cache has to compile the standard library and the modules only once for both.
@@ -24,8 +25,8 @@ PLAIN := ./chaos ./clients ./cmd/server ./deploy ./e2e ./interop ./soak
 AS_RELEASED := CGO_ENABLED=0 GOFLAGS="$$($(GO) env GOFLAGS) -trimpath"
 
 test: tools ## all tests, under the race detector unless they test programs from outside
-	$(GO) test -race -count=1 $(AT_ONCE) -timeout=10m $(TESTFLAGS) $$($(GO) list ./... | grep -vxF "$$($(GO) list $(PLAIN))")
-	$(AS_RELEASED) $(GO) test -count=1 $(AT_ONCE) -timeout=10m $(TESTFLAGS) $(filter-out ./chaos,$(PLAIN))
+	$(GO) test -race -count=1 $(call AT_ONCE,4) $(TESTFLAGS) $$($(GO) list ./... | grep -vxF "$$($(GO) list $(PLAIN))")
+	$(AS_RELEASED) $(GO) test -count=1 $(call AT_ONCE,2) $(TESTFLAGS) $(filter-out ./chaos,$(PLAIN))
 	$(AS_RELEASED) $(GO) test -count=1 -timeout=10m $(TESTFLAGS) ./chaos
 	$(AS_RELEASED) $(GO) -C bench test -count=1 .
 

@@ -10,6 +10,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"fmt"
 	"io"
 	"log"
 	"net"
@@ -62,12 +63,7 @@ type settings struct {
 
 func newSite(t *testing.T, r recipe, with settings) *site {
 	t.Helper()
-	held, err := net.Listen("tcp", "127.0.0.1:0") // until the proxy uses it: the service must know the address first
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer held.Close()
-	front := held.Addr().String()
+	front := fmt.Sprintf("127.0.0.1:%d", testworld.StablePort(t)) // the service must know the address before the proxy uses it
 	w := testworld.New(t, func(c *app.Config) {
 		here, err := url.Parse("http://" + front + "/koubei")
 		if err != nil {
@@ -100,7 +96,6 @@ func newSite(t *testing.T, r recipe, with settings) *site {
 	at.app, _ = serve(t, s.app, with)
 	at.public, s.stopPages = serve(t, s.pages, with)
 	at.internal, s.stopChecks = serve(t, s.checks, with)
-	held.Close()
 	s.proxy = r.start(t, at)
 	t.Cleanup(func() { testworld.CheckLog(t, s.proxy.log(t), append(w.Koubei.Issued(), w.Log.Secrets()...)...) })
 	return s

@@ -92,14 +92,7 @@ func TestSignedOutStaysSignedOutThoughARetryIsLate(t *testing.T) {
 	w.koubei.Next(koubeisim.SpendThenHold)
 	done := w.background(late, a)
 	w.awaitHeld(1)
-	var lost atomic.Bool
-	late.tap.with(func(ctx context.Context, names string, send func(context.Context) error) error {
-		if !lost.Load() {
-			lost.Store(true) // the first write since the exchange is that of the session
-			_ = send(ctx)
-		}
-		return errCut
-	})
+	late.tap.loseReply(func(string) bool { return true }) // the first write since the exchange is that of the session
 	w.koubei.Release()
 	if out := <-done; !errors.Is(out.err, store.ErrUnavailable) {
 		t.Fatalf("got %q, %v, want unavailable", out.Result, out.err)
@@ -124,17 +117,9 @@ func TestAReplayLandsOnlyWithItsLedgerEntry(t *testing.T) {
 	done := w.background(late, a)
 	w.awaitHeld(1)
 	token := w.land(arrival(w.koubei.Issue(provider), "one"), landing.Landed).Token
-	var lost atomic.Bool
-	late.tap.with(func(ctx context.Context, names string, send func(context.Context) error) error {
-		if lost.Load() {
-			return errCut
-		}
-		// The landing has started a session of its own, which also writes the arrival, and now joins the other tab's.
-		if lost.Store(strings.Contains(names, "eval:session") && !strings.Contains(names, "eval:arrival")); !lost.Load() {
-			return send(ctx)
-		}
-		_ = send(ctx)
-		return errCut
+	// The landing has started a session of its own, which also writes the arrival, and now joins the other tab's.
+	late.tap.loseReply(func(names string) bool {
+		return strings.Contains(names, "eval:session") && !strings.Contains(names, "eval:arrival")
 	})
 	w.koubei.Release()
 	if out := <-done; !errors.Is(out.err, store.ErrUnavailable) {
@@ -151,16 +136,10 @@ func TestAReplayLandsOnlyWithItsLedgerEntry(t *testing.T) {
 		})
 		w.refused(a, store.ErrUnavailable)
 	}
-	var stored sync.Once
-	w.tap.with(func(ctx context.Context, names string, send func(context.Context) error) error {
-		if strings.TrimSpace(names) == "eval:code" { // between its read and its write, the other replica stores the grant
-			stored.Do(func() {
-				late.tap.with(nil)
-				<-late.Settled()
-				w.wantState(a.Code, "held")
-			})
-		}
-		return send(ctx)
+	w.tap.before("eval:code", func() { // between its read and its write, the other replica stores the grant
+		late.tap.with(nil)
+		<-late.Settled()
+		w.wantState(a.Code, "held")
 	})
 	w.land(a, landing.Replayed)
 	w.wantState(a.Code, "landed")
@@ -207,13 +186,7 @@ func TestTwoAnswersMakeOneSession(t *testing.T) {
 	asked := w.land(a, landing.Asked)
 	yes := landing.Decision{Landing: asked.Question.Landing, Yes: true, Arrival: a}
 	wrote, settle := make(chan struct{}), make(chan struct{})
-	var once sync.Once
-	other.tap.with(func(ctx context.Context, names string, send func(context.Context) error) error {
-		if strings.TrimSpace(names) == "eval:code" {
-			once.Do(func() { close(wrote); <-settle })
-		}
-		return send(ctx)
-	})
+	other.tap.before("eval:code", func() { close(wrote); <-settle })
 	done := make(chan ended, 1)
 	go func() {
 		out, err := other.Decide(context.Background(), yes)
@@ -289,36 +262,16 @@ func TestARetryEndsNoSessionOfALandedCode(t *testing.T) {
 func TestTheOwnerKnowsBetter(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	owner := w.open(func(s *settings) { s.redis = 10 * time.Second }) // the other landing waits for a second
-	a := arrival(w.koubei.Issue(provider), "one", "two")
-	w.koubei.Next(koubeisim.SpendThenHold)
-	first := w.background(owner, a)
-	w.awaitHeld(1)
-	w.land(arrival(w.koubei.Issue(merchant), "one"), landing.Landed)
-	wrote, found := make(chan struct{}), make(chan struct{})
-	var ending, settling sync.Once
-	owner.tap.with(func(ctx context.Context, names string, send func(context.Context) error) error {
-		if strings.TrimSpace(names) == "eval:session" {
-			ending.Do(func() { close(wrote); <-found })
+	owner := w.asking()
+	w.tap.before("eval:code", func() {
+		owner.proceed()
+		if out := <-owner.done; out.err != nil || out.Result != landing.Asked {
+			t.Errorf("the owner: got %q, %v, want asked", out.Result, out.err)
 		}
-		return send(ctx)
 	})
-	w.koubei.Release()
-	<-wrote
-	w.tap.with(func(ctx context.Context, names string, send func(context.Context) error) error {
-		if strings.TrimSpace(names) == "eval:code" {
-			settling.Do(func() {
-				close(found)
-				if out := <-first; out.err != nil || out.Result != landing.Asked {
-					t.Errorf("the owner: got %q, %v, want asked", out.Result, out.err)
-				}
-			})
-		}
-		return send(ctx)
-	})
-	w.land(a, landing.Asked)
-	w.wantState(a.Code, "held")
-	w.wantCalls(a.Code, 1)
+	w.land(owner.Arrival, landing.Asked)
+	w.wantState(owner.Code, "held")
+	w.wantCalls(owner.Code, 1)
 }
 
 // TestAReplaySettlesACodeWhoseLeaseHasEnded: afterwards the link does not sign in again, and the code is not sent again.
@@ -330,18 +283,7 @@ func TestAReplaySettlesACodeWhoseLeaseHasEnded(t *testing.T) {
 	second := provider
 	second.PartnerID = "2088102150477999"
 	a := signedIn(arrival(w.koubei.Issue(second), "one"), token)
-	var lost atomic.Bool
-	late.tap.with(func(ctx context.Context, names string, send func(context.Context) error) error {
-		if lost.Load() {
-			return errCut
-		}
-		if strings.Contains(names, "eval:session") {
-			lost.Store(true)
-			_ = send(ctx)
-			return errCut
-		}
-		return send(ctx)
-	})
+	late.tap.loseReply(func(names string) bool { return strings.Contains(names, "eval:session") })
 	if out := <-w.background(late, a); !errors.Is(out.err, store.ErrUnavailable) {
 		t.Fatalf("got %q, %v, want unavailable", out.Result, out.err)
 	}
@@ -360,28 +302,12 @@ func TestAReplaySettlesACodeWhoseLeaseHasEnded(t *testing.T) {
 func TestAGrantIsHeldAgainAfterItsSessionEnded(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	owner := w.open(func(s *settings) { s.redis = 10 * time.Second })
-	a := arrival(w.koubei.Issue(provider), "one", "two")
-	w.koubei.Next(koubeisim.SpendThenHold)
-	first := w.background(owner, a)
-	w.awaitHeld(1)
-	w.land(arrival(w.koubei.Issue(merchant), "one"), landing.Landed)
-	wrote, found := make(chan struct{}), make(chan struct{})
-	var ending sync.Once
-	owner.tap.with(func(ctx context.Context, names string, send func(context.Context) error) error {
-		switch strings.TrimSpace(names) {
-		case "eval:session":
-			ending.Do(func() { close(wrote); <-found })
-		case "eval:code":
-			return errCut
-		}
-		return send(ctx)
-	})
-	w.koubei.Release()
-	<-wrote
+	owner := w.asking()
+	a := owner.Arrival
 	w.land(a, landing.Replayed)
-	close(found)
-	out := <-first
+	owner.tap.failAt("eval:code")
+	owner.proceed()
+	out := <-owner.done
 	if !errors.Is(out.err, store.ErrUnavailable) {
 		t.Fatalf("got %q, %v, want unavailable", out.Result, out.err)
 	}
@@ -397,30 +323,16 @@ func TestAGrantIsHeldAgainAfterItsSessionEnded(t *testing.T) {
 func TestAReplayLeavesTheQuestion(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	owner := w.open(func(s *settings) { s.redis = 10 * time.Second })
-	other := w.open()
-	a := arrival(w.koubei.Issue(provider), "one", "two")
-	w.koubei.Next(koubeisim.SpendThenHold)
-	first := w.background(owner, a)
-	w.awaitHeld(1)
-	w.land(arrival(w.koubei.Issue(merchant), "one"), landing.Landed)
-	wrote, found := make(chan struct{}), make(chan struct{})
-	var ending, looking sync.Once
-	owner.tap.with(func(ctx context.Context, names string, send func(context.Context) error) error {
-		if strings.TrimSpace(names) == "eval:session" {
-			ending.Do(func() { close(wrote); <-found })
-		}
-		return send(ctx)
-	})
-	w.koubei.Release()
-	<-wrote
+	owner, other := w.asking(), w.open()
+	a := owner.Arrival
 	token := w.land(a, landing.Replayed).Token
 	var asked ended
 	gets := 0
 	other.tap.with(func(ctx context.Context, names string, send func(context.Context) error) error {
 		if strings.TrimSpace(names) == "get" {
 			if gets++; gets == 2 {
-				looking.Do(func() { close(found); asked = <-first })
+				owner.proceed()
+				asked = <-owner.done
 			}
 		}
 		return send(ctx)

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/url"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -183,6 +184,34 @@ func (w *world) awaitHeld(n int) {
 	w.must(w.koubei.AwaitHeld(ctx, n))
 }
 
+// asking is a landing that has started a session and must ask, because another operator has signed in on the browser since.
+// It is about to end its session.
+type asking struct {
+	*replica
+	landing.Arrival
+	done    <-chan ended
+	proceed func()
+}
+
+// asking starts a landing on another replica, and returns when it is about to end its session.
+func (w *world) asking() *asking {
+	w.t.Helper()
+	wrote, proceed := make(chan struct{}), make(chan struct{})
+	l := &asking{
+		replica: w.open(func(s *settings) { s.redis = 10 * time.Second }), // it waits for the test
+		Arrival: arrival(w.koubei.Issue(provider), "one", "two"), proceed: sync.OnceFunc(func() { close(proceed) }),
+	}
+	w.t.Cleanup(l.proceed)
+	w.koubei.Next(koubeisim.SpendThenHold)
+	l.done = w.background(l.replica, l.Arrival)
+	w.awaitHeld(1)
+	w.land(arrival(w.koubei.Issue(merchant), "one"), landing.Landed)
+	l.tap.before("eval:session", func() { close(wrote); <-proceed })
+	w.koubei.Release()
+	<-wrote
+	return l
+}
+
 // record is the ledger's entry of a code, as another program would read it.
 type record struct {
 	State   string `json:"state"`
@@ -262,6 +291,33 @@ func (t *tap) with(f tapFunc) {
 // cut makes all commands fail.
 func (t *tap) cut() {
 	t.with(func(context.Context, string, func(context.Context) error) error { return errCut })
+}
+
+// loseReply loses the reply to the first write that is meant, and everything after it.
+func (t *tap) loseReply(meant func(names string) bool) {
+	var lost atomic.Bool
+	t.with(func(ctx context.Context, names string, send func(context.Context) error) error {
+		switch {
+		case lost.Load():
+			return errCut
+		case meant(names):
+			lost.Store(true)
+			_ = send(ctx)
+			return errCut
+		}
+		return send(ctx)
+	})
+}
+
+// before calls f once, before the first command with these names.
+func (t *tap) before(names string, f func()) {
+	var once sync.Once
+	t.with(func(ctx context.Context, sent string, send func(context.Context) error) error {
+		if strings.TrimSpace(sent) == names {
+			once.Do(f)
+		}
+		return send(ctx)
+	})
 }
 
 // count counts the commands of one name that got a reply.

@@ -77,7 +77,7 @@ func (b Browser) Tab(t testing.TB) *Tab {
 	t.Helper()
 	ctx, err := b()
 	if err != nil {
-		t.Fatalf("starting Chromium (Debian's package chromium): %v", err)
+		t.Fatalf("starting Chromium (make tools installs it): %v", err)
 	}
 	return newTab(t, ctx, chromedp.WithNewBrowserContext())
 }
@@ -203,7 +203,7 @@ func (b *Tab) Run(script string) { b.T.Helper(); Eval[chromedp.Void](b, script) 
 func (b *Tab) Open(address string) { b.T.Helper(); b.Do(chromedp.Navigate(address)) }
 
 // Travel goes forward in the history, or back. It does not wait, because a page from the browser's cache is not loaded again.
-func (b *Tab) Travel(steps int) { b.T.Helper(); b.Run(fmt.Sprintf("history.go(%d)", steps)) }
+func (b *Tab) Travel(steps int) { b.T.Helper(); b.Run(fmt.Sprintf("setTimeout(() => history.go(%d))", steps)) }
 
 // See waits until an element is visible.
 func (b *Tab) See(selector string) { b.T.Helper(); b.Do(chromedp.WaitVisible(chromedp.CSS(selector))) }
