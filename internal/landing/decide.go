@@ -24,6 +24,7 @@ func (l *Lander) ask(ctx context.Context, v visit, e entry, grant operator.Grant
 	if err != nil {
 		return Outcome{}, err
 	}
+	outcome.Session = v.replaced(grant.Operator.ID)
 	now, ours, err := l.ledger.settleOwn(ctx, e, outcome)
 	switch {
 	case err != nil:
@@ -34,17 +35,16 @@ func (l *Lander) ask(ctx context.Context, v visit, e entry, grant operator.Grant
 	return l.settled(ctx, v, now)
 }
 
-// heldEntry returns the ledger entry with the sealed grant and the sessions that the grant would replace, if any.
+// heldEntry returns the ledger entry with the sealed grant. It names no session, because nobody was asked about one.
 func (l *Lander) heldEntry(v visit, grant operator.Grant) (entry, error) {
 	plain, err := json.Marshal(heldGrant{grant, v.Code})
 	if err != nil {
 		return entry{}, err
 	}
 	return entry{
-		State:   held,
-		Session: v.replaced(grant.Operator.ID),
-		Grant:   l.sealer.Seal(session.SealHeld, v.hash, plain),
-		Until:   grant.ExchangedAt.Add(heldFor),
+		State: held,
+		Grant: l.sealer.Seal(session.SealHeld, v.hash, plain),
+		Until: grant.ExchangedAt.Add(heldFor),
 	}, nil
 }
 

@@ -188,7 +188,7 @@ func (l *Lander) Land(ctx context.Context, a Arrival) (Outcome, error) {
 		return Outcome{}, err
 	}
 	defer claim.release()
-	if holds(claim.met, v.hash) {
+	if holds(claim.met, v.hash) && !l.mayAsk(v, claim) {
 		return l.recover(context.WithoutCancel(ctx), v, claim)
 	}
 	if !claim.ours {
@@ -216,11 +216,24 @@ func (l *Lander) grant(ctx context.Context, v visit, c claim) (operator.Grant, e
 	return grant, err
 }
 
+// mayAsk reports whether the user can be asked about a code whose session exists already: another operator is signed in, and
+// the browser has the grant. After a "yes", the browser gets that session.
+func (l *Lander) mayAsk(v visit, c claim) bool {
+	return c.ours && v.pending != nil && l.confirm && v.foreign(v.pending.Grant.Operator.ID)
+}
+
 // recover returns the session that a landing of this code has stored under an arrival of this browser, if the ledger does
 // not contain it yet. The replica was killed in between, or is about to write it.
 func (l *Lander) recover(ctx context.Context, v visit, c claim) (Outcome, error) {
 	h := c.met[slices.IndexFunc(c.met, func(h session.Held) bool { return holds([]session.Held{h}, v.hash) })]
 	entry, _ := h.Session.OfCode(v.hash)
+	var replaced []session.Session
+	if !l.confirm {
+		var err error
+		if replaced, err = l.endOthers(ctx, v, h.Session.OperatorID, nil); err != nil {
+			return Outcome{}, err
+		}
+	}
 	if c.entry.State == open {
 		now, ours, err := l.settleFor(ctx, v, c.entry, h, entry.PartnerID)
 		if err != nil {
@@ -230,10 +243,10 @@ func (l *Lander) recover(ctx context.Context, v visit, c claim) (Outcome, error)
 			return l.known(ctx, v, now) // the owner lives, and has settled the code in the meantime
 		}
 	}
-	if v.foreign(h.Session.OperatorID) {
+	if l.confirm && v.foreign(h.Session.OperatorID) {
 		return Outcome{}, ErrCodeUsed // do not replace an operator without a question
 	}
-	return Outcome{Result: Replayed, Token: h.Token, Session: h.Session, Entry: entry}, nil
+	return Outcome{Result: Replayed, Token: h.Token, Session: h.Session, Entry: entry, Replaced: replaced}, nil
 }
 
 // settleReplay settles the code of a session of this browser if the ledger does not have its outcome yet: the replica that

@@ -206,7 +206,8 @@ func TestTwoAnswersMakeOneSession(t *testing.T) {
 	w.must(err)
 }
 
-// TestNoQuestionWhileTheOwnSessionLives: the landing must end the session that it has started before it may ask.
+// TestNoQuestionWhileTheOwnSessionLives: the landing must end the session that it has started before it may ask. If it cannot,
+// the browser's next request asks, and a "yes" leads to that session.
 func TestNoQuestionWhileTheOwnSessionLives(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -215,7 +216,7 @@ func TestNoQuestionWhileTheOwnSessionLives(t *testing.T) {
 	w.koubei.Next(koubeisim.SpendThenHold)
 	first := w.background(owner, a)
 	w.awaitHeld(1)
-	w.land(arrival(w.koubei.Issue(merchant), "one"), landing.Landed)
+	current := w.land(arrival(w.koubei.Issue(merchant), "one"), landing.Landed).Token
 	owner.tap.with(func(ctx context.Context, names string, send func(context.Context) error) error {
 		if strings.TrimSpace(names) == "eval:session" {
 			return errCut
@@ -223,9 +224,18 @@ func TestNoQuestionWhileTheOwnSessionLives(t *testing.T) {
 		return send(ctx)
 	})
 	w.koubei.Release()
-	if out := <-first; !errors.Is(out.err, store.ErrUnavailable) || out.Pending == "" {
-		t.Errorf("got %q, %v, want unavailable with the grant", out.Result, out.err)
+	out := <-first
+	if !errors.Is(out.err, store.ErrUnavailable) || out.Pending == "" {
+		t.Fatalf("got %q, %v, want unavailable with the grant", out.Result, out.err)
 	}
+	owner.tap.cut()
+	a = signedIn(a, current)
+	a.Pending = []string{out.Pending}
+	w.decide(w.land(a, landing.Asked), a, true, landing.Landed)
+	if live, err := w.sessions.List(t.Context(), provider.OperatorID); len(live) != 1 {
+		t.Errorf("got %d sessions, %v, want one", len(live), err)
+	}
+	w.wantCalls(a.Code, 1)
 }
 
 // TestARetryEndsNoSessionOfALandedCode: a held grant lands, the reply of its last write is lost, and the retry fails at first.

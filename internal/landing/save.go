@@ -15,7 +15,7 @@ type consent []string
 
 // saved is a session that was written for a grant.
 type saved struct {
-	session.Held
+	session.Started
 	fresh bool           // started by this landing
 	met   []session.Held // started by other landings of this browser, which has not sent their cookies
 }
@@ -77,7 +77,7 @@ func (l *Lander) write(ctx context.Context, v visit, grant operator.Grant) (save
 		s, err := l.sessions.AddPartner(ctx, own.Token, grant, v.Code)
 		if !errors.Is(err, session.ErrNone) {
 			l.withdrawIfUnknown(ctx, own.Session.Hash(), err)
-			return saved{Held: session.Held{Token: own.Token, Session: s}}, err
+			return saved{Started: session.Started{Held: session.Held{Token: own.Token, Session: s}}}, err
 		}
 		// The session was signed out in the meantime: start a new one.
 	}
@@ -90,7 +90,7 @@ func (l *Lander) write(ctx context.Context, v visit, grant operator.Grant) (save
 	if err != nil {
 		l.log.WarnContext(ctx, "landed without the session of another tab", "error", err)
 	}
-	return saved{Held: s.Held, fresh: true, met: v.unseen(met)}, nil
+	return saved{Started: s, fresh: true, met: v.unseen(met)}, nil
 }
 
 // withdrawIfUnknown handles a failed write that may have succeeded. It makes sure that the session does not keep a grant
@@ -101,8 +101,9 @@ func (l *Lander) withdrawIfUnknown(ctx context.Context, hash string, err error) 
 	}
 }
 
-// settle records in the ledger that the code has landed. If that fails, a held grant has not landed: the ledger would give it
-// to the browser again after a sign-out. A code that was just exchanged has landed, because the ledger holds no grant.
+// settle records in the ledger that the code has landed. If that fails, a held or pending grant has not landed: the ledger
+// would give it to the browser again after a sign-out. A code that was just exchanged has landed, because no ledger entry
+// holds its grant.
 func (l *Lander) settle(ctx context.Context, v visit, e entry, grant operator.Grant, s saved) (Outcome, error) {
 	outcome := l.landedEntry(v, s.Held, grant.PartnerID)
 	now, ours, err := l.ledger.settleOwn(ctx, e, outcome)
@@ -111,6 +112,9 @@ func (l *Lander) settle(ctx context.Context, v visit, e entry, grant operator.Gr
 			l.retryInBackground(ctx, func(ctx context.Context) error { return l.settleLate(ctx, e, outcome, grant, s) })
 		}
 		return Outcome{}, err
+	}
+	if err != nil && v.pending != nil {
+		return Outcome{}, err // the replica that has exchanged the code may still store the grant
 	}
 	if err != nil {
 		// The session holds the code, so the browser's next request is a replay.
@@ -202,16 +206,12 @@ func (l *Lander) endOthers(ctx context.Context, v visit, operatorID string, yes 
 	return ended, nil
 }
 
-// undo ends a session whose token no browser has received.
+// undo ends a session that this landing has started, unless another landing has joined it.
 func (l *Lander) undo(ctx context.Context, s saved) error {
 	if !s.fresh {
 		return nil
 	}
-	_, err := l.sessions.End(ctx, s.Token)
-	if errors.Is(err, session.ErrNone) {
-		return nil
-	}
-	return err
+	return l.sessions.Undo(ctx, s.Started)
 }
 
 // undoUnless is undo, unless the code has landed with this session.

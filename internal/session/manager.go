@@ -69,6 +69,7 @@ func (m *Manager) CacheErr() error {
 // Started is a session that was just started.
 type Started struct {
 	Held
+	raw []byte      // the record as it was written
 	met []leftToken // of sessions that other landings of the same browser have started
 }
 
@@ -89,12 +90,17 @@ func (m *Manager) Start(ctx context.Context, grant operator.Grant, code string, 
 		return Started{}, err
 	}
 	swaps := m.leaveToken(ctx, token, arrivals)
-	started := Started{Held: Held{Token: token, Session: r.session(token.Hash())}}
+	started := Started{Held: Held{Token: token, Session: r.session(token.Hash())}, raw: raw}
 	if err := m.records.create(ctx, token.Hash(), r, raw, commands(swaps)); err != nil {
 		return started, err
 	}
 	started.met = m.tokensMet(swaps, arrivals)
 	return started, nil
+}
+
+// Undo ends a session that was just started, unless another landing has joined it. It fails with store.ErrUnavailable.
+func (m *Manager) Undo(ctx context.Context, s Started) error {
+	return m.records.removeUnchanged(ctx, s.Session, s.raw)
 }
 
 // entry returns the entry for a grant. Its lifetime starts with the exchange, when Koubei confirmed the operator, even if a

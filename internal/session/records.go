@@ -170,6 +170,20 @@ func (s *records) remove(ctx context.Context, hash string) ([]byte, error) {
 	return store.Bytes(cmd), nil
 }
 
+// removeUnchanged deletes a session unless it has changed since it was written.
+func (s *records) removeUnchanged(ctx context.Context, was Session, raw []byte) error {
+	swap := store.NewSwap(ctx, s.key(was.hash), raw, nil, 0).Announcing(ctx, s.cache.announcement(was.hash))
+	defer s.cache.forget(was.hash)
+	if err := s.store.Write(ctx, swap.SliceCmd); err != nil {
+		return err
+	}
+	done, _, err := swap.Swapped()
+	if done {
+		s.forget(ctx, was.OperatorID, was.hash)
+	}
+	return err
+}
+
 // ignoreNone returns err, or nil if err is ErrNone.
 func ignoreNone(err error) error {
 	if errors.Is(err, ErrNone) {

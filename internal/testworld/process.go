@@ -41,8 +41,7 @@ func Build(t testing.TB, name string, flags ...string) string {
 	build, _ := builds.LoadOrStore(fmt.Sprint(name, flags), sync.OnceValues(func() (string, error) {
 		module := must(exec.Command("go", "env", "GOMOD").Output())
 		program := filepath.Join(tempDir, fmt.Sprintf("%.8x", sha256.Sum256(module)), name+strings.Join(flags, " "))
-		args := slices.Concat([]string{"build", "-trimpath", "-o", program}, flags, []string{"koubei-landing/cmd/" + name})
-		cmd := exec.Command("go", args...)
+		cmd := exec.Command("go", slices.Concat([]string{"build", "-trimpath", "-o", program}, flags, []string{"koubei-landing/cmd/" + name})...)
 		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 		out, err := cmd.CombinedOutput()
 		if err != nil {

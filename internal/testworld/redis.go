@@ -85,8 +85,7 @@ type Cluster struct {
 // StartCluster starts a cluster and returns when it is healthy. A node that is silent for timeout is taken for dead.
 func StartCluster(t testing.TB, timeout time.Duration) *Cluster {
 	t.Helper()
-	c := &Cluster{}
-	var addresses []string
+	c, addresses := &Cluster{}, []string(nil)
 	for range 6 {
 		n := StartRedis(t, "--cluster-enabled", "yes", "--cluster-node-timeout", strconv.FormatInt(timeout.Milliseconds(), 10),
 			"--cluster-port", strconv.Itoa(StablePort(t)), "--cluster-replica-validity-factor", "0", "--repl-ping-replica-period", "1")

@@ -203,7 +203,10 @@ func (b *Tab) Run(script string) { b.T.Helper(); Eval[chromedp.Void](b, script) 
 func (b *Tab) Open(address string) { b.T.Helper(); b.Do(chromedp.Navigate(address)) }
 
 // Travel goes forward in the history, or back. It does not wait, because a page from the browser's cache is not loaded again.
-func (b *Tab) Travel(steps int) { b.T.Helper(); b.Run(fmt.Sprintf("setTimeout(() => history.go(%d))", steps)) }
+func (b *Tab) Travel(steps int) {
+	b.T.Helper()
+	b.Run(fmt.Sprintf("setTimeout(() => history.go(%d))", steps))
+}
 
 // See waits until an element is visible.
 func (b *Tab) See(selector string) { b.T.Helper(); b.Do(chromedp.WaitVisible(chromedp.CSS(selector))) }
@@ -211,8 +214,7 @@ func (b *Tab) See(selector string) { b.T.Helper(); b.Do(chromedp.WaitVisible(chr
 // Click clicks an element as soon as it is visible.
 func (b *Tab) Click(selector string) { b.T.Helper(); b.Do(chromedp.Click(chromedp.CSS(selector))) }
 
-// Presser returns a function that clicks where an element is now. It also works during a navigation, when a tab reacts to
-// nothing but its mouse.
+// Presser returns a function that clicks where an element is now, also during a navigation, when a tab reacts to its mouse only.
 func (b *Tab) Presser(selector string) (press func()) {
 	b.T.Helper()
 	at := Eval[[]float64](b, fmt.Sprintf(
