@@ -306,6 +306,21 @@ func TestHeadAnswersLikeGet(t *testing.T) {
 	}
 }
 
+func TestAnotherMethodIsToldWhichAreAllowed(t *testing.T) {
+	t.Parallel()
+	w := testworld.New(t)
+	b := w.Program()
+	for path, want := range map[string]string{
+		"/session": "GET, HEAD", "/logout": "POST", "/forget": "POST", "/koubei/callback": "GET, HEAD", "/koubei/callback/switch": "POST",
+		"/nothing": "",
+	} {
+		r, _ := http.NewRequest(http.MethodPut, w.Public+path, nil)
+		if got := strings.Join(b.Do(r).Header.Values("Allow"), ", "); got != want {
+			t.Errorf("%s: got Allow %q, want %q", path, got, want)
+		}
+	}
+}
+
 func TestRequestSizeLimits(t *testing.T) {
 	t.Parallel()
 	w := testworld.New(t)

@@ -136,17 +136,20 @@ func TestTheContractsCodes(t *testing.T) {
 func TestWhoPrefersJSON(t *testing.T) {
 	t.Parallel()
 	for accept, want := range map[string]bool{
-		"":                                 false,
-		"*/*":                              false,
-		"text/html,*/*;q=0.8":              false,
-		"application/json":                 true,
-		"application/problem+json":         true,
-		"application/json, text/html":      false,
-		"text/html;q=0.5,application/json": true,
-		"text/*;q=0.9, application/*":      true,
-		"application/json;q=0":             false,
-		"application/json;q=x":             false,
-		"text/html;q=0, */*":               true,
+		"":                                       false,
+		"*/*":                                    false,
+		"text/html,*/*;q=0.8":                    false,
+		"application/json":                       true,
+		"application/problem+json":               true,
+		"application/json, text/html":            false,
+		"text/html;q=0.5,application/json":       true,
+		"text/*;q=0.9, application/*":            true,
+		"application/json;q=0":                   false,
+		"application/json;q=0.5":                 true,
+		"application/json;q=2":                   false,
+		"application/json;q=0.5,text/html;q=0.6": false,
+		"application/json;q=x":                   false,
+		"text/html;q=0, */*":                     true,
 		strings.Repeat("x/y,", 9000) + "application/json": false, // only the first 1,024 bytes are read
 	} {
 		r := httptest.NewRequest(http.MethodGet, "/", nil)

@@ -31,7 +31,7 @@ type mutant struct {
 
 // String identifies a mutant without its line. The second and later ones of the same kind in a function have a number.
 func (m *mutant) String() string {
-	return fmt.Sprintf("%s: %s: %s: %s → %s", filepath.Base(m.file), m.function, m.operator, m.before, m.after)
+	return strings.TrimSpace(fmt.Sprintf("%s: %s: %s: %s → %s", filepath.Base(m.file), m.function, m.operator, m.before, m.after))
 }
 
 // helpers are added to each package that has mutants.
