@@ -148,7 +148,7 @@ func newISV(t *testing.T, keys ...crypto.Signer) *isv {
 	public := "127.0.0.1:" + strconv.Itoa(testworld.StablePort(t))
 	w := testworld.New(t, func(c *app.Config) {
 		c.Operations.PublicListen, c.Web.PublicURL = public, &url.URL{Scheme: "http", Host: public}
-		c.Assertions = assertion.Config{Keys: keys, Audiences: []string{c.Web.PublicURL.String(), "reports"}, TTL: time.Minute}
+		c.Assertions = assertion.Config{Keys: keys, Audiences: []string{c.Web.PublicURL.String(), "reports"}, TTL: 10 * time.Minute} // longer than a test takes on a busy machine
 	})
 	b := w.Browser()
 	if a := b.Land(w.Landing(w.Koubei.Issue(testworld.Provider))); a.StatusCode != http.StatusSeeOther {
@@ -249,9 +249,9 @@ func TestAssertionsThroughARotation(t *testing.T) {
 	check("the old one is withdrawn, signed before", good, who, refused)
 
 	w.rotate(second)
-	w.Clock.Turn(-5 * time.Minute)
+	w.Clock.Turn(-20 * time.Minute)
 	check("expired", w.assertion(""), refused, refused)
-	w.Clock.Turn(5 * time.Minute)
+	w.Clock.Turn(20 * time.Minute)
 
 	good = w.assertion("")
 	if err := w.Stop(); err != nil {
