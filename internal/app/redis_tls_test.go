@@ -27,6 +27,7 @@ import (
 type authority struct {
 	cert *x509.Certificate
 	key  *ecdsa.PrivateKey
+	end  time.Time // of the certificates that it issues
 }
 
 func newAuthority(t *testing.T) *authority {
@@ -41,7 +42,7 @@ func newAuthority(t *testing.T) *authority {
 	must(t, err)
 	cert, err := x509.ParseCertificate(der)
 	must(t, err)
-	return &authority{cert, key}
+	return &authority{cert, key, template.NotAfter}
 }
 
 func (a *authority) pool() *x509.CertPool {
@@ -56,7 +57,7 @@ func (a *authority) issue(t *testing.T, hosts ...string) tls.Certificate {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	must(t, err)
 	template := &x509.Certificate{
-		SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: "redis"}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+		SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: "redis"}, NotBefore: time.Now().Add(-time.Hour), NotAfter: a.end,
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
 	}
 	for _, host := range hosts {
@@ -153,6 +154,9 @@ func TestRedisTLSProblems(t *testing.T) {
 	client, strange := a.issue(t), stranger.issue(t)
 	address, _ := tlsSingle(t, a)
 	plain := testworld.StartRedis(t)
+	late := *a
+	late.end = time.Now().Add(-time.Minute)
+	ended, _ := tlsSingle(t, &late)
 	silent, err := net.Listen("tcp", "127.0.0.1:0") // the system accepts connections, and nobody responds
 	must(t, err)
 	t.Cleanup(func() { silent.Close() })
@@ -166,6 +170,7 @@ func TestRedisTLSProblems(t *testing.T) {
 		{"another host", app.Redis{URL: strings.Replace(address, "localhost", "127.0.0.1", 1), Authorities: a.pool(), Certificate: &client}, "REDIS_URL"},
 		{"no client certificate", app.Redis{URL: address, Authorities: a.pool()}, "REDIS_CERT_FILE and REDIS_KEY_FILE"},
 		{"another authority's client certificate", app.Redis{URL: address, Authorities: a.pool(), Certificate: &strange}, "REDIS_CERT_FILE"},
+		{"a certificate that has ended", app.Redis{URL: ended, Authorities: a.pool(), Certificate: &client}, "renew"},
 		{"a plain client", app.Redis{URL: strings.Replace(address, "rediss:", "redis:", 1)}, "rediss://"},
 		{"a plain server", app.Redis{URL: strings.Replace(plain.URL(), "redis:", "rediss:", 1), Authorities: a.pool()}, "redis://"},
 		{"a silent server", app.Redis{URL: "rediss://" + silent.Addr().String(), Authorities: a.pool()}, "redis:// if it does not use TLS"},

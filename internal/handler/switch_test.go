@@ -291,6 +291,11 @@ func TestAForgedSwitchIsRefused(t *testing.T) {
 	if a := b.Post(switchURL(w)+"?"+form.Encode(), nil); a.Problem() != "bad_request" {
 		t.Errorf("in the query: got %d %q", a.StatusCode, a.Problem())
 	}
+	torn, _ := http.NewRequest(http.MethodPost, switchURL(w), strings.NewReader(answerTo(t, page, "yes").Encode()+"&%zz"))
+	torn.Header = http.Header{"Content-Type": {"application/x-www-form-urlencoded"}, "Origin": {w.Public}}
+	if a := b.Do(torn); a.Problem() != "bad_request" {
+		t.Errorf("a torn form: got %d %q", a.StatusCode, a.Problem())
+	}
 	wantSignedIn(t, w, b, testworld.Merchant.OperatorID)
 	if a := b.Post(switchURL(w), answerTo(t, page, "yes")); a.StatusCode != http.StatusSeeOther {
 		t.Errorf("the real one: got %d", a.StatusCode)
