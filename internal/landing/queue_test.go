@@ -1,8 +1,11 @@
 package landing_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -103,4 +106,38 @@ func TestWaitingLandingsAreDrained(t *testing.T) {
 	w.Drain()
 	w.land(arrival(waiting, "two"), landing.Landed)
 	<-w.Settled()
+}
+
+// TestAWaitingLandingLooksForSessionsNowAndThen: it reads the ledger at every poll, and the arrivals' sessions at one of twenty.
+func TestAWaitingLandingLooksForSessionsNowAndThen(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	waiting := w.open()
+	a := arrival(w.koubei.Issue(provider), "one", "two")
+	w.koubei.Next(koubeisim.SpendThenHold)
+	first := w.background(w.replica, a)
+	w.awaitHeld(1)
+	var ledger, sessions atomic.Int64
+	waiting.tap.with(func(ctx context.Context, names string, send func(context.Context) error) error {
+		switch strings.TrimSpace(names) {
+		case "get":
+			ledger.Add(1)
+		case "get get":
+			sessions.Add(1)
+		}
+		return send(ctx)
+	})
+	second := w.background(waiting, a)
+	testworld.Eventually(t, time.Minute, "it has read the sessions twice", func() error {
+		if n := sessions.Load(); n < 2 {
+			return fmt.Errorf("%d times", n)
+		}
+		return nil
+	})
+	if polls, looks := ledger.Load(), sessions.Load(); looks*15 > polls {
+		t.Errorf("got %d lookups in %d polls, want one of twenty", looks, polls)
+	}
+	w.koubei.Release()
+	<-first
+	<-second
 }
