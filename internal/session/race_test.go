@@ -450,6 +450,35 @@ func TestRevocationLeavesNewerEntries(t *testing.T) {
 	wantTwo(found[0].Session, token)
 }
 
+// TestTakeBackKeepsAChangedSessionIndexed: another tab replaces the session's revoked entries with a newer one. The landing
+// whose own entries are all revoked must leave that session in the index, or the next revocation does not find it.
+func TestTakeBackKeepsAChangedSessionIndexed(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	other, _ := w.open()
+	token, _ := w.start("one")
+	g := w.grant("two")
+	w.tap.before("eval:operator", func() {
+		newer := w.grant("three")
+		w.must(w.redis.Client.Set(t.Context(), "k:revoked:"+operatorID, int64(newer.ClaimedAt), time.Minute).Err())
+		s, err := other.AddPartner(t.Context(), token, newer, w.code())
+		if err != nil || partners(s) != "three" {
+			t.Errorf("the other tab got %q, %v, want its own entry", partners(s), err)
+		}
+	})
+	if _, err := w.AddPartner(t.Context(), token, g, w.code()); !errors.Is(err, session.ErrRevoked) {
+		t.Errorf("got %v, want revoked", err)
+	}
+	if got := partners(w.find(token)); got != "three" {
+		t.Errorf("got %q, want the other tab's entry", got)
+	}
+	w.wantIndexed(1)
+	if n, err := w.Revoke(t.Context(), operatorID); err != nil || n != 1 {
+		t.Errorf("the next revocation: got %d, %v, want 1", n, err)
+	}
+	w.wantGone(token)
+}
+
 // TestEntryOfVersion01 has no time of its claim. The time of its exchange counts.
 func TestEntryOfVersion01(t *testing.T) {
 	t.Parallel()

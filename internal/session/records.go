@@ -154,7 +154,7 @@ func (s *records) takeBack(ctx context.Context, hash string, r record, raw []byt
 	if err := s.store.Write(ctx, swap.SliceCmd); err != nil {
 		return record{}, err
 	}
-	if after == nil {
+	if done, _, _ := swap.Swapped(); done && after == nil { // Write has returned the error
 		s.forget(ctx, r.OperatorID, hash)
 	}
 	return left, nil
