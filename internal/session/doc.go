@@ -28,5 +28,7 @@
 // Each change of a session writes the operator's index, then the session, then reads the revocation. [Manager.Revoke]
 // writes the revocation first and then reads the index. Whichever comes first, one of them sees the other's write. Every
 // entry is compared, not only the newest: a session that another tab joins may have been left by a landing whose reply was
-// lost. Redis keeps a revocation for [RevocationWindow]. An older grant cannot become a session.
+// lost. A landing that adds an entry to a session also reads the revocation before its write, because the session may be newer
+// than the revocation, and the replica may die before it checks again. Redis keeps a revocation for [RevocationWindow]. An
+// older grant cannot become a session.
 package session

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/alexedwards/scs/v2"
+	"github.com/redis/go-redis/v9"
 
 	"koubei-landing/internal/operator"
 	"koubei-landing/internal/store"
@@ -162,6 +163,11 @@ func (m *Manager) read(ctx context.Context, hash string) (stored, error) {
 	if err != nil {
 		return stored{}, err
 	}
+	return m.unexpired(hash, raw)
+}
+
+// unexpired is read for bytes that were already read, nil for an absent key.
+func (m *Manager) unexpired(hash string, raw []byte) (stored, error) {
 	if raw == nil {
 		return stored{}, ErrNone
 	}
@@ -191,13 +197,16 @@ func (m *Manager) AddPartner(ctx context.Context, token Token, grant operator.Gr
 	hash := token.Hash()
 	e := m.entry(grant, code)
 	for {
-		was, err := m.read(ctx, hash)
+		was, last, err := m.readForAdding(ctx, hash, grant.Operator.ID)
 		if err != nil {
 			return Session{}, err
 		}
 		r := was.record
 		if r.OperatorID != grant.Operator.ID || r.AppID != grant.AppID {
 			return Session{}, fmt.Errorf("%w of this operator", ErrNone)
+		}
+		if last.covers(e) || last.forgottenSince(e) {
+			return Session{}, ErrRevoked
 		}
 		r.LastReadAt = m.now().UTC()
 		left, done, err := m.records.change(ctx, hash, was.raw, r.with(e))
@@ -208,6 +217,23 @@ func (m *Manager) AddPartner(ctx context.Context, token Token, grant operator.Gr
 			return Session{}, err
 		}
 	}
+}
+
+// readForAdding reads a session, and after it the operator's last revocation, before AddPartner adds an entry. If it did not,
+// a replica that dies between its write and its check of the revocation would leave a revoked entry in a session that is
+// newer than the revocation. The order matters: a revocation that is recorded later finds this session in the index.
+func (m *Manager) readForAdding(ctx context.Context, hash, operatorID string) (stored, revocation, error) {
+	get := redis.NewStringCmd(ctx, "get", m.records.key(hash))
+	cmd := m.records.revocation(ctx, operatorID)
+	if err := m.records.store.Do(ctx, get, cmd.StringCmd); err != nil {
+		return stored{}, revocation{}, err
+	}
+	was, err := m.unexpired(hash, store.Bytes(get))
+	if err != nil {
+		return stored{}, revocation{}, err
+	}
+	last, err := cmd.read()
+	return was, last, err
 }
 
 // End deletes a session and returns its last state. It fails with ErrNone if there was none, and with store.ErrUnavailable.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -177,6 +178,62 @@ func TestRevokedGrantIsRefusedBesideNewerSession(t *testing.T) {
 			t.Error("a revoked grant has become an entry")
 		}
 	}
+}
+
+// TestRevokedGrantIsNotWrittenBesideNewerSession cuts the replica from Redis after its write, so that it could not take the
+// grant back.
+func TestRevokedGrantIsNotWrittenBesideNewerSession(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	victim, tap := w.open()
+	old := w.grant("two")
+	_, err := w.Revoke(t.Context(), operatorID)
+	w.must(err)
+	token, _ := w.start("one") // Koubei has confirmed the operator again
+	trips := cutAfterWrite(tap)
+	if _, err := victim.AddPartner(t.Context(), token, old, w.code()); !errors.Is(err, session.ErrRevoked) {
+		t.Errorf("got %v, want revoked", err)
+	}
+	if got := partners(w.find(token)); got != "one" {
+		t.Errorf("got the partners %q, want one: the other grant was revoked", got)
+	}
+	if n := trips.Load(); n != 1 {
+		t.Errorf("revoked: got %d round trips, want 1", n)
+	}
+	// The revocation is no longer in Redis.
+	w.must(w.redis.Client.Del(t.Context(), "k:revoked:"+operatorID).Err())
+	old.ClaimedAt -= operator.LogicalTime(session.RevocationWindow.Microseconds())
+	cutAfterWrite(tap)
+	if _, err := victim.AddPartner(t.Context(), token, old, w.code()); !errors.Is(err, session.ErrRevoked) {
+		t.Errorf("too old: got %v, want revoked", err)
+	}
+	if got := partners(w.find(token)); got != "one" {
+		t.Errorf("got the partners %q, want one: the other grant is too old", got)
+	}
+	trips = cutAfterWrite(tap)
+	_, err = victim.AddPartner(t.Context(), token, w.grant("three"), w.code())
+	w.must(err)
+	if n := trips.Load(); n != 2 {
+		t.Errorf("not revoked: got %d round trips, want 2", n)
+	}
+}
+
+// cutAfterWrite cuts a replica from Redis after its first write of a session. It counts the round trips without
+// those that open a connection.
+func cutAfterWrite(t *tap) *atomic.Int32 {
+	n, cut := &atomic.Int32{}, &atomic.Bool{}
+	f := tapFunc(func(ctx context.Context, names string, send func(context.Context) error) error {
+		if strings.Contains(names, "get") || strings.Contains(names, "eval") {
+			n.Add(1)
+		}
+		if cut.Load() {
+			return errors.New("not sent")
+		}
+		cut.Store(strings.Contains(names, "eval:session"))
+		return send(ctx)
+	})
+	t.do.Store(&f)
+	return n
 }
 
 func TestSignOutWithLostReplyIsDone(t *testing.T) {
