@@ -181,8 +181,10 @@ func TestCluster(t *testing.T) {
 	t.Run("no slot map", func(t *testing.T) {
 		s, m := c.open(t, 1)
 		m.err = errors.New("no node replies")
-		if err := s.Write(ctx, set(ctx, onFirst("unknown"))); !errors.Is(err, store.ErrUnavailable) {
-			t.Errorf("got %v, want unavailable", err)
+		for name, write := range map[string]func(context.Context, ...redis.Cmder) error{"write": s.Write, "in any order": s.WriteUnordered} {
+			if err := write(ctx, set(ctx, onFirst("unknown"))); !errors.Is(err, store.ErrUnavailable) {
+				t.Errorf("%s: got %v, want unavailable", name, err)
+			}
 		}
 	})
 
@@ -231,6 +233,14 @@ func TestClusterWaitsForTheReplicasOfEachKey(t *testing.T) {
 	wantDone("a replica of the first node", true, false)
 	startReplica(t, c.second, onSecond("x"))
 	wantDone("replicas of both", true, true)
+	if err := s.WriteUnordered(t.Context(), set(t.Context(), onFirst("a")), set(t.Context(), onSecond("b")), set(t.Context(), onFirst("c"))); err != nil {
+		t.Errorf("in any order: got %v", err)
+	}
+	wantExists(t, c.first, true, onFirst("a"), onFirst("c"))
+	wantExists(t, c.second, true, onSecond("b"))
+	if err := s.WriteUnordered(t.Context(), set(t.Context(), onSecond("b")), c.wrong(t)); !errors.Is(err, store.ErrUnavailable) {
+		t.Errorf("in any order, one refused: got %v, want unavailable", err)
+	}
 	if err := s.Write(t.Context(), c.wrong(t)); !errors.Is(err, store.ErrUnavailable) {
 		t.Errorf("a refused command that the replica need not have: got %v, want unavailable", err)
 	}

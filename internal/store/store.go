@@ -63,6 +63,9 @@ func New(o Options) *Store {
 // Timeout returns the timeout of one call.
 func (s *Store) Timeout() time.Duration { return s.timeout }
 
+// Replicas returns the number of replicas that must acknowledge a Write.
+func (s *Store) Replicas() int { return s.replicas }
+
 // Key returns the application's key for a kind and a name.
 func (s *Store) Key(kind, name string) string { return s.prefix + kind + ":" + name }
 

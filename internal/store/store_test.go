@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -154,6 +155,72 @@ func TestAWriteWithoutItsReplicasDoesNotCount(t *testing.T) {
 	}
 	if _, err := s.Get(t.Context(), "k"); err != nil {
 		t.Errorf("a read waits for no replica: got %v", err)
+	}
+}
+
+// TestAWriteAlwaysWrites: since Redis 7.2, WAIT does not wait after commands that change nothing. The number of changes that
+// Redis has counted must increase with each Write that waits for replicas, and no key may change.
+func TestAWriteAlwaysWrites(t *testing.T) {
+	t.Parallel()
+	r := testworld.StartRedis(t)
+	s := open(t, r, 1)
+	ctx := t.Context()
+	changes := func() string {
+		_, after, _ := strings.Cut(r.Client.Info(ctx, "persistence").Val(), "rdb_changes_since_last_save:")
+		n, _, _ := strings.Cut(after, "\r\n")
+		return n
+	}
+	if err := r.Client.Set(ctx, "value", "v", time.Hour).Err(); err != nil {
+		t.Fatal(err)
+	}
+	for name, write := range map[string]func() error{
+		"a deletion, repeated": func() error { return s.Write(ctx, store.NewTake(ctx, "absent", store.Announcement{})) },
+		"deletions, repeated":  func() error { return s.WriteUnordered(ctx, store.NewTake(ctx, "absent", store.Announcement{})) },
+		"a swap, repeated": func() error {
+			_, _, err := s.Swap(ctx, "value", []byte("before"), []byte("v"), time.Minute)
+			return err
+		},
+		"a swap that deletes, repeated":  func() error { _, _, err := s.Swap(ctx, "absent", []byte("v"), nil, time.Minute); return err },
+		"a swap of a value that changed": func() error { _, _, err := s.Swap(ctx, "value", []byte("x"), []byte("y"), time.Minute); return err },
+		"a confirmation":                 func() error { return s.Confirm(ctx, "value") },
+		"a confirmation of a deletion":   func() error { return s.Confirm(ctx, "absent") },
+	} {
+		before := changes()
+		if err := write(); !errors.Is(err, store.ErrUnavailable) {
+			t.Errorf("%s: got %v, want unavailable: there is no replica", name, err)
+		}
+		if after := changes(); after == before || after == "" {
+			t.Errorf("%s: got %q changes before and %q after it, want more", name, before, after)
+		}
+		if n := r.Client.Exists(ctx, "absent").Val(); n != 0 {
+			t.Errorf("%s: the absent key exists", name)
+		}
+		if v, ttl := r.Client.Get(ctx, "value").Val(), r.Client.PTTL(ctx, "value").Val(); v != "v" || ttl > time.Hour || ttl < 59*time.Minute {
+			t.Errorf("%s: got the value %q for %s, want v for an hour", name, v, ttl)
+		}
+	}
+	if err := open(t, r, 0).Confirm(ctx, "value"); err != nil {
+		t.Errorf("without replicas: got %v", err)
+	}
+}
+
+// TestADeletionNeedsNoMemory: a full Redis allows it, also if it waits for replicas.
+func TestADeletionNeedsNoMemory(t *testing.T) {
+	t.Parallel()
+	r := testworld.StartRedis(t)
+	ctx := t.Context()
+	if err := errors.Join(r.Client.Set(ctx, "value", "v", time.Hour).Err(), r.Client.ConfigSet(ctx, "maxmemory", "1").Err()); err != nil {
+		t.Fatal(err)
+	}
+	s := open(t, r, 1)
+	for range 2 {
+		take := store.NewTake(ctx, "value", store.Announcement{})
+		if err := s.Write(ctx, take); err == nil || strings.Contains(err.Error(), "OOM") {
+			t.Errorf("got %v, want only the replica missing", err)
+		}
+		if r.Client.Exists(ctx, "value").Val() != 0 {
+			t.Error("the key exists")
+		}
 	}
 }
 

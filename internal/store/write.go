@@ -15,6 +15,41 @@ func (s *Store) Write(ctx context.Context, cmds ...redis.Cmder) error {
 	return s.WriteWith(ctx, nil, cmds...)
 }
 
+// WriteUnordered is Write for commands whose order does not matter. On a cluster that waits for replicas, each node gets its
+// commands in one pipeline.
+func (s *Store) WriteUnordered(ctx context.Context, cmds ...redis.Cmder) error {
+	if s.cluster == nil || s.replicas == 0 {
+		return s.Write(ctx, cmds...)
+	}
+	ctx, cancel := context.WithTimeout(ctx, s.timeout)
+	defer cancel()
+	groups := map[*redis.Client][]redis.Cmder{}
+	for _, cmd := range cmds {
+		node, err := s.cluster.MasterForKey(ctx, keyOf(cmd))
+		if err != nil {
+			return fmt.Errorf("%w: %w", ErrUnavailable, err)
+		}
+		groups[node] = append(groups[node], cmd)
+	}
+	for node, group := range groups {
+		if err := s.pipelineAndWait(ctx, node, group, nil); err != nil {
+			s.relocate(ctx)
+			return err
+		}
+	}
+	return nil
+}
+
+// Confirm returns when the configured number of replicas has all writes to a key that Redis has executed, also those of
+// other connections. A Write that failed for lack of replicas is such a write. Without replicas, Confirm does nothing. It
+// fails with ErrUnavailable.
+func (s *Store) Confirm(ctx context.Context, key string) error {
+	if s.replicas == 0 {
+		return nil
+	}
+	return s.Write(ctx, redis.NewStringCmd(ctx, "get", key))
+}
+
 // WriteWith is Write with optional commands after it. They do not affect the result: each keeps its own error. A single
 // node gets all commands in one pipeline. On a cluster the optional commands follow when the write is done, because they
 // may belong to an unavailable node.
@@ -58,9 +93,25 @@ func (s *Store) writeToMasters(ctx context.Context, cmds []redis.Cmder) error {
 	return nil
 }
 
+// touchScript writes to a key and leaves it as it was. A key of the service always expires. A full Redis refuses the SET.
+// This must not fail a deletion, which needs no memory.
+const touchScript = `
+local ttl = redis.call('PTTL', KEYS[1])
+if ttl > 0 then
+  redis.call('PEXPIRE', KEYS[1], ttl)
+elseif ttl == -2 then
+  redis.pcall('SET', KEYS[1], '')
+  redis.call('DEL', KEYS[1])
+end
+return 1`
+
+// pipelineAndWait sends the commands and WAIT in one pipeline. WAIT waits for the last write of its own connection. Since
+// Redis 7.2, a command that changes nothing does not count as a write: after the repeated deletion of a key, WAIT would
+// return at once, although no replica has the first deletion. So touchScript always writes something before WAIT.
 func (s *Store) pipelineAndWait(ctx context.Context, node pipeliner, cmds, optional []redis.Cmder) error {
+	touch := redis.NewCmd(ctx, "eval", touchScript, 1, keyOf(cmds[0]))
 	wait := redis.NewIntCmd(ctx, "wait", s.replicas, waitFor(ctx).Milliseconds())
-	required := append(cmds[:len(cmds):len(cmds)], wait)
+	required := append(cmds[:len(cmds):len(cmds)], touch, wait)
 	if err := pipeline(ctx, node, required, optional); err != nil {
 		return err
 	}
