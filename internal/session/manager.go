@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/alexedwards/scs/v2"
@@ -245,7 +246,8 @@ func (m *Manager) End(ctx context.Context, token Token) (Session, error) {
 }
 
 // EndAll deletes the sessions of all the tokens and returns how many it has deleted. It fails with store.ErrUnavailable if
-// it could not delete all of them. Calling it again deletes the rest.
+// it could not delete all of them. Calling it again deletes the rest. Its success says that the required replicas have all
+// the deletions, also those of an earlier call that failed.
 func (m *Manager) EndAll(ctx context.Context, tokens []Token) (int, error) {
 	ctx, cancel := context.WithTimeout(ctx, 20*m.records.store.Timeout())
 	defer cancel()
@@ -263,7 +265,9 @@ func (m *Manager) EndAll(ctx context.Context, tokens []Token) (int, error) {
 			return ended, err
 		}
 	}
-	return ended, nil
+	absent := slices.DeleteFunc(slices.Clone(tokens), func(t Token) bool { return slices.Contains(known, t) })
+	late, err := m.records.removeAgain(ctx, absent)
+	return ended + late, err
 }
 
 // EndByHash is End for a session of which only the hash is known.

@@ -130,20 +130,108 @@ func (w *world) startReplica() *testworld.Redis {
 	return r
 }
 
-// TestRevocationNeedsAReplicatedTick: the replica is there only when the revocation itself is written.
-func TestRevocationNeedsAReplicatedTick(t *testing.T) {
-	t.Parallel()
+// waiting returns a world whose writes wait for a replica, and the replica.
+func waiting(t *testing.T) (*world, *testworld.Redis) {
+	t.Helper()
 	w := newWorld(t)
 	w.must(w.redis.Client.ConfigSet(t.Context(), "repl-diskless-sync-delay", "0").Err())
 	replica := w.startReplica()
+	w.Manager, w.tap = w.openWaiting()
+	return w, replica
+}
+
+// openWaiting starts another replica of the service, whose writes wait for a replica of Redis.
+func (w *world) openWaiting() (*session.Manager, *tap) {
+	w.t.Helper()
 	client := redis.NewClient(&redis.Options{Addr: w.redis.Addr(), ContextTimeoutEnabled: true})
-	t.Cleanup(func() { client.Close() })
+	w.t.Cleanup(func() { client.Close() })
 	tap := &tap{}
 	client.AddHook(tap)
 	m, _ := w.open(func(o *session.Options) {
 		o.Store = store.New(store.Options{Redis: client, Prefix: "k:", Timeout: 500 * time.Millisecond, Replicas: 1})
 	})
-	if _, err := m.Revoke(t.Context(), operatorID); err != nil {
+	return m, tap
+}
+
+// TestRepeatedSignOutNeedsItsReplica: the first sign-out deletes the session, but no replica confirms it. The repeated
+// sign-out finds nothing, and must wait for the replica too.
+func TestRepeatedSignOutNeedsItsReplica(t *testing.T) {
+	t.Parallel()
+	w, replica := waiting(t)
+	token, _ := w.start("one")
+	tokens := append(unknown(200), token)
+	replica.Freeze()
+	m := w.Manager
+	for range 3 {
+		if n, err := m.EndAll(t.Context(), tokens); n != 0 || !errors.Is(err, store.ErrUnavailable) {
+			t.Errorf("got %d, %v, want unavailable", n, err)
+		}
+		wantKeys(t, w, 0)
+		m, _ = w.openWaiting() // its connections have written nothing
+	}
+	if _, err := m.End(t.Context(), token); !errors.Is(err, store.ErrUnavailable) { // Redis 7.2 and newer
+		t.Errorf("one session: got %v, want unavailable", err)
+	}
+	replica.Thaw()
+	trips := w.tap.count("eval:session")
+	testworld.Eventually(t, 30*time.Second, "the replica confirms it", func() error {
+		trips.Store(0)
+		_, err := w.EndAll(t.Context(), tokens)
+		return err
+	})
+	if n := trips.Load(); n != 1 {
+		t.Errorf("got %d round trips, want 1 for all tokens", n)
+	}
+	if n := replica.Client.Exists(t.Context(), "k:session:"+token.Hash()).Val(); n != 0 {
+		t.Error("the replica has the session")
+	}
+	if n, err := w.EndAll(t.Context(), nil); n != 0 || err != nil {
+		t.Errorf("without tokens: got %d, %v", n, err)
+	}
+}
+
+// TestSignOutEndsASessionThatAFailoverBroughtBack between the read and the deletion.
+func TestSignOutEndsASessionThatAFailoverBroughtBack(t *testing.T) {
+	t.Parallel()
+	w, _ := waiting(t)
+	token, s := w.start("one")
+	key := "k:session:" + s.Hash()
+	raw := w.redis.Client.Get(t.Context(), key).Val()
+	w.must(w.redis.Client.Del(t.Context(), key).Err())
+	w.tap.before("eval:session", func() { w.must(w.redis.Client.Set(t.Context(), key, raw, time.Hour).Err()) })
+	if n, err := w.EndAll(t.Context(), []session.Token{token}); n != 1 || err != nil {
+		t.Errorf("got %d, %v, want 1", n, err)
+	}
+	wantKeys(t, w, 0)
+}
+
+// TestRepeatedWithdrawalNeedsItsReplica: the first one removes the revoked session, but no replica confirms it.
+func TestRepeatedWithdrawalNeedsItsReplica(t *testing.T) {
+	t.Parallel()
+	w, replica := waiting(t)
+	_, s := w.start("one")
+	later := time.Now().Add(time.Minute).UnixMicro()
+	w.must(w.redis.Client.Set(t.Context(), "k:revoked:"+operatorID, later, time.Minute).Err())
+	w.tap.before("eval:session", func() {
+		w.tap.before("eval:session", replica.Freeze) // the first is the confirmation
+	})
+	m := w.Manager
+	for range 3 {
+		if err := m.Withdraw(t.Context(), s.Hash()); !errors.Is(err, store.ErrUnavailable) {
+			t.Errorf("got %v, want unavailable", err)
+		}
+		wantKeys(t, w, 0)
+		m, _ = w.openWaiting()
+	}
+	replica.Thaw()
+	testworld.Eventually(t, 30*time.Second, "the replica confirms it", func() error { return w.Withdraw(t.Context(), s.Hash()) })
+}
+
+// TestRevocationNeedsAReplicatedTick: the replica is there only when the revocation itself is written.
+func TestRevocationNeedsAReplicatedTick(t *testing.T) {
+	t.Parallel()
+	w, replica := waiting(t)
+	if _, err := w.Revoke(t.Context(), operatorID); err != nil {
 		t.Fatalf("with the replica: %v", err)
 	}
 	var writes atomic.Int32
@@ -154,8 +242,8 @@ func TestRevocationNeedsAReplicatedTick(t *testing.T) {
 		defer replica.Thaw()
 		return send(ctx)
 	})
-	tap.do.Store(&f)
-	if _, err := m.Revoke(t.Context(), operatorID); !errors.Is(err, store.ErrUnavailable) {
+	w.tap.do.Store(&f)
+	if _, err := w.Revoke(t.Context(), operatorID); !errors.Is(err, store.ErrUnavailable) {
 		t.Errorf("got %v, want unavailable", err)
 	}
 }

@@ -184,6 +184,30 @@ func (s *records) removeUnchanged(ctx context.Context, was Session, raw []byte) 
 	return err
 }
 
+// removeAgain deletes sessions that Redis did not hold a moment ago, so that the required replicas confirm deletions that
+// they have not confirmed before. It returns how many it has deleted: a failover may have brought a session back. If no
+// replicas are required, it does nothing. It fails with store.ErrUnavailable.
+func (s *records) removeAgain(ctx context.Context, tokens []Token) (int, error) {
+	if s.store.Replicas() == 0 || len(tokens) == 0 {
+		return 0, nil
+	}
+	takes := make([]*redis.StringCmd, len(tokens))
+	cmds := make([]redis.Cmder, len(tokens))
+	for i, token := range tokens {
+		takes[i] = store.NewTake(ctx, s.key(token.Hash()), s.cache.announcement(token.Hash()))
+		cmds[i] = takes[i]
+	}
+	err := s.store.WriteUnordered(ctx, cmds...)
+	ended := 0
+	for i, token := range tokens {
+		s.cache.forget(token.Hash())
+		if store.Bytes(takes[i]) != nil {
+			ended++
+		}
+	}
+	return ended, err
+}
+
 // ignoreNone returns err, or nil if err is ErrNone.
 func ignoreNone(err error) error {
 	if errors.Is(err, ErrNone) {

@@ -78,8 +78,12 @@ func (r revocation) forgottenSince(e entryRecord) bool {
 }
 
 // Withdraw removes the revoked entries of a session. Call it if the reply to the session's write was lost, so that it is
-// unknown whether the write succeeded. It fails with store.ErrUnavailable.
+// unknown whether the write succeeded. An earlier call may have removed them, and failed for lack of replicas: Withdraw
+// confirms that first. It fails with store.ErrUnavailable.
 func (m *Manager) Withdraw(ctx context.Context, hash string) error {
+	if err := m.records.store.Confirm(ctx, m.records.key(hash)); err != nil {
+		return err
+	}
 	_, err := m.unrevoked(ctx, hash)
 	return ignoreNone(err)
 }
