@@ -108,13 +108,31 @@ func TestChannelsMatterToTheCacheAlone(t *testing.T) {
 	}
 }
 
-// TestCheckLeavesNothingBehind checks that no keys are left after a check.
+// TestCheckLeavesNothingBehind checks that no keys and no connections are left after a check.
 func TestCheckLeavesNothingBehind(t *testing.T) {
 	t.Parallel()
 	c, r := signedInAs(t, "allkeys", "allchannels", "+@all")
 	app.Check(t.Context(), c)
 	if keys := r.Client.Keys(t.Context(), "*").Val(); len(keys) > 0 {
 		t.Errorf("got %q, want no keys", keys)
+	}
+	testworld.Eventually(t, 10*time.Second, "the check's connections are closed", func() error {
+		if all := r.Client.ClientList(t.Context()).Val(); strings.Contains(all, "user=app") {
+			return errors.New(all)
+		}
+		return nil
+	})
+}
+
+// TestCheckOverASlowLink: the time limit of all commands together allows for a slow link.
+func TestCheckOverASlowLink(t *testing.T) {
+	t.Parallel()
+	l := &link{}
+	l.roundTrip.Store(int64(300 * time.Millisecond))
+	redis := l.single(t)
+	redis.Timeout, redis.Prefix = time.Second, "koubei:1:"
+	if got := problemsOf(app.Check(t.Context(), app.Config{Redis: redis})); len(got) > 0 {
+		t.Errorf("got %+v, want no problem", got)
 	}
 }
 
@@ -255,6 +273,10 @@ func checkBroken(t *testing.T, rows []brokenRedis) {
 				what, last, _ := strings.Cut(row.check, " ")
 				return strings.HasPrefix(f.Check, what) && strings.HasSuffix(f.Check, last) && slices.Contains(f.Settings, row.setting) && strings.Contains(f.Detail+" "+f.Fix, row.text)
 			})
+			failures := slices.DeleteFunc(slices.Clone(problems), func(f app.Finding) bool { return f.Level != app.Failure })
+			if len(failures) != 1 {
+				t.Errorf("got %+v, want one failure", failures)
+			}
 			if i < 0 || problems[i].Level != app.Failure || problems[i].Fix == "" {
 				t.Errorf("got %+v, want a failure of %s about %s with %q", problems, row.check, row.setting, row.text)
 			}

@@ -1,6 +1,7 @@
 package app_test
 
 import (
+	"cmp"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -160,11 +161,17 @@ func TestRedisTLSProblems(t *testing.T) {
 	silent, err := net.Listen("tcp", "127.0.0.1:0") // the system accepts connections, and nobody responds
 	must(t, err)
 	t.Cleanup(func() { silent.Close() })
+	node := func(host string) string { // the second address of a Cluster; nothing listens at the first
+		_, port, _ := strings.Cut(strings.TrimSuffix(address, "/0"), "localhost:")
+		return fmt.Sprintf("rediss://%s:1?addr=127.0.0.1:%s", host, port)
+	}
 	for _, row := range []struct {
 		name    string
 		c       app.Redis
 		setting string // in the fix
 	}{
+		{"another authority's node", app.Redis{Mode: app.Cluster, URL: node("localhost"), Authorities: stranger.pool(), Certificate: &client}, "unreachable"},
+		{"another host's node", app.Redis{Mode: app.Cluster, URL: node("127.0.0.2"), Authorities: a.pool(), Certificate: &client}, "other hosts"},
 		{"no authority", app.Redis{URL: address, Certificate: &client}, "REDIS_CA_FILE"},
 		{"another authority", app.Redis{URL: address, Authorities: stranger.pool(), Certificate: &client}, "REDIS_CA_FILE"},
 		{"another host", app.Redis{URL: strings.Replace(address, "localhost", "127.0.0.1", 1), Authorities: a.pool(), Certificate: &client}, "REDIS_URL"},
@@ -177,7 +184,7 @@ func TestRedisTLSProblems(t *testing.T) {
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
-			row.c.Mode, row.c.Timeout, row.c.Prefix = app.Single, 200*time.Millisecond, "koubei:"
+			row.c.Mode, row.c.Timeout, row.c.Prefix = cmp.Or(row.c.Mode, app.Single), 200*time.Millisecond, "koubei:"
 			f := find(app.Check(t.Context(), app.Config{Redis: row.c}), "redis")
 			if f.Level != app.Failure || len(f.Settings) == 0 || !strings.Contains(f.Detail+" "+f.Fix, row.setting) {
 				t.Errorf("got %+v, want a failure with %s", f, row.setting)
