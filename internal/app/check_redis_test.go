@@ -196,6 +196,17 @@ func TestCheckOfAReplica(t *testing.T) {
 	})
 }
 
+func TestCheckCountsTheReplicas(t *testing.T) {
+	t.Parallel()
+	r := testworld.StartRedis(t)
+	startReplica(t, r.Addr())
+	awaitReplicated(t, r)
+	c := app.Config{Redis: app.Redis{URL: r.URL(), Mode: app.Single, Timeout: time.Second, Prefix: "koubei:1:", Replicas: 1}}
+	if got := problemsOf(app.Check(t.Context(), c)); len(got) > 0 {
+		t.Errorf("got %+v, want no problem", got)
+	}
+}
+
 func TestCheckOfAWrongRedisMode(t *testing.T) {
 	t.Parallel()
 	checkBroken(t, []brokenRedis{
