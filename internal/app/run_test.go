@@ -8,10 +8,12 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"koubei-landing/internal/app"
 	"koubei-landing/internal/assertion"
+	"koubei-landing/internal/buildinfo"
 	"koubei-landing/internal/testworld"
 )
 
@@ -61,5 +63,14 @@ func TestRunRefuses(t *testing.T) {
 				t.Error("got no error")
 			}
 		})
+	}
+}
+
+func TestAMetricNamesTheBuild(t *testing.T) {
+	t.Parallel()
+	w := testworld.New(t, func(c *app.Config) { c.Build = buildinfo.Info{Version: "1.2.3", Revision: "abc", GoVersion: "go1"} })
+	const want = "\nkoubei_build_info{goversion=\"go1\",revision=\"abc\",version=\"1.2.3\"} 1\n"
+	if metrics := w.Program().Get(w.Internal + "/metrics").Body; !strings.Contains(metrics, want) {
+		t.Errorf("got no %q", want)
 	}
 }
