@@ -166,6 +166,7 @@ func TestParseCertificatesRefuses(t *testing.T) {
 	app, alipay, root := vectorPEM(t, "certs/app_cert.crt"), vectorPEM(t, "certs/alipay_cert_chain.crt"), vectorPEM(t, "certs/alipay_root_bundle.crt")
 	ec := pemfile.File{Data: pemOf(newAuthority(t).issueEC("ec", "ec"))}
 	ca := joined(vectorPEM(t, "certs/intermediate_class1_ca.crt"))
+	damaged := pemfile.File{Name: "damaged.crt", Data: []byte("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n")}
 	tests := []struct {
 		name              string
 		app, alipay, root pemfile.File
@@ -183,7 +184,7 @@ func TestParseCertificatesRefuses(t *testing.T) {
 		{"rogue chain", app, vectorPEM(t, "certs/alipay_rogue_chain.crt"), root, []string{alipayCertSetting, rootCertSetting}},
 		{"rogue chain with its root", app, vectorPEM(t, "certs/alipay_rogue_chain_with_root.crt"), root, []string{alipayCertSetting, rootCertSetting}},
 		{"Alipay's certificate without the intermediate", app, vectorPEM(t, "certs/alipay_cert_leaf_only.crt"), root, []string{alipayCertSetting, rootCertSetting}},
-		{"damaged", pemfile.File{Name: "damaged.crt", Data: []byte("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n")}, alipay, root, []string{appCertSetting}},
+		{"damaged", damaged, alipay, root, []string{appCertSetting}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -195,6 +196,9 @@ func TestParseCertificatesRefuses(t *testing.T) {
 			checkProblem(t, err, tt.settings...)
 			checkNames(t, err, tt.app, tt.alipay, tt.root)
 		})
+	}
+	if _, err := ParseCertificates(damaged, alipay, root); err == nil || !strings.Contains(err.Error(), damaged.Name) {
+		t.Errorf("damaged: got %v, want the name of the file", err)
 	}
 	_, err := ParseCertificates(pemfile.File{}, pemfile.File{}, pemfile.File{})
 	if all, ok := errors.AsType[setting.Problems](err); !ok || len(all) != 3 {

@@ -553,7 +553,14 @@ func TestSixtyFourWaitForOneCode(t *testing.T) {
 	for range 64 {
 		<-results
 	}
+	gets := w.tap.count("get")
 	bring(t.Context(), 64) // in the places of those that left
+	testworld.Eventually(t, 10*time.Second, "each has polled again: it is counted once, not at every poll", func() error {
+		if n := gets.Load(); n < 64*4 {
+			return fmt.Errorf("got %d reads", n)
+		}
+		return nil
+	})
 	// They wait for one code and do not block other landings, although there are only two gateway slots.
 	w.land(arrival(w.koubei.Issue(merchant), "another"), landing.Landed)
 	w.koubei.Release()

@@ -400,6 +400,32 @@ func TestUnknownOutcomeOfAStart(t *testing.T) {
 	}
 }
 
+func TestUndo(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	s, err := w.begin(w.grant("one"))
+	w.must(err)
+	w.tap.fail("eval:session")
+	if err := w.Undo(t.Context(), s); !errors.Is(err, store.ErrUnavailable) {
+		t.Errorf("the write fails: got %v, want unavailable", err)
+	}
+	w.tap.do.Store(nil)
+	if got := partners(w.find(s.Token)); got != "one" {
+		t.Errorf("the write fails: got %q, want the session", got)
+	}
+	w.must(w.Undo(t.Context(), s))
+	w.wantGone(s.Token)
+
+	s, err = w.begin(w.grant("one"))
+	w.must(err)
+	w.add(s.Token, "two")
+	w.must(w.Undo(t.Context(), s))
+	if got := partners(w.find(s.Token)); got != "two one" {
+		t.Errorf("another landing has joined: got %q, want the session", got)
+	}
+	w.wantIndexed(1)
+}
+
 // TestUnchangedRecordsAreNotDecodedAgain: decoding a record with 32 partners allocates hundreds of objects.
 func TestUnchangedRecordsAreNotDecodedAgain(t *testing.T) {
 	w := newWorld(t)

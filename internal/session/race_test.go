@@ -462,6 +462,26 @@ func TestMetSessions(t *testing.T) {
 	}
 }
 
+// TestArrivalOfAnotherSealKeyIsKept: a replica with another seal key may still use it.
+func TestArrivalOfAnotherSealKeyIsKept(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	another, err := session.NewSealer([]byte(strings.Repeat("a", session.SealKeySize)))
+	w.must(err)
+	other, _ := w.open(func(o *session.Options) { o.Sealer = another })
+	arrivals := []string{"arrival"}
+	first, err := other.Start(t.Context(), w.grant("one"), w.code(), arrivals)
+	w.must(err)
+	second, err := w.Start(t.Context(), w.grant("two"), w.code(), arrivals)
+	w.must(err)
+	if met, err := w.Met(t.Context(), second); err != nil || len(met) != 0 {
+		t.Errorf("got %d sessions, %v, want none", len(met), err)
+	}
+	if found, err := other.FindArrivals(t.Context(), arrivals); err != nil || len(found) != 1 || found[0].Token != first.Token {
+		t.Errorf("the other replica: got %d sessions, %v, want its own", len(found), err)
+	}
+}
+
 // TestRevocationLeavesNewerEntries of a session that was left with revoked ones.
 func TestRevocationLeavesNewerEntries(t *testing.T) {
 	t.Parallel()
