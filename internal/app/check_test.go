@@ -2,6 +2,7 @@ package app_test
 
 import (
 	"context"
+	"encoding/pem"
 	"fmt"
 	"io"
 	"net"
@@ -17,6 +18,7 @@ import (
 
 	"koubei-landing/internal/alipay"
 	"koubei-landing/internal/app"
+	"koubei-landing/internal/pemfile"
 	"koubei-landing/internal/testworld"
 	"koubei-landing/koubeisim"
 )
@@ -223,6 +225,12 @@ func keyMode(t *testing.T, k *koubeisim.Koubei) alipay.Config {
 func TestCertificatesEndInMetrics(t *testing.T) {
 	t.Parallel()
 	m := newMeeting(t, freshKey(t), true, alipay.RSA2, nil)
+	// Another root, which ends first.
+	files := m.koubei.Certificates()
+	files.Root = append(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: newAuthority(t).cert.Raw}), files.Root...)
+	var err error
+	m.config.Certificates, err = alipay.ParseCertificates(pemfile.File{Data: files.App}, pemfile.File{Data: files.Alipay}, pemfile.File{Data: files.Root})
+	must(t, err)
 	w := testworld.New(t, func(c *app.Config) { c.Alipay = m.config })
 	ends := map[string]time.Time{}
 	for _, cert := range m.config.Certificates.List() {

@@ -89,7 +89,7 @@ func (a *authority) options(t *testing.T, port int, hosts ...string) []string {
 		"--tls-cert-file", write("cert.pem", "CERTIFICATE", cert.Certificate[0]), "--tls-key-file", write("key.pem", "PRIVATE KEY", key)}
 }
 
-// These start Redis with TLS in each mode. Its certificate is for localhost only, as in REDIS_URL. The node of the Cluster
+// These start Redis with TLS in each mode. Its certificate is for localhost only, as in REDIS_URL, unless stated. The node of the Cluster
 // and the Sentinel's master announce 127.0.0.1.
 
 func tlsSingle(t *testing.T, a *authority) (address string, mode app.RedisMode) {
@@ -99,12 +99,21 @@ func tlsSingle(t *testing.T, a *authority) (address string, mode app.RedisMode) 
 }
 
 func tlsCluster(t *testing.T, a *authority) (string, app.RedisMode) {
-	port := testworld.StablePort(t)
-	r := testworld.StartRedis(t, append(a.options(t, port, "localhost"), "--cluster-enabled", "yes", "--cluster-port", strconv.Itoa(testworld.StablePort(t)),
+	return fmt.Sprintf("rediss://localhost:%d", tlsNode(t, a, "localhost")), app.Cluster
+}
+
+// tlsOwnHosts starts a cluster whose node has a certificate for its own address only.
+func tlsOwnHosts(t *testing.T, a *authority) (string, app.RedisMode) {
+	return fmt.Sprintf("rediss://localhost:1?addr=127.0.0.1:%d", tlsNode(t, a, "127.0.0.1")), app.Cluster
+}
+
+func tlsNode(t *testing.T, a *authority, host string) (port int) {
+	port = testworld.StablePort(t)
+	r := testworld.StartRedis(t, append(a.options(t, port, host), "--cluster-enabled", "yes", "--cluster-port", strconv.Itoa(testworld.StablePort(t)),
 		"--cluster-announce-ip", "127.0.0.1", "--tls-cluster", "yes")...)
 	must(t, r.Client.ClusterAddSlotsRange(t.Context(), 0, 16383).Err())
 	testworld.Eventually(t, 10*time.Second, "the cluster works", func() error { return r.Client.Set(t.Context(), "key", "", 0).Err() })
-	return fmt.Sprintf("rediss://localhost:%d", port), app.Cluster
+	return port
 }
 
 func tlsSentinel(t *testing.T, a *authority) (string, app.RedisMode) {
@@ -120,7 +129,7 @@ func tlsSentinel(t *testing.T, a *authority) (string, app.RedisMode) {
 func TestRedisOverTLS(t *testing.T) {
 	t.Parallel()
 	for name, start := range map[string]func(*testing.T, *authority) (string, app.RedisMode){
-		"single": tlsSingle, "sentinel": tlsSentinel, "cluster": tlsCluster,
+		"single": tlsSingle, "sentinel": tlsSentinel, "cluster": tlsCluster, "cluster with a certificate for each host": tlsOwnHosts,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -161,17 +170,17 @@ func TestRedisTLSProblems(t *testing.T) {
 	silent, err := net.Listen("tcp", "127.0.0.1:0") // the system accepts connections, and nobody responds
 	must(t, err)
 	t.Cleanup(func() { silent.Close() })
-	node := func(host string) string { // the second address of a Cluster; nothing listens at the first
-		_, port, _ := strings.Cut(strings.TrimSuffix(address, "/0"), "localhost:")
-		return fmt.Sprintf("rediss://%s:1?addr=127.0.0.1:%s", host, port)
+	node := func(host string) string { // its second address is that of a node
+		port := tlsNode(t, a, host)
+		return fmt.Sprintf("rediss://localhost:%d?addr=127.0.0.1:%d", port, port)
 	}
 	for _, row := range []struct {
 		name    string
 		c       app.Redis
 		setting string // in the fix
 	}{
-		{"another authority's node", app.Redis{Mode: app.Cluster, URL: node("localhost"), Authorities: stranger.pool(), Certificate: &client}, "unreachable"},
-		{"another host's node", app.Redis{Mode: app.Cluster, URL: node("127.0.0.2"), Authorities: a.pool(), Certificate: &client}, "other hosts"},
+		{"another authority's node", app.Redis{Mode: app.Cluster, URL: node("localhost"), Authorities: stranger.pool(), Certificate: &client}, "REDIS_CA_FILE"},
+		{"another host's node", app.Redis{Mode: app.Cluster, URL: node("elsewhere"), Authorities: a.pool(), Certificate: &client}, "other hosts"},
 		{"no authority", app.Redis{URL: address, Certificate: &client}, "REDIS_CA_FILE"},
 		{"another authority", app.Redis{URL: address, Authorities: stranger.pool(), Certificate: &client}, "REDIS_CA_FILE"},
 		{"another host", app.Redis{URL: strings.Replace(address, "localhost", "127.0.0.1", 1), Authorities: a.pool(), Certificate: &client}, "REDIS_URL"},
