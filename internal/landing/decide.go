@@ -117,6 +117,11 @@ func (l *Lander) Decide(ctx context.Context, d Decision) (Outcome, error) {
 	if err != nil {
 		return Outcome{}, err
 	}
+	if e.State == landed || e.State == declined {
+		if err := l.ledger.confirm(ctx, e); err != nil { // the first answer may have failed for lack of replicas
+			return Outcome{}, err
+		}
+	}
 	v := l.visit(d.Arrival, live)
 	v.hash = d.Landing
 	switch { // the user pressed the button twice

@@ -421,3 +421,28 @@ func TestOneOperatorTwiceIsNoSwitch(t *testing.T) {
 		t.Errorf("got %d entries, want the token kept and the partner added", len(out.Session.Entries))
 	}
 }
+
+// TestARepeatedAnswerNeedsItsReplica: an answer that failed for lack of replicas does not succeed when it is repeated. A failover
+// would bring the question back.
+func TestARepeatedAnswerNeedsItsReplica(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, func(s *settings) { s.replicas = 1 })
+	host, port, _ := strings.Cut(w.redis.Addr(), ":")
+	replica := testworld.StartRedis(t, "--replicaof", host+" "+port)
+	a := arrival(w.koubei.Issue(provider), "one")
+	a.Known = []string{merchant.OperatorID}
+	var asked landing.Outcome
+	testworld.Eventually(t, 30*time.Second, "the replica has the question", func() (err error) {
+		asked, err = w.Land(t.Context(), a)
+		return err
+	})
+	replica.Freeze()
+	for range 2 {
+		w.notDecided(asked, a, false, store.ErrUnavailable)
+	}
+	replica.Thaw()
+	testworld.Eventually(t, 30*time.Second, "the replica has the answer", func() error {
+		_, err := w.answer(asked, a, false)
+		return err
+	})
+}

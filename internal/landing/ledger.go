@@ -85,6 +85,9 @@ func (l *ledger) look(ctx context.Context, hash string) (entry, error) {
 	return parseEntry(l.key(hash), raw)
 }
 
+// confirm returns when the required replicas have the entry. It fails with store.ErrUnavailable.
+func (l *ledger) confirm(ctx context.Context, e entry) error { return l.store.Confirm(ctx, e.key) }
+
 // swap replaces e with next. It returns the entry that the ledger now contains, and whether this landing wrote it.
 func (l *ledger) swap(ctx context.Context, e, next entry, ttl time.Duration) (entry, bool, error) {
 	return l.swapWith(ctx, e, next, ttl, nil, nil)
