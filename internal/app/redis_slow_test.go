@@ -220,6 +220,21 @@ func TestASlowLinkIsWarmedAgain(t *testing.T) {
 	}
 }
 
+// TestAFastLinkIsNotWarmed: the service's own commands need few connections.
+func TestAFastLinkIsNotWarmed(t *testing.T) {
+	t.Parallel()
+	r := startPrivate(t)
+	client, err := app.OpenRedis(app.Redis{URL: "redis://app:hush@" + r.Addr(), Mode: app.Single, Timeout: time.Minute})
+	must(t, err)
+	defer client.Close()
+	for range 500 { // what would open connections in the meantime sends PING on them
+		must(t, client.Exists(t.Context(), "key").Err())
+	}
+	if all := r.Client.ClientList(t.Context()).Val(); strings.Contains(all, "cmd=ping user=app") {
+		t.Errorf("got connections with PING, want none:\n%s", all)
+	}
+}
+
 // idleConnections returns the number of a service's idle connections to Redis.
 func idleConnections(t *testing.T, b *testworld.Browser, s *testworld.Service) int {
 	t.Helper()
