@@ -62,7 +62,7 @@ var (
 	seed        = flag.Uint64("seed", 1, "selects the sample")
 	count       = flag.Int("count", 40, "mutants per package")
 	jobs        = flag.Int("jobs", 2, "test programs at once")
-	slowest     = flag.Duration("slowest", time.Minute, "leave out tests that take longer")
+	slowest     = flag.Duration("slowest", 2*time.Minute, "leave out tests that take longer")
 	only        = flag.String("only", "", "`regexp` of the mutants of the sample to run")
 	equivalents = flag.String("equivalent", "scripts/mutants/equivalent.txt", "`file` of mutants that no test can notice")
 	verbose     = flag.Bool("v", false, "print the killed mutants, too")
