@@ -23,7 +23,7 @@ func signedInAs(t *testing.T, rules ...any) (app.Config, *testworld.Redis) {
 	t.Helper()
 	r := testworld.StartRedis(t)
 	setUser(t, r, append([]any{"reset", "on", ">hush"}, rules...)...)
-	return app.Config{Redis: app.Redis{URL: "redis://app:hush@" + r.Addr(), Mode: app.Single, Timeout: 500 * time.Millisecond, Prefix: "koubei:1:"}}, r
+	return app.Config{Redis: app.Redis{URL: "redis://app:hush@" + r.Addr(), Mode: app.Single, Timeout: 2 * time.Second, Prefix: "koubei:1:"}}, r
 }
 
 func setUser(t *testing.T, r *testworld.Redis, rules ...any) {
@@ -278,7 +278,7 @@ func checkBroken(t *testing.T, rows []brokenRedis) {
 			if c.Redis.Mode == "" {
 				c.Redis.Mode = app.Single
 			}
-			c.Redis.Timeout, c.Redis.Prefix = 500*time.Millisecond, "koubei:1:"
+			c.Redis.Timeout, c.Redis.Prefix = 2*time.Second, "koubei:1:"
 			problems := problemsOf(app.Check(t.Context(), c))
 			i := slices.IndexFunc(problems, func(f app.Finding) bool {
 				what, last, _ := strings.Cut(row.check, " ")

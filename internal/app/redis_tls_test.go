@@ -188,12 +188,12 @@ func TestRedisTLSProblems(t *testing.T) {
 		{"another authority's client certificate", app.Redis{URL: address, Authorities: a.pool(), Certificate: &strange}, "REDIS_CERT_FILE"},
 		{"a certificate that has ended", app.Redis{URL: ended, Authorities: a.pool(), Certificate: &client}, "renew"},
 		{"a plain client", app.Redis{URL: strings.Replace(address, "rediss:", "redis:", 1)}, "rediss://"},
-		{"a plain server", app.Redis{URL: strings.Replace(plain.URL(), "redis:", "rediss:", 1), Authorities: a.pool()}, "redis://"},
-		{"a silent server", app.Redis{URL: "rediss://" + silent.Addr().String(), Authorities: a.pool()}, "redis:// if it does not use TLS"},
+		{"a plain server", app.Redis{URL: strings.Replace(plain.URL(), "redis:", "rediss:", 1), Authorities: a.pool(), Timeout: 200 * time.Millisecond}, "redis://"},
+		{"a silent server", app.Redis{URL: "rediss://" + silent.Addr().String(), Authorities: a.pool(), Timeout: 200 * time.Millisecond}, "redis:// if it does not use TLS"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
-			row.c.Mode, row.c.Timeout, row.c.Prefix = cmp.Or(row.c.Mode, app.Single), 200*time.Millisecond, "koubei:"
+			row.c.Mode, row.c.Timeout, row.c.Prefix = cmp.Or(row.c.Mode, app.Single), cmp.Or(row.c.Timeout, 2*time.Second), "koubei:"
 			f := find(app.Check(t.Context(), app.Config{Redis: row.c}), "redis")
 			if f.Level != app.Failure || len(f.Settings) == 0 || !strings.Contains(f.Detail+" "+f.Fix, row.setting) {
 				t.Errorf("got %+v, want a failure with %s", f, row.setting)

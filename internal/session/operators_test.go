@@ -134,7 +134,6 @@ func (w *world) startReplica() *testworld.Redis {
 func waiting(t *testing.T) (*world, *testworld.Redis) {
 	t.Helper()
 	w := newWorld(t)
-	w.must(w.redis.Client.ConfigSet(t.Context(), "repl-diskless-sync-delay", "0").Err())
 	replica := w.startReplica()
 	w.Manager, w.tap = w.openWaiting()
 	return w, replica

@@ -28,7 +28,7 @@ func startCluster(t *testing.T) cluster {
 	t.Helper()
 	node := func(from, to int) *testworld.Redis {
 		r := testworld.StartRedis(t, "--cluster-enabled", "yes", "--cluster-port", strconv.Itoa(testworld.StablePort(t)),
-			"--cluster-require-full-coverage", "no", "--repl-diskless-sync-delay", "0")
+			"--cluster-require-full-coverage", "no")
 		if err := r.Client.ClusterAddSlotsRange(t.Context(), from, to).Err(); err != nil {
 			t.Fatal(err)
 		}

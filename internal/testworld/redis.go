@@ -33,7 +33,7 @@ type Redis struct {
 func StartRedis(t testing.TB, args ...string) *Redis {
 	t.Helper()
 	port := strconv.Itoa(StablePort(t))
-	args = append([]string{"--port", port, "--bind", "127.0.0.1", "--dir", t.TempDir(), "--save", ""}, args...)
+	args = append([]string{"--port", port, "--bind", "127.0.0.1", "--dir", t.TempDir(), "--save", "", "--repl-diskless-sync-delay", "0"}, args...)
 	r := &Redis{&Process{t: t, program: "redis-server", args: args},
 		redis.NewClient(&redis.Options{Addr: "127.0.0.1:" + port, DialTimeout: time.Second, ReadTimeout: time.Second})}
 	t.Cleanup(func() { _ = r.Client.Close() })
