@@ -179,7 +179,7 @@ func (l *lane) counts(c respproxy.Command) bool {
 
 // empty has the effect of a restart of Redis without saved data.
 func (l *lane) empty() {
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
 	_ = l.redis.Client.FlushAll(ctx).Err()
 	l.proxy.ResetAll()

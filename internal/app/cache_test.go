@@ -110,7 +110,7 @@ func gets(t *testing.T, w *testworld.World) int {
 // warm reads a session at a replica until the cache serves it.
 func warm(t *testing.T, w *testworld.World, b *testworld.Browser, s *testworld.Service) {
 	t.Helper()
-	testworld.Eventually(t, 5*time.Second, "the session is answered from memory", func() error {
+	testworld.Eventually(t, 30*time.Second, "the session is answered from memory", func() error {
 		before := gets(t, w)
 		for range 3 {
 			if a, _ := b.Session(s, ""); a.StatusCode != http.StatusOK {

@@ -86,7 +86,13 @@ func TestCheckNamesTheRuleThatIsMissing(t *testing.T) {
 				t.Errorf("got %+v, want a %s of %s with %s", problems, row.level, row.check, row.rule)
 			}
 			for _, f := range problems {
-				setUser(t, r, rulesIn(f.Fix)...)
+				rules := rulesIn(f.Fix)
+				setUser(t, r, rules...)
+				for i, rule := range rules {
+					if slices.Contains(rules[:i], rule) {
+						t.Errorf("got %v twice in %q", rule, f.Fix)
+					}
+				}
 			}
 			if got := problemsOf(app.Check(t.Context(), c)); len(got) > 0 {
 				t.Errorf("after the fix: got %+v, want no problem", got)
@@ -192,7 +198,7 @@ func TestCheckOfAReplica(t *testing.T) {
 		{"Sentinels that call a replica the master", func(t *testing.T) app.Redis {
 			r := startReplica(t, testworld.StartRedis(t).Addr())
 			return app.Redis{Mode: app.Sentinel, URL: "redis://" + startSentinelProcess(t, r.Addr()) + "?master_name=koubei"}
-		}, "redis role", "REDIS_URL", "READONLY"},
+		}, "redis role", "REDIS_URL", "SENTINEL GET-MASTER-ADDR-BY-NAME"},
 	})
 }
 
@@ -253,7 +259,7 @@ func TestCheckOfAWrongRedisURL(t *testing.T) {
 		}, "redis", "REDIS_URL", "WRONGPASS"},
 		{"no password", func(t *testing.T) app.Redis {
 			return app.Redis{URL: "redis://" + startSecret(t).Addr()}
-		}, "redis", "REDIS_URL", "NOAUTH"},
+		}, "redis", "REDIS_URL", "write the user and the password into REDIS_URL"},
 		{"a database that isn't there", func(t *testing.T) app.Redis {
 			return app.Redis{URL: strings.Replace(testworld.StartRedis(t).URL(), "/0", "/99", 1)}
 		}, "redis", "REDIS_URL", "number after the host"},

@@ -141,7 +141,7 @@ func TestRedisOverTLS(t *testing.T) {
 				c.Session.CacheTTL = time.Minute
 			})
 			b := w.Browser()
-			testworld.Eventually(t, 20*time.Second, "a landing", func() error {
+			testworld.Eventually(t, time.Minute, "a landing", func() error {
 				return want(b.Land(w.Landing(w.Koubei.Issue(testworld.Provider))), http.StatusSeeOther)
 			})
 			if err := want(b.Get(w.Internal+"/auth/verify"), http.StatusOK); err != nil {

@@ -71,7 +71,7 @@ func TestOnlyProxiesContinueATrace(t *testing.T) {
 		}
 		r.Header.Set("Traceparent", "00-"+id+"-b7ad6b7169203331-01")
 		w.Program().Do(r)
-		testworld.Eventually(t, 5*time.Second, "the span", func() error {
+		testworld.Eventually(t, 30*time.Second, "the span", func() error {
 			for _, s := range spans.GetSpans() {
 				if s.Name != "GET "+r.URL.Path {
 					continue

@@ -34,7 +34,7 @@ func TestPagesLinkToOwnHostOnly(t *testing.T) {
 			"/.//evil.example", "/x/..//evil.example", "/x/%2e%2e//evil.example", "/%2F/evil.example", "http://evil.example/", "http://evil.example//evil.example/x",
 			"javascript:evil.example", "https:evil.example", "x://evil.example/", "/signin?x=//evil.example", "/koubei/callback?code=x&x=//evil.example", "/;//evil.example",
 		} {
-			s := connect(t, w.Public)
+			s := connectWith(t, w.Public, func(int) error { return nil })
 			s.send(t, "GET "+address+" HTTP/1.1\r\nHost: "+host+"\r\nAccept: text/html\r\nConnection: close\r\n\r\n")
 			res, err := http.ReadResponse(s.r, nil)
 			if err != nil {

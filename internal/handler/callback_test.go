@@ -1,6 +1,8 @@
 package handler_test
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -466,15 +468,21 @@ func TestCanceledLandingDoesNotLoseTheCode(t *testing.T) {
 	hop := b.Get(w.Landing(code))
 	marked, _ := hop.Request.URL.Parse(hop.Header.Get("Location"))
 	w.Koubei.Next(koubeisim.SpendThenHold)
-	leaving := *b.Client
-	leaving.Timeout = 150 * time.Millisecond
-	r, _ := http.NewRequest(http.MethodGet, marked.String(), nil)
+	ctx, leave := context.WithCancel(t.Context())
+	r, _ := http.NewRequestWithContext(ctx, http.MethodGet, marked.String(), nil)
 	r.Header = b.Header.Clone()
-	if _, err := leaving.Do(r); err == nil {
-		t.Fatal("the browser did not leave")
+	left := make(chan error, 1)
+	go func() {
+		_, err := b.Client.Do(r)
+		left <- err
+	}()
+	awaitHeld(t, w, 1)
+	leave()
+	if err := <-left; !errors.Is(err, context.Canceled) {
+		t.Fatalf("got %v, want the browser to leave", err)
 	}
 	w.Koubei.Release()
-	testworld.Eventually(t, 5*time.Second, "the same browser gets its session", func() error {
+	testworld.Eventually(t, 30*time.Second, "the same browser gets its session", func() error {
 		if a := b.Get(marked.String()); a.StatusCode != http.StatusSeeOther {
 			return fmt.Errorf("got %d", a.StatusCode)
 		}

@@ -17,7 +17,7 @@ import (
 
 func wantReady(t *testing.T, w *testworld.World, s *testworld.Service, status int) {
 	t.Helper()
-	testworld.Eventually(t, 5*time.Second, "/readyz", func() error {
+	testworld.Eventually(t, 30*time.Second, "/readyz", func() error {
 		if a := w.Program().Get(s.Internal + "/readyz"); a.StatusCode != status {
 			return fmt.Errorf("got %d, want %d", a.StatusCode, status)
 		}
@@ -39,7 +39,7 @@ func TestDrainingFinishesRequestsInProgress(t *testing.T) {
 	wantReady(t, w, w.Service, http.StatusServiceUnavailable)
 	code := w.Koubei.Issue(testworld.Provider)
 	var page testworld.Answer
-	testworld.Eventually(t, 5*time.Second, "new requests are refused", func() error {
+	testworld.Eventually(t, 30*time.Second, "new requests are refused", func() error {
 		if page = w.Browser().Get(w.Landing(code)); page.StatusCode != http.StatusServiceUnavailable {
 			return fmt.Errorf("got %d", page.StatusCode)
 		}
@@ -94,7 +94,7 @@ func TestAShutdownLosesNoCode(t *testing.T) {
 		landings[i] = background(t, browsers[i], links[i])
 	}
 	awaitHeld(t, w, slots)
-	testworld.Eventually(t, 5*time.Second, "all users wait", func() error {
+	testworld.Eventually(t, 30*time.Second, "all users wait", func() error {
 		if a := w.Program().Get(w.Public + "/signin"); a.Problem() != "overloaded" {
 			return fmt.Errorf("got %d, want no place to be free", a.StatusCode)
 		}

@@ -97,7 +97,7 @@ func TestABrowserThatHasLeftIsNoError(t *testing.T) {
 	failed := func(l logLine) bool {
 		return l["msg"] == "request" && l["status"] == float64(http.StatusServiceUnavailable)
 	}
-	testworld.Eventually(t, 5*time.Second, "the request is logged", func() error {
+	testworld.Eventually(t, 30*time.Second, "the request is logged", func() error {
 		if len(logged(t, w, failed)) == 0 {
 			return fmt.Errorf("no line in %s", w.Log)
 		}

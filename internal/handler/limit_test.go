@@ -185,7 +185,7 @@ func TestWaitingForAnotherLandingIsNotCounted(t *testing.T) {
 	for range 5 {
 		landings = append(landings, background(t, b, link))
 	}
-	testworld.Eventually(t, 5*time.Second, "the second claim of two", func() error {
+	testworld.Eventually(t, 30*time.Second, "the second claim of two", func() error {
 		// This landing may be refused while the reloads are about to claim, until they have read the ledger.
 		if a := w.Program().Get(w.Landing(w.Koubei.Issue(testworld.Merchant))); a.StatusCode != http.StatusSeeOther {
 			return fmt.Errorf("got %d", a.StatusCode)

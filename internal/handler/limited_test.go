@@ -34,7 +34,7 @@ func TestLimitedClientsAreNamed(t *testing.T) {
 	w.Clock.Turn(2 * time.Second)
 	over("203.0.113.2")
 	for client, want := range map[string]int{"203.0.113.1": 1, "203.0.113.2": 2, "2001:db8::/64": 1, "127.0.0.1": 0} {
-		testworld.Eventually(t, 5*time.Second, client, func() error {
+		testworld.Eventually(t, 30*time.Second, client, func() error {
 			if got := lines(client); got != want {
 				return fmt.Errorf("got %d lines, want %d", got, want)
 			}

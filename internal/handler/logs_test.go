@@ -48,7 +48,7 @@ func linesOf(t *testing.T, w *testworld.World, message string, a testworld.Answe
 	of := func(message string) []logLine {
 		return logged(t, w, func(l logLine) bool { return l["msg"] == message && l["request_id"] == id })
 	}
-	testworld.Eventually(t, 5*time.Second, "the request is logged", func() error {
+	testworld.Eventually(t, 30*time.Second, "the request is logged", func() error {
 		if id == "" || len(of("request")) == 0 {
 			return fmt.Errorf("no line of the request %q", id)
 		}
@@ -259,7 +259,7 @@ func TestAccessLog(t *testing.T) {
 			check(nobody, "POST", w.Internal+"/healthz", 404, true)
 			link := w.Landing(w.Koubei.Issue(testworld.Provider))
 			a := signedIn.Land(link)
-			testworld.Eventually(t, 5*time.Second, "the landing has its line", func() error {
+			testworld.Eventually(t, 30*time.Second, "the landing has its line", func() error {
 				if lines := logged(t, w, func(l logLine) bool { return l["msg"] == "landing" && l["request_id"] == a.Header.Get("X-Request-Id") }); len(lines) != 1 {
 					return fmt.Errorf("got %v", lines)
 				}

@@ -47,7 +47,7 @@ func background(t *testing.T, b *testworld.Browser, address string) <-chan testw
 
 func awaitHeld(t *testing.T, w *testworld.World, n int) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
 	if err := w.Koubei.AwaitHeld(ctx, n); err != nil {
 		t.Fatal(err)

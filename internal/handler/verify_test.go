@@ -208,7 +208,7 @@ func TestShopsThatDoNotFitAHeader(t *testing.T) {
 // awaitReadyz waits until /readyz has a status, at most for the time in which a change must be reported.
 func awaitReadyz(t *testing.T, w *testworld.World, status int) {
 	t.Helper()
-	testworld.Eventually(t, 5*time.Second, fmt.Sprintf("/readyz answers %d", status), func() error {
+	testworld.Eventually(t, 30*time.Second, fmt.Sprintf("/readyz answers %d", status), func() error {
 		if a := w.Program().Get(w.Internal + "/readyz"); a.StatusCode != status {
 			return fmt.Errorf("got %d %s", a.StatusCode, a.Body)
 		}

@@ -66,7 +66,7 @@ func noneIsClaimed(w *world) {
 	done := w.background(w.replica, arrival(code, "one"))
 	w.awaitHeld(1)
 	w.wantState(code, "open")
-	w.wantLife(code, 500*time.Millisecond+5*time.Second+5*500*time.Millisecond+time.Second)
+	w.wantLife(code, 2*time.Second+15*time.Second+5*2*time.Second+time.Second)
 	w.koubei.Release()
 	out := <-done
 	if out.err != nil || out.Result != landing.Landed {

@@ -201,7 +201,7 @@ func TestAPendingGrantWaitsForASlot(t *testing.T) {
 	w.awaitHeld(1)
 	reads := w.tap.count("get")
 	waiting := w.background(w.replica, a)
-	testworld.Eventually(t, 5*time.Second, "the landing waits", func() error {
+	testworld.Eventually(t, 30*time.Second, "the landing waits", func() error {
 		if reads.Load() == 0 {
 			return errors.New("it has not read the ledger yet")
 		}

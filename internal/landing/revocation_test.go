@@ -50,7 +50,7 @@ func TestRevokedGrantIsNotJoinedAfterLostReply(t *testing.T) {
 				t.Fatalf("got %q, %v, want redis unavailable", out.Result, out.err)
 			}
 			if row.alive {
-				testworld.Eventually(t, 5*time.Second, "what was written is taken back", func() error {
+				testworld.Eventually(t, 30*time.Second, "what was written is taken back", func() error {
 					if keys := w.redis.Client.Keys(t.Context(), "k:session:*").Val(); len(keys) > 0 {
 						return errors.New("there is a session")
 					}

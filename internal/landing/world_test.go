@@ -77,8 +77,8 @@ func newWorld(t *testing.T, changes ...func(*settings)) *world {
 func (w *world) open(changes ...func(*settings)) *replica {
 	w.t.Helper()
 	set := settings{
-		redis:   500 * time.Millisecond,
-		timeout: 5 * time.Second, concurrency: 64, confirm: true, keys: [][]byte{sealKey('a')}, now: w.clock.Now,
+		redis:   2 * time.Second, // the machine may be busy with other tests
+		timeout: 15 * time.Second, concurrency: 64, confirm: true, keys: [][]byte{sealKey('a')}, now: w.clock.Now,
 		limit: landing.Limit{Take: func(string) (func(), bool) { return func() {}, true }},
 	}
 	for _, change := range changes {
@@ -179,7 +179,7 @@ type ended struct {
 
 func (w *world) awaitHeld(n int) {
 	w.t.Helper()
-	ctx, cancel := context.WithTimeout(w.t.Context(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(w.t.Context(), 30*time.Second)
 	defer cancel()
 	w.must(w.koubei.AwaitHeld(ctx, n))
 }

@@ -176,7 +176,7 @@ func TestFullDisk(t *testing.T) {
 		w := logging.NewWriter(d)
 		log := w.Logger(logging.Text, slog.LevelInfo)
 		log.Info("before")
-		testworld.Eventually(t, 5*time.Second, "the first line is written", func() error {
+		testworld.Eventually(t, 30*time.Second, "the first line is written", func() error {
 			if n := len(d.lines()); n != 1 {
 				return fmt.Errorf("%d lines", n)
 			}
@@ -184,7 +184,7 @@ func TestFullDisk(t *testing.T) {
 		})
 		d.set(true, room)
 		log.Info("lost")
-		testworld.Eventually(t, 5*time.Second, "the line is dropped", func() error {
+		testworld.Eventually(t, 30*time.Second, "the line is dropped", func() error {
 			if n := w.Dropped(); n != 1 {
 				return fmt.Errorf("%d dropped", n)
 			}
@@ -256,7 +256,7 @@ func TestReaderIsReplaced(t *testing.T) {
 	}
 	first.Close()
 	log.Info("lost")
-	testworld.Eventually(t, 5*time.Second, "the line is dropped", func() error {
+	testworld.Eventually(t, 30*time.Second, "the line is dropped", func() error {
 		if n := w.Dropped(); n != 1 {
 			return fmt.Errorf("%d dropped", n)
 		}

@@ -273,7 +273,7 @@ func TestFailedCommandReloadsTheSlotMap(t *testing.T) {
 		if err := row.fails(t.Context(), s); !errors.Is(err, store.ErrUnavailable) {
 			t.Errorf("%s: got %v, want unavailable", name, err)
 		}
-		testworld.Eventually(t, 5*time.Second, name+" reloads the slot map", func() error {
+		testworld.Eventually(t, 30*time.Second, name+" reloads the slot map", func() error {
 			if m.loads.Load() == before {
 				return fmt.Errorf("got %d loads", before)
 			}
