@@ -5,6 +5,7 @@ import (
 	"crypto"
 	"crypto/rand"
 	"crypto/rsa"
+	"fmt"
 	"net"
 	"os"
 	"path/filepath"
@@ -53,7 +54,8 @@ func TestRunRefuses(t *testing.T) {
 			ctx, cancel := context.WithCancel(t.Context())
 			defer cancel()
 			c := w.Config
-			c.Operations.PublicListen, c.Operations.InternalListen = "127.0.0.1:0", "127.0.0.1:0"
+			own := fmt.Sprintf("127.0.0.1:%d", testworld.StablePort(t))
+			c.Operations.PublicListen, c.Operations.InternalListen = own, "127.0.0.1:0"
 			c.Listening = func(string, string) {
 				t.Error("the service started")
 				cancel()
@@ -62,6 +64,11 @@ func TestRunRefuses(t *testing.T) {
 			if err := app.Run(ctx, c); err == nil {
 				t.Error("got no error")
 			}
+			l, err := net.Listen("tcp", own)
+			if err != nil {
+				t.Fatalf("the public address is still in use: %v", err)
+			}
+			l.Close()
 		})
 	}
 }
