@@ -214,15 +214,14 @@ func (s *scene) unsaved(l link) string {
 		return ""
 	}
 	found := maps.Clone(s.known)
-	met, written := false, false // the arrival holds another tab's session; this one's was written
+	written := false // this tab's session
 	for _, c := range s.record {
 		label, own := labelOf(c), c.Via == calls[0].via
 		switch {
 		case !c.Executed || own && c.At.Before(calls[0].ended):
 		case !own:
-			met = met || label == "eval arrival"
 			found[c.Key()] = true
-		case label == "eval code", label == "eval arrival" && !met, label == "eval session" && found[c.Key()]:
+		case label == "eval code", label == "eval arrival" && !s.met(c), label == "eval session" && found[c.Key()]:
 			return ""
 		case label == "eval session":
 			written = true
@@ -232,6 +231,16 @@ func (s *scene) unsaved(l link) string {
 		return "the replica was killed between the writes that make a session found again"
 	}
 	return "the replica was killed between the gateway's answer and the first write"
+}
+
+// overlap is the time within which Redis may execute two connections' commands in another order than they arrived in.
+const overlap = 50 * time.Millisecond
+
+// met reports whether the arrival may have held another tab's session when a replica wanted to leave its own there.
+func (s *scene) met(own respproxy.Command) bool {
+	return slices.ContainsFunc(s.record, func(c respproxy.Command) bool {
+		return c.Executed && c.Via != own.Via && labelOf(c) == "eval arrival" && c.At.Before(own.At.Add(overlap))
+	})
 }
 
 // unrecorded reports whether the replica that called the gateway was killed before it wrote to the ledger.
