@@ -91,6 +91,9 @@ func TestUnixListeners(t *testing.T) {
 			t.Errorf("%s: got %v %v, want a socket of mode 0660", path, info, err)
 		}
 	}
+	if got := s.address("public"); got != "http://unix:"+public {
+		t.Errorf("got %s in the log, want the socket", got)
+	}
 	if got := getFrom(t, public, "/signin"); got != http.StatusOK {
 		t.Errorf("/signin: got %d, want 200", got)
 	}

@@ -41,16 +41,17 @@ func checkRedis(ctx context.Context, c Config, now func() time.Time) []Finding {
 	defer rdb.Close()
 	ctx, cancel := context.WithTimeout(ctx, redisBudget(c.Redis))
 	defer cancel()
+	var found []Finding
 	if c.Redis.Mode == Sentinel {
-		if found, ok := checkSentinels(ctx, c.Redis); !ok {
+		var ok bool
+		if found, ok = checkSentinels(ctx, c.Redis); !ok {
 			return found
 		}
 	}
 	nodes, err := askNodes(ctx, rdb)
 	if err != nil {
-		return []Finding{failure("redis", explain(err, c.Redis))}
+		return append(found, failure("redis", explain(err, c.Redis)))
 	}
-	var found []Finding
 	whole := true
 	for _, n := range nodes {
 		state, usable := n.check(c.Redis)

@@ -260,10 +260,21 @@ func TestCheckOfAWrongRedisURL(t *testing.T) {
 		{"no password", func(t *testing.T) app.Redis {
 			return app.Redis{URL: "redis://" + startSecret(t).Addr()}
 		}, "redis", "REDIS_URL", "write the user and the password into REDIS_URL"},
+		{"an option that does not exist", func(*testing.T) app.Redis { return app.Redis{URL: "redis://127.0.0.1:1?nonsense=1"} }, "redis", "REDIS_URL", ""},
 		{"a database that isn't there", func(t *testing.T) app.Redis {
 			return app.Redis{URL: strings.Replace(testworld.StartRedis(t).URL(), "/0", "/99", 1)}
 		}, "redis", "REDIS_URL", "number after the host"},
 	})
+}
+
+// TestOneSentinelIsEnough: the check warns about the others.
+func TestOneSentinelIsEnough(t *testing.T) {
+	t.Parallel()
+	address := "redis://" + startSentinelProcess(t, testworld.StartRedis(t).Addr()) + "?master_name=koubei&addr=127.0.0.1:1"
+	problems := problemsOf(app.Check(t.Context(), app.Config{Redis: app.Redis{URL: address, Mode: app.Sentinel, Timeout: 2 * time.Second, Prefix: "koubei:1:"}}))
+	if len(problems) != 1 || problems[0].Level != app.Warning || problems[0].Check != "sentinel 127.0.0.1:1" {
+		t.Errorf("got %+v, want a warning about the second Sentinel", problems)
+	}
 }
 
 // brokenRedis is a way in which Redis can be broken, and the finding of the check.

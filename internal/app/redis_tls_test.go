@@ -89,7 +89,7 @@ func (a *authority) options(t *testing.T, port int, hosts ...string) []string {
 		"--tls-cert-file", write("cert.pem", "CERTIFICATE", cert.Certificate[0]), "--tls-key-file", write("key.pem", "PRIVATE KEY", key)}
 }
 
-// These start Redis with TLS in each mode. Its certificate is for localhost only, as in REDIS_URL, unless stated. The node of the Cluster
+// These start Redis with TLS in each mode. Its certificate is for localhost only, as in REDIS_URL. The node of the Cluster
 // and the Sentinel's master announce 127.0.0.1.
 
 func tlsSingle(t *testing.T, a *authority) (address string, mode app.RedisMode) {
@@ -100,11 +100,6 @@ func tlsSingle(t *testing.T, a *authority) (address string, mode app.RedisMode) 
 
 func tlsCluster(t *testing.T, a *authority) (string, app.RedisMode) {
 	return fmt.Sprintf("rediss://localhost:%d", tlsNode(t, a, "localhost")), app.Cluster
-}
-
-// tlsOwnHosts starts a cluster whose node has a certificate for its own address only.
-func tlsOwnHosts(t *testing.T, a *authority) (string, app.RedisMode) {
-	return fmt.Sprintf("rediss://localhost:1?addr=127.0.0.1:%d", tlsNode(t, a, "127.0.0.1")), app.Cluster
 }
 
 func tlsNode(t *testing.T, a *authority, host string) (port int) {
@@ -129,7 +124,7 @@ func tlsSentinel(t *testing.T, a *authority) (string, app.RedisMode) {
 func TestRedisOverTLS(t *testing.T) {
 	t.Parallel()
 	for name, start := range map[string]func(*testing.T, *authority) (string, app.RedisMode){
-		"single": tlsSingle, "sentinel": tlsSentinel, "cluster": tlsCluster, "cluster with a certificate for each host": tlsOwnHosts,
+		"single": tlsSingle, "sentinel": tlsSentinel, "cluster": tlsCluster,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -155,6 +150,18 @@ func TestRedisOverTLS(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestANodesOwnCertificate is for the node's address, and not for the host in REDIS_URL.
+func TestANodesOwnCertificate(t *testing.T) {
+	t.Parallel()
+	a := newAuthority(t)
+	client := a.issue(t)
+	address := fmt.Sprintf("rediss://localhost:1?addr=127.0.0.1:%d", tlsNode(t, a, "127.0.0.1")) // nothing listens at the first
+	rdb, err := app.OpenRedis(app.Redis{URL: address, Mode: app.Cluster, Authorities: a.pool(), Certificate: &client, Timeout: 2 * time.Second})
+	must(t, err)
+	defer rdb.Close()
+	testworld.Eventually(t, time.Minute, "a write", func() error { return rdb.Set(t.Context(), "key", "", time.Minute).Err() })
 }
 
 // TestRedisTLSProblems checks that the findings name the settings to fix.
