@@ -192,7 +192,7 @@ func TestVerifyWithoutTheKeyOfTheCode(t *testing.T) {
 func TestShopsThatDoNotFitAHeader(t *testing.T) {
 	t.Parallel()
 	w := testworld.New(t)
-	for shops, want := range map[string]string{strings.Repeat("1", 2049): "overflow", strings.Repeat("1", 2048): strings.Repeat("1", 2048), "店": "overflow"} {
+	for shops, want := range map[string]string{strings.Repeat("1", 2049): "overflow", strings.Repeat("1", 2048): strings.Repeat("1", 2048), "店": "overflow", "1 ~2": "1 ~2"} {
 		p := testworld.MerchantStaff
 		p.ShopIDs = shops
 		b := land(t, w, p)
