@@ -478,7 +478,7 @@ func attribute(tag, name string) (string, bool) {
 
 func TestResponsesMatchOpenAPIWithoutAdministration(t *testing.T) {
 	t.Parallel()
-	w := testworld.New(t, func(c *app.Config) { c.Landing.Rate = 1 })
+	w := testworld.New(t, limited(1))
 	d, p := description(t, w), w.Program()
 	for path := range d.at("paths") {
 		if strings.HasPrefix(path, "/admin/") || strings.HasPrefix(path, "/debug/") {
