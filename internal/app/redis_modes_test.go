@@ -35,8 +35,7 @@ func startSingleWithPassword(t *testing.T) *deployment {
 // worldOn starts a world whose service uses a deployment of Redis.
 func worldOn(t *testing.T, d *deployment, changes ...func(*app.Config)) *testworld.World {
 	t.Helper()
-	timeout := func(c *app.Config) { c.Redis.Timeout = 500 * time.Millisecond } // the default, with which docs/redis.md measures
-	return testworld.New(t, append([]func(*app.Config){d.on, timeout}, changes...)...)
+	return testworld.New(t, append([]func(*app.Config){d.on}, changes...)...)
 }
 
 // TestRedisModes checks that the service does the same in every mode of Redis, with the rights that docs/redis.md gives to
@@ -178,7 +177,7 @@ func landedFor(b *testworld.Browser, w *testworld.World, a testworld.Answer, p k
 const little = 1500 * time.Millisecond
 
 func testFrozen(t *testing.T, d *deployment) {
-	w := worldOn(t, d, func(c *app.Config) { c.Redis.Timeout = 2 * time.Second })
+	w := worldOn(t, d)
 	b := w.Browser()
 	if err := landedFor(b, w, b.Land(w.Landing(w.Koubei.Issue(testworld.Provider))), testworld.Provider); err != nil {
 		t.Fatal(err)
@@ -293,10 +292,7 @@ const recovery = time.Minute
 
 // testFailover kills a master while users land, and measures the effects.
 func testFailover(t *testing.T, d *deployment, replicas int) {
-	w := worldOn(t, d, func(c *app.Config) {
-		c.Redis.Replicas = replicas
-		c.Redis.Timeout = 2 * time.Second // the machine may be busy with other tests
-	})
+	w := worldOn(t, d, func(c *app.Config) { c.Redis.Replicas = replicas })
 	landers := startUsers(t, w)
 	landers.await("landings before", func() bool { return landers.landed() >= 40 })
 	master := d.masters()[0]
@@ -487,7 +483,10 @@ func TestLaggingReplica(t *testing.T) {
 			master := testworld.StartRedis(t)
 			link := relayTo(t, master.Addr())
 			replica := startReplica(t, link.addr)
-			w := worldOn(t, single(master, master.URL()), func(c *app.Config) { c.Redis.Replicas = row.replicas })
+			awaitReplicated(t, master)
+			w := worldOn(t, single(master, master.URL()), func(c *app.Config) {
+				c.Redis.Replicas, c.Redis.Timeout = row.replicas, 500*time.Millisecond // each landing waits that long for the replica
+			})
 			before := w.Browser()
 			if err := landedFor(before, w, before.Land(w.Landing(w.Koubei.Issue(testworld.Provider))), testworld.Provider); err != nil {
 				t.Fatal(err)
