@@ -483,14 +483,14 @@ func TestLaggingReplica(t *testing.T) {
 			master := testworld.StartRedis(t)
 			link := relayTo(t, master.Addr())
 			replica := startReplica(t, link.addr)
-			awaitReplicated(t, master)
 			w := worldOn(t, single(master, master.URL()), func(c *app.Config) {
 				c.Redis.Replicas, c.Redis.Timeout = row.replicas, 500*time.Millisecond // each landing waits that long for the replica
 			})
-			before := w.Browser()
-			if err := landedFor(before, w, before.Land(w.Landing(w.Koubei.Issue(testworld.Provider))), testworld.Provider); err != nil {
-				t.Fatal(err)
-			}
+			var before *testworld.Browser
+			testworld.Eventually(t, 30*time.Second, "the replica confirms a landing", func() error {
+				before = w.Browser()
+				return landedFor(before, w, before.Land(w.Landing(w.Koubei.Issue(testworld.Provider))), testworld.Provider)
+			})
 			awaitReplicated(t, master)
 			link.hold()
 			var told []*testworld.Browser
@@ -530,7 +530,7 @@ func awaitReplicated(t *testing.T, master *testworld.Redis) {
 		if err != nil {
 			return err
 		}
-		if i := info["Replication"]; !strings.Contains(i["slave0"], "offset="+i["master_repl_offset"]+",") {
+		if i := info["Replication"]; !strings.Contains(i["slave0"], "state=online,offset="+i["master_repl_offset"]+",") {
 			return fmt.Errorf("%s, the master is at %s", i["slave0"], i["master_repl_offset"])
 		}
 		return nil
