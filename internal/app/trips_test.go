@@ -62,11 +62,12 @@ func TestRoundTrips(t *testing.T) {
 				return sum
 			}
 			// The heartbeats of the cache and the question for these numbers are round trips too, and the probes of readiness:
-			// a read and a script with the only GETDEL.
+			// a read and a script with the only GETDEL. Each replica's read may be counted without its script, which is a
+			// twentieth of a read.
 			probes := each("cmdstat_getdel")
 			trips := each("total_reads_processed") - each("cmdstat_publish", "cmdstat_info") - 2*probes
 			reads, writes := each("cmdstat_get")-probes, -6*probes+each("cmdstat_set", "cmdstat_eval", "cmdstat_del", "cmdstat_getdel", "cmdstat_zadd", "cmdstat_pexpire")
-			if trips > c.trips+0.5 || trips < c.trips-0.5 || c.reads >= 0 && math.Abs(reads-c.reads) > 0.5 || (writes > 0.5) != c.writes {
+			if trips > c.trips+0.5 || trips < c.trips-0.5 || c.reads >= 0 && math.Abs(reads-c.reads) > 0.11 || (writes > 0.01) != c.writes {
 				return fmt.Errorf("got %.2f round trips, %.2f reads and %.2f writes, want %+v", trips, reads, writes, c)
 			}
 			return nil

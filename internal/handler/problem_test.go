@@ -146,6 +146,7 @@ func TestWhoPrefersJSON(t *testing.T) {
 		"text/*;q=0.9, application/*":            true,
 		"application/json;q=0":                   false,
 		"application/json;q=0.5":                 true,
+		"text/html;q=-0.5":                       false,
 		"application/json;q=2":                   false,
 		"application/json;q=0.5,text/html;q=0.6": false,
 		"application/json;q=x":                   false,
