@@ -219,15 +219,12 @@ func TestOverTheLimitIsRefusedAtOnce(t *testing.T) {
 		landings = append(landings, background(t, client, w.Landing(w.Koubei.Issue(testworld.Provider))))
 	}
 	awaitHeld(t, w, slots)
-	begun := time.Now()
-	for range 100 {
+	for range 10 {
 		if a := from(w, "192.0.2.0").Get(w.Landing(w.Koubei.Issue(testworld.Provider))); a.Problem() != "rate_limited" {
 			t.Fatalf("got %d %q, want rate_limited", a.StatusCode, a.Problem())
 		}
 	}
-	if took := time.Since(begun); took > w.Config.Alipay.Timeout/2 {
-		t.Errorf("a hundred refusals took %s", took)
-	}
+	awaitHeld(t, w, slots) // none of the landings had to end for that
 	w.Koubei.Release()
 	for _, landing := range landings {
 		if a := <-landing; a.StatusCode != http.StatusSeeOther {
