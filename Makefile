@@ -22,8 +22,8 @@ AT_ONCE = -vet=off -p=$$(($(PROCESSORS) + 1)) -parallel=$$(($(PROCESSORS) * $(1)
 # them slower and find nothing that it does not find in the other packages. They are built as the programs are released, so
 # that an empty build cache has to compile the standard library and the modules only once for both.
 PLAIN := ./chaos ./clients ./cmd/server ./deploy ./e2e ./internal/testworld/chromium ./interop ./soak
-# To inline functions would be a third of the work of the compiler.
-RACE := -race -gcflags=all=-l
+# To inline functions would be a third of the work of the compiler. Only the cryptography of the standard library needs it.
+RACE := -race -gcflags=all=-l -gcflags=std=
 AS_RELEASED := CGO_ENABLED=0 GOFLAGS="$$($(GO) env GOFLAGS) -trimpath"
 
 test: tools ## all tests, under the race detector unless they test programs from outside

@@ -29,9 +29,9 @@ func TestLimitedClientsAreNamed(t *testing.T) {
 	for _, address := range []string{"203.0.113.1", "203.0.113.2", "2001:db8::1"} {
 		over(address)
 	}
-	w.Clock.Turn(59 * time.Second)
+	w.Clock.Turn(30 * time.Second)
 	over("203.0.113.1")
-	w.Clock.Turn(2 * time.Second)
+	w.Clock.Turn(31 * time.Second)
 	over("203.0.113.2")
 	for client, want := range map[string]int{"203.0.113.1": 1, "203.0.113.2": 2, "2001:db8::/64": 1, "127.0.0.1": 0} {
 		testworld.Eventually(t, 30*time.Second, client, func() error {

@@ -45,6 +45,9 @@ func (l *Lander) claimOrWait(ctx context.Context, v visit, limit *count) (claim,
 	e := entry{key: l.ledger.key(v.hash)}
 	for read := false; ; read = true {
 		switch {
+		case !l.claimable(v, e) && e.State == refused:
+			// The replica that landed the code may have been killed, and then a stranger's landing refused.
+			return claim{entry: e, met: l.met(ctx, v)}, nil
 		case !l.claimable(v, e) && e.State != open:
 			return claim{entry: e}, nil
 		case !l.claimable(v, e):
@@ -52,7 +55,10 @@ func (l *Lander) claimOrWait(ctx context.Context, v visit, limit *count) (claim,
 			if err := w.pause(patience); err != nil {
 				return claim{}, err
 			}
-			if met := l.met(ctx, v, w.polls); holds(met, v.hash) {
+			if w.polls%pollsPerLookup > 0 {
+				break
+			}
+			if met := l.met(ctx, v); holds(met, v.hash) {
 				return claim{entry: e, met: met}, nil
 			}
 		case limit.within():

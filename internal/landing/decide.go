@@ -10,6 +10,7 @@ import (
 
 	"koubei-landing/internal/operator"
 	"koubei-landing/internal/session"
+	"koubei-landing/internal/store"
 )
 
 // heldGrant is stored sealed while the user decides: the grant, and the code for the session.
@@ -17,6 +18,10 @@ type heldGrant struct {
 	Grant operator.Grant
 	Code  string
 }
+
+// errGrantNotStored says that another landing has claimed the code after the claim that earned the grant. The grant can be
+// stored when that landing has ended.
+var errGrantNotStored = fmt.Errorf("%w: another landing has claimed the code", store.ErrUnavailable)
 
 // ask stores the grant and asks the user.
 func (l *Lander) ask(ctx context.Context, v visit, e entry, grant operator.Grant) (Outcome, error) {
@@ -31,6 +36,8 @@ func (l *Lander) ask(ctx context.Context, v visit, e entry, grant operator.Grant
 		return Outcome{}, err
 	case ours || now.State == held && v.asked(now):
 		return question(v, grant), nil
+	case now.State == open || now.State == refused: // another landing's claim, which the gateway refuses
+		return Outcome{}, errGrantNotStored
 	}
 	return l.settled(ctx, v, now)
 }
@@ -117,10 +124,10 @@ func (l *Lander) Decide(ctx context.Context, d Decision) (Outcome, error) {
 	if err != nil {
 		return Outcome{}, err
 	}
-	if e.State == landed || e.State == declined {
-		if err := l.ledger.confirm(ctx, e); err != nil { // the first answer may have failed for lack of replicas
-			return Outcome{}, err
-		}
+	// The first answer may have failed for lack of replicas. As long as they are missing, another answer must not write
+	// another session that could then not be confirmed.
+	if err := l.ledger.confirm(ctx, e); err != nil {
+		return Outcome{}, err
 	}
 	v := l.visit(d.Arrival, live)
 	v.hash = d.Landing
@@ -197,7 +204,8 @@ func (v visit) kept(d Decision) Outcome {
 
 // shelve stores a grant that did not become a session, until the same browser returns. If the write succeeded and only its
 // reply was lost, the code has landed. If the browser has found that session in the meantime, shelve changes nothing: the
-// user may have signed out since, and the grant would sign them in again.
+// user may have signed out since, and the grant would sign them in again. A later claim of another landing gives way: the
+// gateway refuses that landing's exchange.
 func (l *Lander) shelve(ctx context.Context, v visit, e entry, grant operator.Grant) error {
 	outcome, err := l.heldEntry(v, grant)
 	if err != nil {
@@ -215,6 +223,15 @@ func (l *Lander) shelve(ctx context.Context, v visit, e entry, grant operator.Gr
 			outcome = l.landedEntry(v, session.Held{Token: h.Token, Session: s}, grant.PartnerID)
 		}
 	}
-	_, _, err = l.ledger.settle(ctx, e, outcome)
+	now, ours, err := l.ledger.settle(ctx, e, outcome)
+	switch {
+	case err != nil || ours || now.Owner == e.Owner:
+		return err
+	case now.State == open:
+		return errGrantNotStored
+	case now.State == refused:
+		outcome.Browsers = e.Browsers
+		_, _, err = l.ledger.settle(ctx, now, outcome)
+	}
 	return err
 }

@@ -234,7 +234,7 @@ func (l *Lander) recover(ctx context.Context, v visit, c claim) (Outcome, error)
 			return Outcome{}, err
 		}
 	}
-	if c.entry.State == open {
+	if c.entry.State == open || c.entry.State == refused {
 		now, ours, err := l.settleFor(ctx, v, c.entry, h, entry.PartnerID)
 		if err != nil {
 			return Outcome{}, err
@@ -269,11 +269,15 @@ func (l *Lander) settleReplay(ctx context.Context, v visit, out Outcome) error {
 	return err
 }
 
-// settleFor settles a code on behalf of the claim's owner, whose session this browser has. If the owner was killed, the claim
-// would expire, and the next landing would send the code again.
+// settleFor settles a code whose session this browser has, on behalf of the replica that exchanged it. If that was killed,
+// the claim would expire, and the next landing would send the code again. The claim e may be that of a stranger who came
+// later: then the stranger's browser gets no right to the session.
 func (l *Lander) settleFor(ctx context.Context, v visit, e entry, h session.Held, partner string) (entry, bool, error) {
 	outcome := l.landedEntry(v, h, partner)
-	outcome.Browsers = slices.Concat(e.Browsers, v.browsers)
+	outcome.Browsers = append([]string{}, v.browsers...) // never nil, which settle would replace by those of e
+	if v.brought(e) {
+		outcome.Browsers = append(outcome.Browsers, e.Browsers...)
+	}
 	return l.ledger.settle(ctx, e, outcome)
 }
 

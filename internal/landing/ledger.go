@@ -132,10 +132,11 @@ func (l *ledger) settle(ctx context.Context, e, outcome entry) (entry, bool, err
 }
 
 // settleOwn is settle for the landing that owns the claim e and knows its outcome. It also replaces what another request has
-// settled on its behalf, because the session that the other request found may have ended since.
+// settled on its behalf, because the session that the other request found may have ended since, and the grant that another
+// replica has stored in the meantime, because this landing has used the grant.
 func (l *ledger) settleOwn(ctx context.Context, e, outcome entry) (entry, bool, error) {
 	now, ours, err := l.settle(ctx, e, outcome)
-	if err == nil && !ours && e.State == open && now.Owner == e.Owner {
+	if err == nil && !ours && e.State == open && (now.Owner == e.Owner || now.State == held && outcome.State == landed) {
 		return l.settle(ctx, now, outcome)
 	}
 	return now, ours, err

@@ -126,11 +126,13 @@ func (l *Lander) settle(ctx context.Context, v visit, e entry, grant operator.Gr
 	}
 	if err == nil && !ours && (now.State == landed || now.State == declined) {
 		// Another request of the same browser was first. One code makes one session, and a question has one answer.
-		if err := l.undoUnless(ctx, s, now); err != nil {
-			return Outcome{}, err
-		}
-		if s.fresh && now.Session == s.Session.Hash() {
+		if now.Session != s.Session.Hash() {
+			err = l.undo(ctx, s)
+		} else if s.fresh {
 			l.onStarted(grant.Operator.Type)
+		}
+		if err != nil {
+			return Outcome{}, err
 		}
 		return l.settled(ctx, v, now)
 	}
@@ -148,10 +150,10 @@ func (l *Lander) settleLate(ctx context.Context, e, outcome entry, grant operato
 	switch {
 	case err != nil:
 		return err
-	case ours:
+	case ours, now.State == landed && now.Session == s.Session.Hash():
 		l.onStarted(grant.Operator.Type)
 	case now.State == landed || now.State == declined:
-		return l.undoUnless(ctx, s, now)
+		return l.undo(ctx, s)
 	}
 	return nil
 }
@@ -212,14 +214,6 @@ func (l *Lander) undo(ctx context.Context, s saved) error {
 		return nil
 	}
 	return l.sessions.Undo(ctx, s.Started)
-}
-
-// undoUnless is undo, unless the code has landed with this session.
-func (l *Lander) undoUnless(ctx context.Context, s saved, now entry) error {
-	if now.Session == s.Session.Hash() {
-		return nil
-	}
-	return l.undo(ctx, s)
 }
 
 // discard settles a code whose grant is no longer valid.

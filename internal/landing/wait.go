@@ -85,12 +85,9 @@ func (w *waiter) stop() {
 	}
 }
 
-// met returns the sessions that other landings of this browser have started, on every pollsPerLookup-th poll. It is
-// optional: if a read fails, it returns no sessions.
-func (l *Lander) met(ctx context.Context, v visit, polls int) []session.Held {
-	if polls%pollsPerLookup != 0 {
-		return nil
-	}
+// met returns the sessions that other landings of this browser have started. It is optional: if a read fails, it returns no
+// sessions.
+func (l *Lander) met(ctx context.Context, v visit) []session.Held {
 	found, _ := l.sessions.FindArrivals(ctx, v.browsers)
 	return found
 }
