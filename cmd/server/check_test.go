@@ -254,7 +254,7 @@ func TestCheckWarnsAboutExpiringCertificates(t *testing.T) {
 	c.env["REDIS_TIMEOUT"] = "2s" // the machine may be busy
 	got, code := c.check(t)
 	for _, name := range []string{"app", "alipay"} {
-		if !has(got, name+" certificate", app.Warning, "→ renew it") {
+		if !has(got, name+" certificate", app.Warning, "→ renew it") || !has(got, name+" certificate", app.Warning, ", 9 days left; RSA, 2048 bits; ") {
 			t.Errorf("%s: got %+v", name, got)
 		}
 	}

@@ -69,7 +69,7 @@ func checkCommands(ctx context.Context, rdb redis.UniversalClient, n node, c Red
 		}
 		return nil
 	})
-	half := now().Add(-now().Sub(begun) / 2)
+	half := begun.Add(now().Sub(begun) / 2)
 	found := judge(n.name, all, c)
 	if len(found) == 0 {
 		found = append(found, Finding{Group: groupRedis, Check: n.name + " commands", Level: OK, Detail: "all required commands are allowed under " + c.Prefix})
@@ -108,7 +108,7 @@ func keysOn(ctx context.Context, rdb redis.UniversalClient, n node, prefix strin
 			if master == n.client {
 				keys[kind] = key
 			}
-			if i == 10000 {
+			if i == 1<<18 { // enough for a node with one slot
 				return nil, errors.New("no key belongs to the node")
 			}
 		}

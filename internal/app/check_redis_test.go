@@ -9,9 +9,11 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/alicebob/miniredis/v2/server"
 	"github.com/redis/go-redis/v9"
 
 	"koubei-landing/internal/app"
@@ -53,24 +55,25 @@ func TestCheckNamesTheRuleThatIsMissing(t *testing.T) {
 		check   string
 		rule    string
 		level   app.Level
+		keys    string // in the problem
 	}{
-		{"scripts", []any{"-eval"}, "redis commands", "+eval", app.Failure},
-		{"writes", []any{"-set"}, "redis commands", "+set", app.Failure},
-		{"reads", []any{"-get"}, "redis commands", "+get", app.Failure},
-		{"deletions", []any{"-getdel", "-del"}, "redis commands", "+getdel +del", app.Failure},
-		{"the index", []any{"-@sortedset"}, "redis commands", "+zadd +zrange +zremrangebyscore +zrem", app.Failure},
-		{"expiry", []any{"-pexpire", "-pttl"}, "redis commands", "+pexpire +pttl", app.Failure},
-		{"the clock", []any{"-time"}, "redis commands", "+time", app.Failure},
-		{"pings", []any{"-ping"}, "redis commands", "+ping", app.Failure},
-		{"all commands", []any{"-@all", "+info"}, "redis channel", "+publish +subscribe", app.Failure},
-		{"publishing", []any{"-publish"}, "redis channel", "+publish", app.Failure},
-		{"subscribing", []any{"-subscribe"}, "redis channel", "+subscribe", app.Failure},
-		{"channels", []any{"resetchannels"}, "redis channel", "&koubei:1:*", app.Failure},
-		{"another channel", []any{"resetchannels", "&other:*"}, "redis channel", "&koubei:1:*", app.Failure},
-		{"the prefix", []any{"resetkeys", "~other:*"}, "redis keys", "~koubei:1:*", app.Failure},
-		{"one kind of key", []any{"resetkeys", "~koubei:1:s*", "~koubei:1:o*", "~koubei:1:r*", "~koubei:1:a*", "~koubei:1:cl*"}, "redis keys", "~koubei:1:*", app.Failure},
-		{"arrivals", []any{"resetkeys", "~koubei:1:s*", "~koubei:1:o*", "~koubei:1:r*", "~koubei:1:c*"}, "redis keys", "~koubei:1:*", app.Warning},
-		{"INFO", []any{"-info"}, "redis", "+info", app.Warning},
+		{"scripts", []any{"-eval"}, "redis commands", "+eval", app.Failure, ""},
+		{"writes", []any{"-set"}, "redis commands", "+set", app.Failure, ""},
+		{"reads", []any{"-get"}, "redis commands", "+get", app.Failure, ""},
+		{"deletions", []any{"-getdel", "-del"}, "redis commands", "+getdel +del", app.Failure, ""},
+		{"the index", []any{"-@sortedset"}, "redis commands", "+zadd +zrange +zremrangebyscore +zrem", app.Failure, ""},
+		{"expiry", []any{"-pexpire", "-pttl"}, "redis commands", "+pexpire +pttl", app.Failure, ""},
+		{"the clock", []any{"-time"}, "redis commands", "+time", app.Failure, ""},
+		{"pings", []any{"-ping"}, "redis commands", "+ping", app.Failure, ""},
+		{"all commands", []any{"-@all", "+info"}, "redis channel", "+publish +subscribe", app.Failure, ""},
+		{"publishing", []any{"-publish"}, "redis channel", "+publish", app.Failure, ""},
+		{"subscribing", []any{"-subscribe"}, "redis channel", "+subscribe", app.Failure, ""},
+		{"channels", []any{"resetchannels"}, "redis channel", "&koubei:1:*", app.Failure, ""},
+		{"another channel", []any{"resetchannels", "&other:*"}, "redis channel", "&koubei:1:*", app.Failure, ""},
+		{"the prefix", []any{"resetkeys", "~other:*"}, "redis keys", "~koubei:1:*", app.Failure, "koubei:1:*"},
+		{"one kind of key", []any{"resetkeys", "~koubei:1:s*", "~koubei:1:o*", "~koubei:1:r*", "~koubei:1:a*", "~koubei:1:cl*"}, "redis keys", "~koubei:1:*", app.Failure, "koubei:1:code:*"},
+		{"arrivals", []any{"resetkeys", "~koubei:1:s*", "~koubei:1:o*", "~koubei:1:r*", "~koubei:1:c*"}, "redis keys", "~koubei:1:*", app.Warning, "koubei:1:arrival:*"},
+		{"INFO", []any{"-info"}, "redis", "+info", app.Warning, ""},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
@@ -85,7 +88,13 @@ func TestCheckNamesTheRuleThatIsMissing(t *testing.T) {
 			if i < 0 || problems[i].Level != row.level || !strings.Contains(problems[i].Fix, row.rule) {
 				t.Errorf("got %+v, want a %s of %s with %s", problems, row.level, row.check, row.rule)
 			}
+			if _, keys, _ := strings.Cut(problems[max(i, 0)].Detail, " the keys "); keys != row.keys {
+				t.Errorf("got the keys %q, want %q", keys, row.keys)
+			}
 			for _, f := range problems {
+				if f.Check == "redis clock" {
+					t.Errorf("a clock that was not read: %+v", f)
+				}
 				rules := rulesIn(f.Fix)
 				setUser(t, r, rules...)
 				for i, rule := range rules {
@@ -107,6 +116,8 @@ func TestChannelsMatterToTheCacheAlone(t *testing.T) {
 	c, _ := signedInAs(t, "~koubei:1:*", "+@all") // the default of Redis 7: no channel
 	if f := find(app.Check(t.Context(), c), "redis channel"); f.Level != app.Warning {
 		t.Errorf("got %+v, want a warning", f)
+	} else if strings.HasPrefix(f.Detail, "conflict") || !slices.Equal(f.Settings, []string{"REDIS_URL"}) {
+		t.Errorf("without a cache there is no conflict: %+v", f)
 	}
 	c.Session.CacheTTL = time.Second
 	if f := find(app.Check(t.Context(), c), "redis channel"); f.Level != app.Failure || !slices.Contains(f.Settings, "SESSION_CACHE_TTL") {
@@ -274,6 +285,42 @@ func TestOneSentinelIsEnough(t *testing.T) {
 	problems := problemsOf(app.Check(t.Context(), app.Config{Redis: app.Redis{URL: address, Mode: app.Sentinel, Timeout: 2 * time.Second, Prefix: "koubei:1:"}}))
 	if len(problems) != 1 || problems[0].Level != app.Warning || problems[0].Check != "sentinel 127.0.0.1:1" {
 		t.Errorf("got %+v, want a warning about the second Sentinel", problems)
+	}
+}
+
+// TestASentinelThatGivesNoAddress is no Sentinel, and must not end the check.
+func TestASentinelThatGivesNoAddress(t *testing.T) {
+	t.Parallel()
+	s, err := server.NewServer("127.0.0.1:0")
+	must(t, err)
+	t.Cleanup(s.Close)
+	must(t, s.Register("SENTINEL", func(c *server.Peer, _ string, _ []string) { c.WriteStrings([]string{"127.0.0.1"}) }))
+	address := "redis://" + s.Addr().String() + "?master_name=koubei"
+	got := app.Check(t.Context(), app.Config{Redis: app.Redis{URL: address, Mode: app.Sentinel, Timeout: 2 * time.Second}})
+	if problems := problemsOf(got); len(problems) != 1 || problems[0].Level != app.Failure || problems[0].Check != "sentinel "+s.Addr().String() {
+		t.Errorf("got %+v, want a failure of the Sentinel", problems)
+	}
+}
+
+// TestARedisWithoutAPasswordAcceptsOne: Redis refuses AUTH with only a password then, but other clients try again.
+func TestARedisWithoutAPasswordAcceptsOne(t *testing.T) {
+	t.Parallel()
+	r := testworld.StartRedis(t)
+	c := app.Redis{URL: "redis://:anything@" + r.Addr(), Mode: app.Single, Timeout: 2 * time.Second, Prefix: "koubei:1:"}
+	if got := problemsOf(app.Check(t.Context(), app.Config{Redis: c})); len(got) > 0 {
+		t.Errorf("got %+v, want no problem", got)
+	}
+}
+
+// TestCheckComparesClocksInTheMiddle: TIME is read about halfway between the request and the reply.
+func TestCheckComparesClocksInTheMiddle(t *testing.T) {
+	t.Parallel()
+	var calls atomic.Int64
+	// Each look at this clock takes 15 s. The check looks once, before the request, and after the reply.
+	slow := func() time.Time { return time.Now().Add(time.Duration(calls.Add(1)-1) * 15 * time.Second) }
+	c := app.Redis{URL: testworld.StartRedis(t).URL(), Mode: app.Single, Timeout: 2 * time.Second, Prefix: "koubei:1:"}
+	if f := find(app.Check(t.Context(), app.Config{Redis: c, Now: slow}), "redis clock"); f.Level != app.OK || !strings.Contains(f.Detail, "ahead of Redis's") {
+		t.Errorf("got %+v, want about 22 s ahead", f)
 	}
 }
 

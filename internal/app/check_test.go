@@ -162,6 +162,63 @@ func TestCheckOfAnUnreachableRedis(t *testing.T) {
 	}
 }
 
+// TestCheckExplainsRepliesOfRedis: each error has a problem and a fix of its own. The rest of its text may contain a part of
+// REDIS_URL.
+func TestCheckExplainsRepliesOfRedis(t *testing.T) {
+	t.Parallel()
+	for _, row := range []struct {
+		reply        string
+		mode         app.RedisMode
+		problem, fix string
+	}{
+		{"NOAUTH hush", app.Single, "NOAUTH", "write the user"},
+		{"WRONGPASS hush", app.Single, "WRONGPASS", "correct the user"},
+		{"READONLY hush", app.Single, "READONLY", "REDIS_MODE=sentinel"},
+		{"MASTERDOWN hush", app.Single, "MASTERDOWN", "REDIS_MODE=sentinel"},
+		{"MISCONF hush", app.Single, "MISCONF", "BGSAVE"},
+		{"OOM hush", app.Single, "OOM", "maxmemory"},
+		{"NOREPLICAS hush", app.Single, "NOREPLICAS", "min-replicas-to-write"},
+		{"LOADING hush", app.Single, "LOADING", "wait until"},
+		{"BUSY hush", app.Single, "BUSY", "SCRIPT KILL"},
+		{"CLUSTERDOWN hush", app.Single, "CLUSTERDOWN", "REDIS_MODE=cluster"},
+		{"MOVED 1 hush", app.Single, "MOVED", "REDIS_MODE=cluster"},
+		{"CROSSSLOT hush", app.Single, "CROSSSLOT", "REDIS_MODE=cluster"},
+		{"ERR DB index is out of range", app.Single, "database", "number after the host"},
+		{"ERR SELECT is not allowed in cluster mode", app.Single, "one database", "remove the number"},
+		{"ERR max number of clients reached", app.Single, "no more clients", "maxclients"},
+		{"DENIED hush", app.Single, "DENIED", "bind address"},
+		{"ODD hush", app.Single, "(ODD)", "documentation"},
+		{"ERR odd hush", app.Single, "(odd)", "documentation"},
+		{"ERR This instance has cluster support disabled", app.Cluster, "not a Cluster", "REDIS_MODE=single"},
+		{"ERR unknown command 'cluster'", app.Cluster, "not a Cluster", "REDIS_MODE=single"},
+		{"CLUSTERDOWN hush", app.Cluster, "is down", "every slot"},
+		{"NOAUTH hush", app.Sentinel, "in front of the host", "the master's are the options"},
+		{"WRONGPASS hush", app.Sentinel, "WRONGPASS", "&password="},
+		{"ERR unknown command 'sentinel'", app.Sentinel, "not a Sentinel", "REDIS_MODE=single"},
+	} {
+		t.Run(row.reply, func(t *testing.T) {
+			t.Parallel()
+			s, err := server.NewServer("127.0.0.1:0")
+			must(t, err)
+			t.Cleanup(s.Close)
+			s.SetPreHook(func(c *server.Peer, _ string, _ ...string) bool {
+				c.WriteError(row.reply)
+				return true
+			})
+			c := app.Redis{URL: "redis://" + s.Addr().String() + "?", Mode: row.mode, Timeout: 2 * time.Second}
+			if row.mode == app.Sentinel {
+				c.URL += "master_name=koubei"
+			}
+			problems := problemsOf(app.Check(t.Context(), app.Config{Redis: c}))
+			if len(problems) != 1 || problems[0].Level != app.Failure || !strings.Contains(problems[0].Detail, row.problem) || !strings.Contains(problems[0].Fix, row.fix) {
+				t.Errorf("got %+v, want one failure with %q and %q", problems, row.problem, row.fix)
+			} else if strings.Contains(problems[0].Detail+problems[0].Fix, "hush") {
+				t.Errorf("the rest of the reply is in %+v", problems[0])
+			}
+		})
+	}
+}
+
 func TestCheckOfTheClock(t *testing.T) {
 	t.Parallel()
 	for _, row := range []struct {

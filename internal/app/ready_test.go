@@ -222,6 +222,15 @@ func TestReadinessFromTheStart(t *testing.T) {
 	}
 }
 
+// TestAClusterWithoutAKnownNodeIsNotReady: there is no node to ask.
+func TestAClusterWithoutAKnownNodeIsNotReady(t *testing.T) {
+	t.Parallel()
+	w := testworld.New(t, func(c *app.Config) { c.Redis.URL, c.Redis.Mode = "redis://127.0.0.1:1", app.Cluster })
+	for _, check := range []string{"redis", "redis_writes"} {
+		awaitCheck(t, w, check, "unreachable", http.StatusServiceUnavailable)
+	}
+}
+
 // TestProbesCostRedisNothing: the service checks Redis once a second, independent of requests to /readyz.
 func TestProbesCostRedisNothing(t *testing.T) {
 	t.Parallel()

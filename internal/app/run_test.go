@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"koubei-landing/internal/app"
 	"koubei-landing/internal/assertion"
@@ -70,6 +71,22 @@ func TestRunRefuses(t *testing.T) {
 			}
 			l.Close()
 		})
+	}
+}
+
+// TestRunSaysThatAnInternalRequestHasNotEnded: the service waits for it until the end of SHUTDOWN_TIMEOUT.
+func TestRunSaysThatAnInternalRequestHasNotEnded(t *testing.T) {
+	t.Parallel()
+	w := testworld.New(t, func(c *app.Config) {
+		c.Operations.ShutdownDelay, c.Operations.ShutdownTimeout = time.Second, time.Second
+	})
+	conn, err := net.Dial("tcp", strings.TrimPrefix(w.Internal, "http://"))
+	must(t, err)
+	defer conn.Close()
+	_, err = fmt.Fprint(conn, "GET /healthz HTTP/1.1\r\nHost: localhost\r\n") // the headers never end
+	must(t, err)
+	if err := w.Stop(); err == nil {
+		t.Error("got no error")
 	}
 }
 
