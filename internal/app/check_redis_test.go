@@ -125,6 +125,16 @@ func TestChannelsMatterToTheCacheAlone(t *testing.T) {
 	}
 }
 
+// TestCheckOfARedisWithoutPublish: no right helps.
+func TestCheckOfARedisWithoutPublish(t *testing.T) {
+	t.Parallel()
+	r := testworld.StartRedis(t, "--rename-command", "PUBLISH", "")
+	c := app.Config{Redis: app.Redis{URL: r.URL(), Mode: app.Single, Timeout: 2 * time.Second, Prefix: "koubei:1:"}}
+	if f := find(app.Check(t.Context(), c), "redis channel"); f.Level != app.Failure || strings.Contains(f.Fix, "ACL") {
+		t.Errorf("got %+v, want a failure, and no right as its fix", f)
+	}
+}
+
 // TestCheckLeavesNothingBehind checks that no keys and no connections are left after a check.
 func TestCheckLeavesNothingBehind(t *testing.T) {
 	t.Parallel()
