@@ -302,6 +302,18 @@ func TestAForgedSwitchIsRefused(t *testing.T) {
 	}
 }
 
+// TestAMalformedAnswerAsksNobody: what cannot name a landing is no part of a key of Redis.
+func TestAMalformedAnswerAsksNobody(t *testing.T) {
+	t.Parallel()
+	w := testworld.New(t)
+	w.Redis.Kill()
+	for _, landing := range []string{"", "*", strings.Repeat("A", 42), strings.Repeat("A", 9000)} {
+		if a := w.Program().Post(switchURL(w), url.Values{"landing": {landing}, "decision": {"yes"}}); a.Problem() != "switch_expired" {
+			t.Errorf("%.50q: got %d %q, want switch_expired", landing, a.StatusCode, a.Problem())
+		}
+	}
+}
+
 func TestACrossSiteSwitchIsRefused(t *testing.T) {
 	t.Parallel()
 	w := testworld.New(t, func(c *app.Config) { c.Web.CORSOrigins = []string{"https://shop.example"} })
