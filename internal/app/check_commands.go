@@ -69,7 +69,8 @@ func checkCommands(ctx context.Context, rdb redis.UniversalClient, n node, c Red
 		}
 		return nil
 	})
-	half := begun.Add(now().Sub(begun) / 2)
+	took := now().Sub(begun)
+	half := begun.Add(took / 2)
 	found := judge(n.name, all, c)
 	if len(found) == 0 {
 		found = append(found, Finding{Group: groupRedis, Check: n.name + " commands", Level: OK, Detail: "all required commands are allowed under " + c.Prefix})

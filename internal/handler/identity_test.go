@@ -3,6 +3,8 @@ package handler_test
 import (
 	"encoding/json"
 	"net/http"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -290,6 +292,20 @@ func TestPages(t *testing.T) {
 				t.Errorf("%s: got Referrer-Policy %q, want %q", tt.path, got, wantReferrer)
 			}
 		}
+	}
+}
+
+// TestTheIdentityPageListsEveryPartner, the newest first, and the landing without a partner at the end.
+func TestTheIdentityPageListsEveryPartner(t *testing.T) {
+	t.Parallel()
+	w := testworld.New(t)
+	b := land(t, w, with("2088000000000001"), with(""), with("2088000000000002"))
+	var got []string
+	for _, m := range regexp.MustCompile(`data-partner="(\d*)"`).FindAllStringSubmatch(b.Get(w.Public+"/").Body, -1) {
+		got = append(got, m[1])
+	}
+	if want := []string{"2088000000000002", "2088000000000001", ""}; !slices.Equal(got, want) {
+		t.Errorf("got the partners %q, want %q", got, want)
 	}
 }
 
