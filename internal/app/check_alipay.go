@@ -94,11 +94,10 @@ func describeCertificate(cert alipay.Certificate, now time.Time) Finding {
 // keyProblems returns the problems and warnings of New. Warnings about the dates of certificates are reported with the
 // certificates.
 func keyProblems(c alipay.Config, client *alipay.Client, err error, now time.Time) []Finding {
-	problems, level := setting.Problems{}, Failure
+	problems, _ := errors.AsType[setting.Problems](err)
+	level := Failure
 	if err == nil {
 		problems, level = client.Warnings(), Warning
-	} else if refused, ok := errors.AsType[setting.Problems](err); ok {
-		problems = refused
 	}
 	var said []string
 	if c.Certificates != nil {

@@ -288,6 +288,30 @@ func TestCheckOfAWrongRedisURL(t *testing.T) {
 	})
 }
 
+// TestCheckOfAClusterIsInOrder: the findings of a Cluster's nodes are sorted by address.
+func TestCheckOfAClusterIsInOrder(t *testing.T) {
+	t.Parallel()
+	c := app.Config{Redis: app.Redis{URL: "redis://" + aCluster(t).Addr(), Mode: app.Cluster, Timeout: 2 * time.Second, Prefix: "koubei:1:"}}
+	var got []app.Finding
+	testworld.Eventually(t, 20*time.Second, "both nodes answer", func() error {
+		if got = app.Check(t.Context(), c); len(problemsOf(got)) > 0 {
+			return fmt.Errorf("got %+v, want no problem", problemsOf(got))
+		}
+		return nil
+	})
+	for range 8 { // the nodes answer in any order
+		var nodes []string
+		for _, f := range app.Check(t.Context(), c) {
+			if node, ok := strings.CutSuffix(f.Check, " role"); ok {
+				nodes = append(nodes, node)
+			}
+		}
+		if len(nodes) != 2 || !slices.IsSorted(nodes) {
+			t.Fatalf("got the nodes %q, want two in order", nodes)
+		}
+	}
+}
+
 // TestOneSentinelIsEnough: the check warns about the others.
 func TestOneSentinelIsEnough(t *testing.T) {
 	t.Parallel()

@@ -104,6 +104,23 @@ func TestCheckWarns(t *testing.T) {
 	}
 }
 
+// TestCheckOfAnEllipticCertificate: only RSA keys have a size to report.
+func TestCheckOfAnEllipticCertificate(t *testing.T) {
+	t.Parallel()
+	withSize := 0
+	for _, f := range app.Check(t.Context(), app.Config{Alipay: withAnotherRoot(t).config}) {
+		if strings.Contains(f.Detail, "RSA, 0 bits") {
+			t.Errorf("got %+v", f)
+		}
+		if strings.HasSuffix(f.Check, " certificate") && strings.Contains(f.Detail, "RSA, 2048 bits; ") {
+			withSize++
+		}
+	}
+	if withSize < 4 {
+		t.Errorf("got the size of %d keys, want those of the app, Alipay, the intermediate and the root", withSize)
+	}
+}
+
 // TestCheckOfRefusedSettings: without a usable key there is nothing to call the gateway with.
 func TestCheckOfRefusedSettings(t *testing.T) {
 	t.Parallel()
@@ -278,16 +295,22 @@ func keyMode(t *testing.T, k *koubeisim.Koubei) alipay.Config {
 	return alipay.Config{AppID: k.AppID(), GatewayURL: u, PrivateKey: private, PublicKey: public}
 }
 
-// In certificate mode the metrics contain the expiry of each certificate, for alerts.
-func TestCertificatesEndInMetrics(t *testing.T) {
-	t.Parallel()
+// withAnotherRoot returns a meeting in certificate mode that also trusts a root with an elliptic key, which ends first.
+func withAnotherRoot(t *testing.T) *meeting {
+	t.Helper()
 	m := newMeeting(t, freshKey(t), true, alipay.RSA2, nil)
-	// Another root, which ends first.
 	files := m.koubei.Certificates()
 	files.Root = append(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: newAuthority(t).cert.Raw}), files.Root...)
 	var err error
 	m.config.Certificates, err = alipay.ParseCertificates(pemfile.File{Data: files.App}, pemfile.File{Data: files.Alipay}, pemfile.File{Data: files.Root})
 	must(t, err)
+	return m
+}
+
+// In certificate mode the metrics contain the expiry of each certificate, for alerts.
+func TestCertificatesEndInMetrics(t *testing.T) {
+	t.Parallel()
+	m := withAnotherRoot(t)
 	w := testworld.New(t, func(c *app.Config) { c.Alipay = m.config })
 	ends := map[string]time.Time{}
 	for _, cert := range m.config.Certificates.List() {
