@@ -17,7 +17,7 @@ TESTFLAGS ?=
 # The tests wait half of their time, for timeouts and failovers, so a processor takes more of them at once than go test would.
 # chaos runs alone: its users count what takes too long. Only make lint runs go vet.
 PROCESSORS := $(shell getconf _NPROCESSORS_ONLN)
-AT_ONCE = -vet=off -p=$$(($(PROCESSORS) + 1)) -parallel=$$(($(PROCESSORS) * $(1))) -timeout=10m
+AT_ONCE = -vet=off -p=$$(($(PROCESSORS) + 1)) -parallel=$$(($(PROCESSORS) * $(1))) -timeout=20m
 # The tests of these packages start the programs, or run commands that work in one goroutine. The race detector would make
 # them slower and find nothing that it does not find in the other packages. They are built as the programs are released, so
 # that an empty build cache has to compile the standard library and the modules only once for both.
@@ -29,7 +29,7 @@ AS_RELEASED := CGO_ENABLED=0 GOFLAGS="$$($(GO) env GOFLAGS) -trimpath"
 test: tools ## all tests, under the race detector unless they test programs from outside
 	$(GO) test $(RACE) -count=1 $(call AT_ONCE,4) $(TESTFLAGS) $$($(GO) list ./... | grep -vxF "$$($(GO) list $(PLAIN))")
 	$(AS_RELEASED) $(GO) test -count=1 $(call AT_ONCE,2) $(TESTFLAGS) $(filter-out ./chaos,$(PLAIN))
-	$(AS_RELEASED) $(GO) test -vet=off -count=1 -timeout=10m $(TESTFLAGS) ./chaos
+	$(AS_RELEASED) $(GO) test -vet=off -count=1 -timeout=20m $(TESTFLAGS) ./chaos
 	$(AS_RELEASED) $(GO) -C bench test -vet=off -count=1 .
 
 test-short: ## all tests, without the race detector, as far as they are not cached

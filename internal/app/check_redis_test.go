@@ -358,6 +358,26 @@ func TestCheckComparesClocksInTheMiddle(t *testing.T) {
 	}
 }
 
+// TestCheckOfSentinelsThatDisagree: a failover, or Sentinels of another Redis.
+func TestCheckOfSentinelsThatDisagree(t *testing.T) {
+	t.Parallel()
+	another := startSentinelProcess(t, testworld.StartRedis(t).Addr())
+	address := "redis://" + startSentinelProcess(t, testworld.StartRedis(t).Addr()) + "?master_name=koubei&addr=" + another
+	problems := problemsOf(app.Check(t.Context(), app.Config{Redis: app.Redis{URL: address, Mode: app.Sentinel, Timeout: 2 * time.Second, Prefix: "koubei:1:"}}))
+	if len(problems) != 1 || problems[0].Level != app.Warning || problems[0].Check != "sentinel "+another || problems[0].Fix == "" {
+		t.Errorf("got %+v, want a warning about the second Sentinel", problems)
+	}
+}
+
+// TestMissingReplicasHideNothing: the commands are tried, although no landing would succeed.
+func TestMissingReplicasHideNothing(t *testing.T) {
+	t.Parallel()
+	c := app.Redis{URL: testworld.StartRedis(t).URL(), Mode: app.Single, Timeout: 2 * time.Second, Prefix: "koubei:1:", Replicas: 1}
+	if f := find(app.Check(t.Context(), app.Config{Redis: c}), "redis commands"); f.Level != app.OK {
+		t.Errorf("got %+v, want ok", f)
+	}
+}
+
 // brokenRedis is a way in which Redis can be broken, and the finding of the check.
 type brokenRedis struct {
 	name    string

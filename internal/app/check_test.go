@@ -48,6 +48,7 @@ func TestCheckOfRedisVersions(t *testing.T) {
 		{"5.9.9", app.Failure},
 		{"", app.Failure},
 		{"unknown", app.Failure},
+		{"7.x", app.Failure},
 	} {
 		got := app.Check(t.Context(), app.Config{Redis: app.Redis{URL: claimant(t, row.version), Timeout: time.Second}})
 		f := find(got, "redis")
