@@ -22,12 +22,16 @@ AT_ONCE = -vet=off -p=$$(($(PROCESSORS) + 1)) -parallel=$$(($(PROCESSORS) * $(1)
 # them slower and find nothing that it does not find in the other packages. They are built as the programs are released, so
 # that an empty build cache has to compile the standard library and the modules only once for both.
 PLAIN := ./chaos ./clients ./cmd/server ./deploy ./e2e ./internal/testworld/chromium ./interop ./soak
+RACED = $$($(GO) list ./... | grep -vxF "$$($(GO) list $(PLAIN))")
 # To inline functions would be a third of the work of the compiler. Only the cryptography of the standard library needs it.
 RACE := -race -gcflags=all=-l -gcflags=std=
 AS_RELEASED := CGO_ENABLED=0 GOFLAGS="$$($(GO) env GOFLAGS) -trimpath"
 
+# Everything is compiled before the first test: tests wait, and meanwhile take places that the compiler needs.
 test: tools ## all tests, under the race detector unless they test programs from outside
-	$(GO) test $(RACE) -count=1 $(call AT_ONCE,4) $(TESTFLAGS) $$($(GO) list ./... | grep -vxF "$$($(GO) list $(PLAIN))")
+	$(GO) list -test -export $(RACE) $(RACED) >/dev/null
+	$(GO) test $(RACE) -count=1 $(call AT_ONCE,4) $(TESTFLAGS) $(RACED)
+	$(AS_RELEASED) $(GO) list -test -export $(PLAIN) >/dev/null
 	$(AS_RELEASED) $(GO) test -count=1 $(call AT_ONCE,2) $(TESTFLAGS) $(filter-out ./chaos,$(PLAIN))
 	$(AS_RELEASED) $(GO) test -vet=off -count=1 -timeout=20m $(TESTFLAGS) ./chaos
 	$(AS_RELEASED) $(GO) -C bench test -vet=off -count=1 .
