@@ -140,6 +140,43 @@ func TestConcurrentAnswersMakeOneSession(t *testing.T) {
 	}
 }
 
+// TestAnswersThatJoinEachOtherMakeOneSession: three answers to one question. The third joins the session of the second, and
+// then the code lands with that of the first.
+func TestAnswersThatJoinEachOtherMakeOneSession(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	_, current, asked := w.hold("one")
+	yes := landing.Decision{
+		Landing: asked.Question.Landing, Sessions: asked.Question.Sessions, Yes: true, Arrival: signedIn(arrival("", "one"), current),
+	}
+	tokens, proceed := make(chan session.Token, 3), [3]chan struct{}{}
+	for i := range proceed {
+		r, arrived := w.open(func(s *settings) { s.redis = 10 * time.Second }), make(chan struct{}) // it waits for the test
+		proceed[i] = make(chan struct{})
+		r.tap.before("eval:code", func() { close(arrived); <-proceed[i] })
+		go func() {
+			out, err := r.Decide(context.Background(), yes)
+			if err != nil {
+				t.Error(err)
+			}
+			tokens <- out.Token
+		}()
+		<-arrived // it is about to settle the code
+	}
+	close(proceed[0])
+	first := <-tokens
+	close(proceed[1])
+	close(proceed[2])
+	if second, third := <-tokens, <-tokens; second != first || third != first {
+		t.Error("got several tokens")
+	}
+	live, err := w.sessions.List(t.Context(), provider.OperatorID)
+	w.must(err)
+	if len(live) != 1 || w.replaced.Load() != 1 {
+		t.Errorf("got %d sessions, %d replaced, want one of each", len(live), w.replaced.Load())
+	}
+}
+
 func TestAnotherSessionDuringQuestion(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

@@ -109,7 +109,7 @@ func (l *Lander) settle(ctx context.Context, v visit, e entry, grant operator.Gr
 	now, ours, err := l.ledger.settleOwn(ctx, e, outcome)
 	if err != nil && e.State == held {
 		if s.fresh { // the browser's next request joins this session, and starts no retry
-			l.retryInBackground(ctx, func(ctx context.Context) error { return l.settleLate(ctx, e, outcome, grant, s) })
+			l.retryInBackground(ctx, func(ctx context.Context) error { return l.settleLate(ctx, v, e, outcome, grant, s) })
 		}
 		return Outcome{}, err
 	}
@@ -127,7 +127,7 @@ func (l *Lander) settle(ctx context.Context, v visit, e entry, grant operator.Gr
 	if err == nil && !ours && (now.State == landed || now.State == declined) {
 		// Another request of the same browser was first. One code makes one session, and a question has one answer.
 		if now.Session != s.Session.Hash() {
-			err = l.undo(ctx, s)
+			err = l.abandon(ctx, v, s)
 		} else if s.fresh {
 			l.onStarted(grant.Operator.Type)
 		}
@@ -145,7 +145,7 @@ func (l *Lander) settle(ctx context.Context, v visit, e entry, grant operator.Gr
 
 // settleLate records that a held grant has landed, unless another request was first. Then it ends the session, which no browser
 // has received.
-func (l *Lander) settleLate(ctx context.Context, e, outcome entry, grant operator.Grant, s saved) error {
+func (l *Lander) settleLate(ctx context.Context, v visit, e, outcome entry, grant operator.Grant, s saved) error {
 	now, ours, err := l.ledger.settle(ctx, e, outcome)
 	switch {
 	case err != nil:
@@ -153,9 +153,18 @@ func (l *Lander) settleLate(ctx context.Context, e, outcome entry, grant operato
 	case ours, now.State == landed && now.Session == s.Session.Hash():
 		l.onStarted(grant.Operator.Type)
 	case now.State == landed || now.State == declined:
-		return l.undo(ctx, s)
+		return l.abandon(ctx, v, s)
 	}
 	return nil
+}
+
+// abandon ends the session of a landing whose code has landed with another session, which the browser gets. Other landings of
+// the code may have joined the session, and abandon theirs, too. It leaves a session that the browser had before.
+func (l *Lander) abandon(ctx context.Context, v visit, s saved) error {
+	if slices.Contains(v.Tokens, s.Token) {
+		return nil
+	}
+	return l.sessions.EndIfOnly(ctx, s.Token, v.hash)
 }
 
 // askInstead ends the session that this landing has started, and asks the user.

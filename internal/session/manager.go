@@ -105,6 +105,21 @@ func (m *Manager) Undo(ctx context.Context, s Started) error {
 	return m.records.removeUnchanged(ctx, s.Session, s.raw)
 }
 
+// EndIfOnly ends a session unless it has an entry of another code than this one. It fails with store.ErrUnavailable.
+func (m *Manager) EndIfOnly(ctx context.Context, token Token, codeHash string) error {
+	was, err := m.read(ctx, token.Hash())
+	if errors.Is(err, ErrNone) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if slices.ContainsFunc(was.record.Entries, func(e entryRecord) bool { return e.CodeHash != codeHash }) {
+		return nil
+	}
+	return m.records.removeUnchanged(ctx, was.session, was.raw)
+}
+
 // entry returns the entry for a grant. Its lifetime starts with the exchange, when Koubei confirmed the operator, even if a
 // question or an outage delayed the landing.
 func (m *Manager) entry(grant operator.Grant, code string) entryRecord {

@@ -437,3 +437,25 @@ func TestUnchangedRecordsAreNotDecodedAgain(t *testing.T) {
 		t.Errorf("got %.0f allocations per read, want at most 200", n)
 	}
 }
+
+func TestEndIfOnly(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	code := w.code()
+	hash := operator.HashCode("2021000000000000", code)
+	s, err := w.Start(t.Context(), w.grant("one"), code, nil)
+	w.must(err)
+	for range 2 { // the second time there is none
+		w.must(w.EndIfOnly(t.Context(), s.Token, hash))
+		w.wantGone(s.Token)
+	}
+	s, err = w.Start(t.Context(), w.grant("one"), code, nil)
+	w.must(err)
+	w.add(s.Token, "two")
+	w.must(w.EndIfOnly(t.Context(), s.Token, hash))
+	w.find(s.Token) // it has the entry of another code
+	w.redis.Kill()
+	if err := w.EndIfOnly(t.Context(), s.Token, hash); !errors.Is(err, store.ErrUnavailable) {
+		t.Errorf("without Redis: got %v, want unavailable", err)
+	}
+}
