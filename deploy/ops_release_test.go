@@ -43,7 +43,7 @@ func TestReleaseIsReproducible(t *testing.T) {
 	}
 	first, second := filepath.Join(t.TempDir(), "dist"), filepath.Join(t.TempDir(), "elsewhere")
 	buildRelease(t, "..", first)
-	buildRelease(t, source, second, "TZ=Asia/Shanghai", "TMPDIR="+t.TempDir(), "HOME="+t.TempDir(), "GOFLAGS=-buildvcs=false -mod=mod")
+	buildRelease(t, source, second, "TZ=Asia/Shanghai", "TMPDIR="+t.TempDir(), "HOME="+t.TempDir(), "GOFLAGS=-buildvcs=false -mod=mod -trimpath")
 
 	want := []string{"LICENSE", "SHA256SUMS"}
 	for _, name := range []string{"koubei-landing-1.2.3", "koubeisim-1.2.3"} {
