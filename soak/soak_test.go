@@ -66,7 +66,7 @@ func flat(t *testing.T, samples []figures) {
 		spread float64 // normal variation
 	}{
 		{"resident memory, MiB", func(f figures) float64 { return f.resident }, 1 << 20, 8 << 20},
-		{"heap in use, MiB", func(f figures) float64 { return f.heap }, 1 << 20, 8 << 20},
+		{"heap at the next collection, MiB", func(f figures) float64 { return f.heap }, 1 << 20, 8 << 20},
 		{"goroutines", func(f figures) float64 { return f.goroutines }, 1, 100},
 		{"open files", func(f figures) float64 { return f.files }, 1, 100},
 	} {

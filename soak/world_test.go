@@ -78,10 +78,11 @@ func (w *world) checkLog() {
 
 // figures are the metrics of the service's process.
 type figures struct {
-	resident, heap float64 // bytes
-	goroutines     float64
-	files          float64
-	cpu            float64 // seconds
+	resident   float64 // bytes
+	heap       float64 // bytes at which the next collection begins: twice what the last one left, whatever garbage there is now
+	goroutines float64
+	files      float64
+	cpu        float64 // seconds
 }
 
 func (w *world) figures() (figures, error) {
@@ -91,7 +92,7 @@ func (w *world) figures() (figures, error) {
 	}
 	defer a.Body.Close()
 	var f figures
-	into := map[string]*float64{"process_resident_memory_bytes": &f.resident, "go_memstats_heap_inuse_bytes": &f.heap,
+	into := map[string]*float64{"process_resident_memory_bytes": &f.resident, "go_memstats_next_gc_bytes": &f.heap,
 		"go_goroutines": &f.goroutines, "process_open_fds": &f.files, "process_cpu_seconds_total": &f.cpu}
 	lines := bufio.NewScanner(a.Body)
 	for lines.Scan() {
