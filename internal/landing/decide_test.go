@@ -459,27 +459,53 @@ func TestOneOperatorTwiceIsNoSwitch(t *testing.T) {
 	}
 }
 
+// unconfirmed is a question whose replica of Redis is frozen after it has got the question. Landings wait for it.
+type unconfirmed struct {
+	*world
+	landing.Arrival
+	asked landing.Outcome
+	redis *testworld.Redis // the frozen replica
+}
+
+func newUnconfirmed(t *testing.T) *unconfirmed {
+	t.Helper()
+	w := newWorld(t, func(s *settings) { s.replicas = 1 })
+	host, port, _ := strings.Cut(w.redis.Addr(), ":")
+	u := &unconfirmed{
+		world: w, Arrival: arrival(w.koubei.Issue(provider), "one"), redis: testworld.StartRedis(t, "--replicaof", host+" "+port),
+	}
+	u.Known = []string{merchant.OperatorID}
+	testworld.Eventually(t, 30*time.Second, "the replica has the question", func() (err error) {
+		u.asked, err = w.Land(t.Context(), u.Arrival)
+		return err
+	})
+	u.redis.Freeze()
+	return u
+}
+
+// TestAnAnswerWithoutReplicasWritesNoSession: otherwise each repetition would add a session and a retry in the background.
+func TestAnAnswerWithoutReplicasWritesNoSession(t *testing.T) {
+	t.Parallel()
+	w := newUnconfirmed(t)
+	for range 3 {
+		w.notDecided(w.asked, w.Arrival, true, store.ErrUnavailable)
+	}
+	if l, err := w.sessions.List(t.Context(), provider.OperatorID); err != nil || len(l) > 0 {
+		t.Errorf("got %d sessions, %v, want none", len(l), err)
+	}
+}
+
 // TestARepeatedAnswerNeedsItsReplica: an answer that failed for lack of replicas does not succeed when it is repeated. A failover
 // would bring the question back.
 func TestARepeatedAnswerNeedsItsReplica(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, func(s *settings) { s.replicas = 1 })
-	host, port, _ := strings.Cut(w.redis.Addr(), ":")
-	replica := testworld.StartRedis(t, "--replicaof", host+" "+port)
-	a := arrival(w.koubei.Issue(provider), "one")
-	a.Known = []string{merchant.OperatorID}
-	var asked landing.Outcome
-	testworld.Eventually(t, 30*time.Second, "the replica has the question", func() (err error) {
-		asked, err = w.Land(t.Context(), a)
-		return err
-	})
-	replica.Freeze()
+	w := newUnconfirmed(t)
 	for range 2 {
-		w.notDecided(asked, a, false, store.ErrUnavailable)
+		w.notDecided(w.asked, w.Arrival, false, store.ErrUnavailable)
 	}
-	replica.Thaw()
+	w.redis.Thaw()
 	testworld.Eventually(t, 30*time.Second, "the replica has the answer", func() error {
-		_, err := w.answer(asked, a, false)
+		_, err := w.answer(w.asked, w.Arrival, false)
 		return err
 	})
 }

@@ -11,7 +11,6 @@ import (
 	"koubei-landing/internal/landing"
 	"koubei-landing/internal/session"
 	"koubei-landing/internal/store"
-	"koubei-landing/internal/testworld"
 	"koubei-landing/koubeisim"
 )
 
@@ -144,27 +143,4 @@ func TestAGrantLandsOnce(t *testing.T) {
 	w.signOut(w.land(a, landing.Landed).Token)
 	a.Pending = nil
 	w.refused(a, landing.ErrCodeUsed)
-}
-
-// TestAnAnswerWithoutReplicasWritesNoSession: otherwise each repetition would add a session and a retry in the background.
-func TestAnAnswerWithoutReplicasWritesNoSession(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, func(s *settings) { s.replicas = 1; s.redis = 500 * time.Millisecond })
-	host, port, _ := strings.Cut(w.redis.Addr(), ":")
-	replica := testworld.StartRedis(t, "--replicaof", host+" "+port)
-	a := arrival(w.koubei.Issue(provider), "one")
-	a.Known = []string{merchant.OperatorID}
-	var asked landing.Outcome
-	testworld.Eventually(t, 30*time.Second, "the replica has the question", func() (err error) {
-		asked, err = w.Land(t.Context(), a)
-		return err
-	})
-	replica.Freeze()
-	defer replica.Thaw()
-	for range 3 {
-		w.notDecided(asked, a, true, store.ErrUnavailable)
-	}
-	if l, err := w.sessions.List(t.Context(), provider.OperatorID); err != nil || len(l) > 0 {
-		t.Errorf("got %d sessions, %v, want none", len(l), err)
-	}
 }
