@@ -11,6 +11,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"regexp"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -141,6 +142,26 @@ func (l *lane) restart(n int) error {
 	node, err := l.nodes[n].restart()
 	l.nodes[n] = node
 	return err
+}
+
+var lateAttempt = regexp.MustCompile(`(?m)^koubei_exchange_duration_seconds_count\{outcome="(?:timeout|lost|cancelled)"\} (\d+)$`)
+
+// lateAttempts returns how many attempts at the gateway have failed, although no cell has the gateway fail. A replica that was
+// killed counts from zero.
+func (l *lane) lateAttempts(t *testing.T) (sum int) {
+	client := testworld.NewBrowser(t, l.log)
+	defer client.Client.CloseIdleConnections()
+	for _, node := range l.nodes {
+		_, internal := node.addresses()
+		for _, m := range lateAttempt.FindAllStringSubmatch(client.Get(internal+"/metrics").Body, -1) {
+			n, err := strconv.Atoi(m[1])
+			if err != nil {
+				t.Error(err)
+			}
+			sum += n
+		}
+	}
+	return sum
 }
 
 // setup lists the commands of a connection or a probe, which belong to no operation.
