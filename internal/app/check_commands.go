@@ -11,40 +11,45 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"koubei-landing/internal/landing"
+	"koubei-landing/internal/session"
 	"koubei-landing/internal/setting"
+	"koubei-landing/internal/store"
 )
 
 // The kinds of keys under the prefix. Landings work without arrivals, but two concurrent tabs may then lose a partner.
 var (
-	neededKinds = []string{"session", "code", "operator", "revoked", "clock"}
-	usefulKinds = []string{"arrival"}
+	neededKinds = []string{session.SessionKind, landing.CodeKind, session.OperatorKind, session.RevokedKind, probeKind}
+	usefulKinds = []string{session.ArrivalKind}
 )
 
-// trial is a harmless command that stands for a kind of command that the service needs.
-type trial struct {
+// testCommand is a harmless command that stands for a kind of command that the service needs.
+type testCommand struct {
 	name string // of the command
 	kind string // of the key, empty for none
 	cmd  redis.Cmder
 }
 
-// trials returns commands on keys that only this check uses. The commands delete the keys at the end. If they fail before
+// testCommands returns commands on keys that only this check uses. The commands delete the keys at the end. If they fail before
 // that, the keys expire after ten seconds. key returns a key of a kind.
-func trials(ctx context.Context, key func(kind string) string, replicas int) []trial {
-	do := func(kind string, args ...any) trial { return trial{args[0].(string), kind, redis.NewCmd(ctx, args...)} }
-	code, index := key("code"), key("operator")
-	all := []trial{
+func testCommands(ctx context.Context, key func(kind string) string, replicas int) []testCommand {
+	do := func(kind string, args ...any) testCommand {
+		return testCommand{args[0].(string), kind, redis.NewCmd(ctx, args...)}
+	}
+	code, index := key(landing.CodeKind), key(session.OperatorKind)
+	all := []testCommand{
 		do("", "ping"), do("", "time"),
-		do("code", "eval", "return 1", 1, code),
-		do("code", "set", code, "check", "px", 10000),
-		do("code", "get", code),
-		do("code", "getdel", code),
-		do("code", "del", code),
-		do("operator", "zadd", index, 1, "check"),
-		do("operator", "pexpire", index, 10000),
-		do("operator", "pttl", index),
-		do("operator", "zrange", index, 0, -1),
-		do("operator", "zremrangebyscore", index, "-inf", 0),
-		do("operator", "zrem", index, "check"),
+		do(landing.CodeKind, "eval", "return 1", 1, code),
+		do(landing.CodeKind, "set", code, "check", "px", 10000),
+		do(landing.CodeKind, "get", code),
+		do(landing.CodeKind, "getdel", code),
+		do(landing.CodeKind, "del", code),
+		do(session.OperatorKind, "zadd", index, 1, "check"),
+		do(session.OperatorKind, "pexpire", index, 10000),
+		do(session.OperatorKind, "pttl", index),
+		do(session.OperatorKind, "zrange", index, 0, -1),
+		do(session.OperatorKind, "zremrangebyscore", index, "-inf", 0),
+		do(session.OperatorKind, "zrem", index, "check"),
 	}
 	for _, kind := range slices.Concat(neededKinds, usefulKinds) {
 		all = append(all, do(kind, "get", key(kind)))
@@ -61,7 +66,7 @@ func checkCommands(ctx context.Context, rdb redis.UniversalClient, n node, c Red
 	if err != nil {
 		return []Finding{failure(n.name+" commands", explain(err, c))}
 	}
-	all := trials(ctx, key, c.Replicas)
+	all := testCommands(ctx, key, c.Replicas)
 	begun := now()
 	_, _ = n.client.Pipelined(ctx, func(p redis.Pipeliner) error {
 		for _, t := range all {
@@ -71,7 +76,7 @@ func checkCommands(ctx context.Context, rdb redis.UniversalClient, n node, c Red
 	})
 	took := now().Sub(begun)
 	half := begun.Add(took / 2)
-	found := judge(n.name, all, c)
+	found := findingsOf(n.name, all, c)
 	if len(found) == 0 {
 		found = append(found, Finding{Group: groupRedis, Check: n.name + " commands", Level: OK, Detail: "all required commands are allowed under " + c.Prefix})
 	}
@@ -82,8 +87,8 @@ func checkCommands(ctx context.Context, rdb redis.UniversalClient, n node, c Red
 }
 
 // timeOf returns Redis's reply to TIME.
-func timeOf(all []trial) (time.Time, error) {
-	i := slices.IndexFunc(all, func(t trial) bool { return t.name == "time" })
+func timeOf(all []testCommand) (time.Time, error) {
+	i := slices.IndexFunc(all, func(t testCommand) bool { return t.name == "time" })
 	parts, err := all[i].cmd.(*redis.Cmd).Int64Slice()
 	if err != nil || len(parts) != 2 {
 		return time.Time{}, errors.Join(err, errors.New("not a time"))
@@ -117,9 +122,9 @@ func keysOn(ctx context.Context, rdb redis.UniversalClient, n node, prefix strin
 	return func(kind string) string { return keys[kind] }, nil
 }
 
-// judge returns the findings of the trials: one for all commands that the user's rules refuse in the same way, and one for
+// findingsOf returns what the replies say: one finding for all commands that the user's rules refuse in the same way, and one for
 // each other refusal.
-func judge(name string, all []trial, c Redis) []Finding {
+func findingsOf(name string, all []testCommand, c Redis) []Finding {
 	var commands, needed, useful []string
 	var others []Finding
 	add := func(names *[]string, name string) {
@@ -180,7 +185,7 @@ func grant(rules string) string { return "run ACL SETUSER <user> " + rules }
 
 // checkChannel publishes on the channel of the session cache, and subscribes to it. Only the session cache uses it.
 func checkChannel(ctx context.Context, rdb redis.UniversalClient, c Config) Finding {
-	channel := c.Redis.Prefix + "changes:sessions"
+	channel := session.Channel(store.New(store.Options{Redis: rdb, Prefix: c.Redis.Prefix}))
 	level := Failure
 	if c.Session.CacheTTL == 0 {
 		level = Warning

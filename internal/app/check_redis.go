@@ -13,6 +13,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"koubei-landing/internal/setting"
+	"koubei-landing/internal/store"
 )
 
 // minRedis is the oldest Redis version that supports all commands in use.
@@ -27,7 +28,7 @@ type node struct {
 }
 
 // redisBudget is the timeout of all commands of the check together.
-func redisBudget(c Redis) time.Duration { return max(20*c.Timeout, time.Second) }
+func redisBudget(c Redis) time.Duration { return max(store.LongTimeout(c.Timeout), time.Second) }
 
 func checkRedis(ctx context.Context, c Config, now func() time.Time) []Finding {
 	if c.Redis.URL == "" {

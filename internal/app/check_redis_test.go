@@ -71,8 +71,9 @@ func TestCheckNamesTheRuleThatIsMissing(t *testing.T) {
 		{"channels", []any{"resetchannels"}, "redis channel", "&koubei:1:*", app.Failure, ""},
 		{"another channel", []any{"resetchannels", "&other:*"}, "redis channel", "&koubei:1:*", app.Failure, ""},
 		{"the prefix", []any{"resetkeys", "~other:*"}, "redis keys", "~koubei:1:*", app.Failure, "koubei:1:*"},
-		{"one kind of key", []any{"resetkeys", "~koubei:1:s*", "~koubei:1:o*", "~koubei:1:r*", "~koubei:1:a*", "~koubei:1:cl*"}, "redis keys", "~koubei:1:*", app.Failure, "koubei:1:code:*"},
-		{"arrivals", []any{"resetkeys", "~koubei:1:s*", "~koubei:1:o*", "~koubei:1:r*", "~koubei:1:c*"}, "redis keys", "~koubei:1:*", app.Warning, "koubei:1:arrival:*"},
+		{"one kind of key", []any{"resetkeys", "~koubei:1:s*", "~koubei:1:o*", "~koubei:1:r*", "~koubei:1:a*", "~koubei:1:p*"}, "redis keys", "~koubei:1:*", app.Failure, "koubei:1:code:*"},
+		{"the key of /readyz", []any{"resetkeys", "~koubei:1:s*", "~koubei:1:o*", "~koubei:1:r*", "~koubei:1:a*", "~koubei:1:c*"}, "redis keys", "~koubei:1:*", app.Failure, "koubei:1:probe:*"},
+		{"arrivals", []any{"resetkeys", "~koubei:1:s*", "~koubei:1:o*", "~koubei:1:r*", "~koubei:1:c*", "~koubei:1:p*"}, "redis keys", "~koubei:1:*", app.Warning, "koubei:1:arrival:*"},
 		{"INFO", []any{"-info"}, "redis", "+info", app.Warning, ""},
 	} {
 		t.Run(row.name, func(t *testing.T) {

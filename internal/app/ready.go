@@ -14,8 +14,11 @@ import (
 	"koubei-landing/internal/store"
 )
 
-// probeScript runs every write command that a landing, a sign-out and a revocation need, and deletes its keys. One script
-// takes one round trip, also on a cluster.
+// probeKind is the kind of the probes' keys.
+const probeKind = "probe"
+
+// probeScript runs the write commands without which a landing, a sign-out or a revocation fails, and deletes its keys. One
+// script takes one round trip, also on a cluster.
 const probeScript = `
 local now = redis.call('TIME')
 redis.call('SET', KEYS[1], now[1], 'PX', ARGV[1])
@@ -52,7 +55,7 @@ type prober struct {
 	redis redis.UniversalClient
 }
 
-// read runs the kind of command that every check needs. It does not use PING, which Redis refuses with MISCONF while it
+// read runs the kind of command that every session check needs. It does not use PING, which Redis refuses with MISCONF while it
 // still answers GET.
 func (p prober) read(ctx context.Context) error {
 	return p.onEveryNode(ctx, func(ctx context.Context, key string) error {
@@ -82,14 +85,14 @@ func (p prober) onEveryNode(ctx context.Context, try func(ctx context.Context, k
 func (p prober) keys(ctx context.Context) ([]string, error) {
 	cluster, ok := p.redis.(*redis.ClusterClient)
 	if !ok {
-		return []string{p.store.Key("probe", "")}, nil
+		return []string{p.store.Key(probeKind, "")}, nil
 	}
 	// With many more keys than masters, each master gets one. Finding a key's master takes no round trip.
 	const tries = 256
 	var keys []string
 	seen := map[*redis.Client]bool{}
 	for i := range tries {
-		key := p.store.Key("probe", fmt.Sprint(i))
+		key := p.store.Key(probeKind, fmt.Sprint(i))
 		master, err := cluster.MasterForKey(ctx, key)
 		if err != nil {
 			return nil, err

@@ -16,8 +16,8 @@ import (
 	"koubei-landing/internal/testworld"
 )
 
-// testUserOfTheDocs creates the user with the commands in docs/redis.md, and runs all operations as this user. Redis must
-// refuse nothing, not even optional commands.
+// testUserOfTheDocs creates the user with the commands in docs/redis.md, and with the kinds of keys that the page lists, and
+// runs all operations as this user. Redis must refuse nothing, not even optional commands.
 func testUserOfTheDocs(t *testing.T, d deployment) {
 	page, err := os.ReadFile("../../docs/redis.md")
 	must(t, err)
@@ -39,10 +39,11 @@ func testUserOfTheDocs(t *testing.T, d deployment) {
 	}
 	for _, n := range d.nodes {
 		createUser(t, blocks[0][1], n.Addr())
+		must(t, n.Client.Do(t.Context(), append([]any{"ACL", "SETUSER", "koubei", "resetkeys"}, documentedKeys(string(page))...)...).Err())
 	}
 	address.RawQuery = options.Encode()
 	d.url = address.String()
-	underPrefix := func(c *app.Config) { c.Redis.Prefix = "koubei:2014072300007148:" }
+	underPrefix := func(c *app.Config) { c.Redis.Prefix = prefixOfTheDocs }
 	testOperations(t, &d, min(1, len(d.nodes)-1), underPrefix)
 	w := worldOn(t, &d, underPrefix, func(c *app.Config) { c.Session.CacheTTL = time.Minute })
 	testCacheOn(t, w)
@@ -54,6 +55,16 @@ func testUserOfTheDocs(t *testing.T, d deployment) {
 			t.Errorf("%s refused %v", n.Addr(), refused)
 		}
 	}
+}
+
+const prefixOfTheDocs = "koubei:2014072300007148:"
+
+// documentedKeys returns a rule for each kind of key in the table of docs/redis.md.
+func documentedKeys(page string) (rules []any) {
+	for _, m := range regexp.MustCompile("(?m)^\\| `([a-z]+:)`").FindAllStringSubmatch(page, -1) {
+		rules = append(rules, "~"+prefixOfTheDocs+m[1]+"*")
+	}
+	return rules
 }
 
 var cli = regexp.MustCompile(`redis-cli( -p \d+)?`)

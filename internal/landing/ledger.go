@@ -14,8 +14,8 @@ import (
 	"koubei-landing/internal/store"
 )
 
-// codeKind is the kind of the ledger's keys.
-const codeKind = "code"
+// CodeKind is the kind of the ledger's keys. docs/redis.md describes them.
+const CodeKind = "code"
 
 // How long the ledger keeps an outcome.
 const (
@@ -63,7 +63,7 @@ type entry struct {
 // ledger reads and writes the records of codes in Redis.
 type ledger struct{ store *store.Store }
 
-func (l *ledger) key(hash string) string { return l.store.Key(codeKind, hash) }
+func (l *ledger) key(hash string) string { return l.store.Key(CodeKind, hash) }
 
 func parseEntry(key string, raw []byte) (entry, error) {
 	e := entry{key: key, raw: raw}

@@ -11,14 +11,9 @@ import (
 	"koubei-landing/internal/store"
 )
 
-const (
-	// arrivalKind is the kind of the keys by which the landings of one browser find each other's session.
-	arrivalKind = "arrival"
-
-	// arrivalFor is how long such a key exists. It is longer than the time between the ends of two concurrent landings, and
-	// longer than the lease of a claim, so the key is still there if a replica was killed between session and ledger.
-	arrivalFor = time.Minute
-)
+// arrivalFor is how long an arrival key exists. It is longer than the time between the ends of two concurrent landings, and
+// longer than the lease of a claim, so the key is still there if a replica was killed between session and ledger.
+const arrivalFor = time.Minute
 
 // A browser that opens two tabs at the same time has no session cookie yet. Each tab's landing would start its own session,
 // and the later cookie would replace the earlier tab's partner. So each landing that starts a session stores the sealed
@@ -30,7 +25,7 @@ func (m *Manager) leaveToken(ctx context.Context, token Token, arrivals []string
 	var swaps []store.SwapCmd
 	for _, a := range arrivals {
 		sealed := m.sealer.Seal(SealToken, a, []byte(token))
-		swaps = append(swaps, store.NewSwap(ctx, m.records.store.Key(arrivalKind, a), nil, []byte(sealed), arrivalFor))
+		swaps = append(swaps, store.NewSwap(ctx, m.records.store.Key(ArrivalKind, a), nil, []byte(sealed), arrivalFor))
 	}
 	return swaps
 }
@@ -70,7 +65,7 @@ func (m *Manager) Met(ctx context.Context, s Started) ([]Held, error) {
 // replace replaces a token whose session is gone with another sealed token, or deletes it. Then the browser's next landing
 // finds the right session. It is optional.
 func (m *Manager) replace(ctx context.Context, left leftToken, sealed []byte) {
-	swap := store.NewSwap(ctx, m.records.store.Key(arrivalKind, left.arrival), left.sealed, sealed, arrivalFor)
+	swap := store.NewSwap(ctx, m.records.store.Key(ArrivalKind, left.arrival), left.sealed, sealed, arrivalFor)
 	_ = m.records.store.Do(ctx, swap.SliceCmd)
 }
 
@@ -93,7 +88,7 @@ type Lookup struct {
 func (m *Manager) LookUpArrivals(ctx context.Context, arrivals []string) Lookup {
 	l := Lookup{manager: m, arrivals: arrivals}
 	for _, a := range arrivals {
-		l.reads = append(l.reads, redis.NewStringCmd(ctx, "get", m.records.store.Key(arrivalKind, a)))
+		l.reads = append(l.reads, redis.NewStringCmd(ctx, "get", m.records.store.Key(ArrivalKind, a)))
 	}
 	return l
 }

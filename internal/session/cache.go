@@ -60,9 +60,12 @@ type kept struct {
 	until   time.Time
 }
 
+// Channel returns the channel that carries the changes which the caches of all replicas must know.
+func Channel(s *store.Store) string { return s.Key("changes", "sessions") }
+
 func newCache(s *store.Store, ttl time.Duration) *cache {
 	return &cache{
-		store: s, channel: s.Key("changes", "sessions"), ttl: ttl, self: rand.Text(), began: time.Now(),
+		store: s, channel: Channel(s), ttl: ttl, self: rand.Text(), began: time.Now(),
 		kept: newBounded[kept](maxCached),
 	}
 }

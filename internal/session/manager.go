@@ -264,7 +264,7 @@ func (m *Manager) End(ctx context.Context, token Token) (Session, error) {
 // it could not delete all of them. Calling it again deletes the rest. Its success says that the required replicas have all
 // the deletions, also those of an earlier call that failed.
 func (m *Manager) EndAll(ctx context.Context, tokens []Token) (int, error) {
-	ctx, cancel := context.WithTimeout(ctx, 20*m.records.store.Timeout())
+	ctx, cancel := context.WithTimeout(ctx, store.LongTimeout(m.records.store.Timeout()))
 	defer cancel()
 	known, err := m.known(ctx, tokens)
 	if err != nil {

@@ -5,6 +5,8 @@ import (
 	"errors"
 
 	"github.com/redis/go-redis/v9"
+
+	"koubei-landing/internal/store"
 )
 
 // List returns an operator's live sessions in no particular order. It fails with store.ErrUnavailable.
@@ -34,7 +36,7 @@ func (m *Manager) List(ctx context.Context, operatorID string) ([]Session, error
 // caller should repeat the call. A full Redis refuses to write the revocation but allows deletions. In this case, Revoke
 // deletes first and then writes the revocation again.
 func (m *Manager) Revoke(ctx context.Context, operatorID string) (int, error) {
-	ctx, cancel := context.WithTimeout(ctx, 20*m.records.store.Timeout())
+	ctx, cancel := context.WithTimeout(ctx, store.LongTimeout(m.records.store.Timeout()))
 	defer cancel()
 	recorded := m.recordRevocation(ctx, operatorID)
 	ended, err := m.endAll(ctx, operatorID)
@@ -71,7 +73,7 @@ func (m *Manager) endAll(ctx context.Context, operatorID string) (int, error) {
 }
 
 func (s *records) indexed(ctx context.Context, operatorID string) ([]string, error) {
-	cmd := redis.NewStringSliceCmd(ctx, "zrange", s.store.Key(operatorKind, operatorID), 0, -1)
+	cmd := redis.NewStringSliceCmd(ctx, "zrange", s.store.Key(OperatorKind, operatorID), 0, -1)
 	if err := s.store.Do(ctx, cmd); err != nil {
 		return nil, err
 	}
@@ -91,11 +93,11 @@ return 1`
 
 // index prepares to add a session to its operator's index.
 func (s *records) index(ctx context.Context, hash string, r record) redis.Cmder {
-	key := s.store.Key(operatorKind, r.OperatorID)
+	key := s.store.Key(OperatorKind, r.OperatorID)
 	return redis.NewCmd(ctx, "eval", indexScript, 1, key, hash, r.ends().Sub(s.now()).Milliseconds(), s.lifetime.Milliseconds())
 }
 
 // forget removes a session from its operator's index. It is optional: the next landing removes old sessions too.
 func (s *records) forget(ctx context.Context, operatorID, hash string) {
-	_ = s.store.Do(ctx, redis.NewIntCmd(ctx, "zrem", s.store.Key(operatorKind, operatorID), hash))
+	_ = s.store.Do(ctx, redis.NewIntCmd(ctx, "zrem", s.store.Key(OperatorKind, operatorID), hash))
 }

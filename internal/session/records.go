@@ -12,11 +12,15 @@ import (
 	"koubei-landing/internal/store"
 )
 
-// The kinds of keys. See the section on Redis in the contract.
+// The kinds of this package's keys. docs/redis.md describes them.
 const (
-	sessionKind  = "session"
-	operatorKind = "operator"
-	revokedKind  = "revoked"
+	SessionKind  = "session"
+	OperatorKind = "operator"
+	RevokedKind  = "revoked" // without an operator id: the logical clock
+
+	// ArrivalKind is the kind of the keys by which the landings of one browser find each other's session. A landing does
+	// not need them.
+	ArrivalKind = "arrival"
 )
 
 // records reads and writes sessions in Redis.
@@ -64,7 +68,7 @@ func (s *records) ttl(r record) time.Duration {
 	return ttl
 }
 
-func (s *records) key(hash string) string { return s.store.Key(sessionKind, hash) }
+func (s *records) key(hash string) string { return s.store.Key(SessionKind, hash) }
 
 // renew restarts the idle time, unless the record has changed or is gone.
 func (s *records) renew(ctx context.Context, hash string, before []byte, after record) error {

@@ -20,7 +20,7 @@ const RevocationWindow = 15 * time.Minute
 // revocation starts with it: see the package comment. The clock's key has the kind of revocations and an empty operator id,
 // which no operator has.
 func (m *Manager) Tick(ctx context.Context) store.TickCmd {
-	return store.NewTick(ctx, m.records.store.Key(revokedKind, ""), RevocationWindow)
+	return store.NewTick(ctx, m.records.store.Key(RevokedKind, ""), RevocationWindow)
 }
 
 // revokeScript sets the time of an operator's last revocation. It never lowers it, even if two concurrent revocations arrive
@@ -43,7 +43,7 @@ func (m *Manager) recordRevocation(ctx context.Context, operatorID string) error
 	if err := s.Write(ctx, tick.IntCmd); err != nil {
 		return err
 	}
-	return s.Write(ctx, redis.NewCmd(ctx, "eval", revokeScript, 1, s.Key(revokedKind, operatorID), tick.Val(), RevocationWindow.Milliseconds()))
+	return s.Write(ctx, redis.NewCmd(ctx, "eval", revokeScript, 1, s.Key(RevokedKind, operatorID), tick.Val(), RevocationWindow.Milliseconds()))
 }
 
 // revocation is an operator's last revocation, as read from Redis.
@@ -56,7 +56,7 @@ type revocation struct {
 type revocationCmd struct{ *redis.StringCmd }
 
 func (s *records) revocation(ctx context.Context, operatorID string) revocationCmd {
-	return revocationCmd{redis.NewStringCmd(ctx, "eval", revokedScript, 1, s.store.Key(revokedKind, operatorID))}
+	return revocationCmd{redis.NewStringCmd(ctx, "eval", revokedScript, 1, s.store.Key(RevokedKind, operatorID))}
 }
 
 // read returns the reply. It fails with store.ErrUnavailable if the command failed, or if the time of the revocation is not a

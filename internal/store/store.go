@@ -63,6 +63,10 @@ func New(o Options) *Store {
 // Timeout returns the timeout of one call.
 func (s *Store) Timeout() time.Duration { return s.timeout }
 
+// LongTimeout returns the timeout of work that takes many calls one after another, such as the end of all sessions of an
+// operator. call is the timeout of one call.
+func LongTimeout(call time.Duration) time.Duration { return 20 * call }
+
 // Replicas returns the number of replicas that must acknowledge a Write.
 func (s *Store) Replicas() int { return s.replicas }
 
