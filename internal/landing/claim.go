@@ -6,32 +6,7 @@ import (
 	"time"
 
 	"koubei-landing/internal/operator"
-	"koubei-landing/internal/session"
 )
-
-// claim is a code that this landing may exchange, or the reason why it may not.
-type claim struct {
-	ours    bool
-	entry   entry                // our own claim, or the outcome of another landing of the code
-	met     []session.Held       // sessions that other landings of this browser have started
-	at      operator.LogicalTime // set if the claim is ours
-	until   time.Time            // set if the claim is ours: the lease ends no earlier
-	release func()               // gives the gateway slot back; never nil
-}
-
-// claim takes a lease on the code. If another landing has claimed the code, claim waits for the outcome and returns it. It
-// checks the rate limit before it waits for a slot. Only claims count towards the limit.
-func (l *Lander) claim(ctx context.Context, v visit) (claim, error) {
-	limit := l.count(v)
-	c, err := l.claimOrWait(ctx, v, limit)
-	if c.release == nil {
-		c.release = func() {}
-	}
-	if !c.ours {
-		limit.stop()
-	}
-	return c, err
-}
 
 // claimOrWait is one loop: claim the code if possible, otherwise wait and read the ledger again. It makes the first attempt
 // without reading. It takes the gateway slot before the claim, because waiting for a slot would use up the lease. It reads
@@ -45,12 +20,12 @@ func (l *Lander) claimOrWait(ctx context.Context, v visit, limit *count) (claim,
 	e := entry{key: l.ledger.key(v.hash)}
 	for read := false; ; read = true {
 		switch {
-		case !l.claimable(v, e) && e.State == refused:
+		case !v.mayClaim(e) && e.State == refused:
 			// The replica that landed the code may have been killed, and then a stranger's landing refused.
 			return claim{entry: e, met: l.met(ctx, v)}, nil
-		case !l.claimable(v, e) && e.State != open:
+		case !v.mayClaim(e) && e.State != open:
 			return claim{entry: e}, nil
-		case !l.claimable(v, e):
+		case !v.mayClaim(e):
 			limit.stop() // another landing has claimed the code
 			if err := w.pause(patience); err != nil {
 				return claim{}, err
@@ -88,9 +63,33 @@ func (l *Lander) claimOrWait(ctx context.Context, v visit, limit *count) (claim,
 	}
 }
 
-// claimable reports whether a landing may claim the code although the ledger contains e. It may do so if e is empty. With a
-// pending grant it may also replace the claim that earned the grant, or a refusal, because the gateway refuses a code that
-// was exchanged before.
-func (l *Lander) claimable(v visit, e entry) bool {
-	return e.State == "" || v.pending != nil && (e.State == refused || e.State == open && e.Owner == v.pending.Owner)
+// take writes the claim if the ledger still contains e. In the same step it reads what other landings of this browser have
+// stored. It waits for Redis's reply even if the browser leaves: a claim with an unknown result would block the browser's
+// next request until the lease ends. It gives the gateway slot back unless the claim is ours.
+func (l *Lander) take(ctx context.Context, v visit, e entry, owner string, release func()) (c claim, err error) {
+	defer func() {
+		if !c.ours {
+			release()
+		}
+	}()
+	ctx = context.WithoutCancel(ctx)
+	until := time.Now().Add(l.lease)
+	if l.queue.outlasts(until) {
+		return claim{}, ErrDraining
+	}
+	tick := l.sessions.Tick(ctx)
+	lookup := l.sessions.LookUpArrivals(ctx, v.browsers)
+	now, ours, err := l.ledger.claim(ctx, e, entry{Owner: owner, Browsers: v.browsers}, l.lease, tick, lookup.Commands())
+	if err != nil || !ours {
+		return claim{entry: now}, err
+	}
+	at, err := tick.Time()
+	if err != nil {
+		return claim{}, err
+	}
+	met, err := lookup.Sessions(ctx)
+	if err != nil {
+		l.log.WarnContext(ctx, "arrival lookup failed", "error", err)
+	}
+	return claim{ours: true, entry: now, met: met, at: operator.LogicalTime(at), until: until, release: release}, nil
 }

@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strings"
 
-	"koubei-landing/internal/operator"
 	"koubei-landing/internal/session"
 )
 
@@ -17,15 +16,6 @@ type visit struct {
 	browsers []string // hashes of the arrival cookies
 	live     []session.Held
 	pending  *pendingGrant
-}
-
-func (l *Lander) visit(a Arrival, live []session.Held) visit {
-	v := visit{Arrival: a, hash: operator.HashCode(l.appID, a.Code), live: live}
-	for _, b := range a.Browsers[:min(len(a.Browsers), session.MaxArrivals)] {
-		v.browsers = append(v.browsers, hashBrowser(b))
-	}
-	v.pending = l.openPending(v)
-	return v
 }
 
 func hashBrowser(arrival string) string {
@@ -102,4 +92,11 @@ func (v visit) replaced(operatorID string) string {
 // names reports whether s is one of the sessions that replaced has named.
 func names(sessions string, s session.Session) bool {
 	return slices.Contains(strings.Split(sessions, "."), s.Hash())
+}
+
+// mayClaim reports whether this landing may claim the code although the ledger contains e. It may do so if e is empty. With a
+// pending grant it may also replace the claim that earned the grant, or a refusal, because the gateway refuses a code that
+// was exchanged before.
+func (v visit) mayClaim(e entry) bool {
+	return e.State == "" || v.pending != nil && (e.State == refused || e.State == open && e.Owner == v.pending.Owner)
 }

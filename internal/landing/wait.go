@@ -5,7 +5,6 @@ import (
 	"slices"
 	"time"
 
-	"koubei-landing/internal/operator"
 	"koubei-landing/internal/session"
 )
 
@@ -17,37 +16,6 @@ const (
 	// holds the claim may have been killed.
 	pollsPerLookup = 20
 )
-
-// take writes the claim if the ledger still contains e. In the same step it reads what other landings of this browser have
-// stored. It waits for Redis's reply even if the browser leaves: a claim with an unknown result would block the browser's
-// next request until the lease ends. It gives the gateway slot back unless the claim is ours.
-func (l *Lander) take(ctx context.Context, v visit, e entry, owner string, release func()) (c claim, err error) {
-	defer func() {
-		if !c.ours {
-			release()
-		}
-	}()
-	ctx = context.WithoutCancel(ctx)
-	until := time.Now().Add(l.lease)
-	if l.queue.outlasts(until) {
-		return claim{}, ErrDraining
-	}
-	tick := l.sessions.Tick(ctx)
-	lookup := l.sessions.LookUpArrivals(ctx, v.browsers)
-	now, ours, err := l.ledger.claim(ctx, e, entry{Owner: owner, Browsers: v.browsers}, l.lease, tick, lookup.Commands())
-	if err != nil || !ours {
-		return claim{entry: now}, err
-	}
-	at, err := tick.Time()
-	if err != nil {
-		return claim{}, err
-	}
-	met, err := lookup.Sessions(ctx)
-	if err != nil {
-		l.log.WarnContext(ctx, "arrival lookup failed", "error", err)
-	}
-	return claim{ours: true, entry: now, met: met, at: operator.LogicalTime(at), until: until, release: release}, nil
-}
 
 // waiter is a landing that waits for the outcome of another landing of the same code.
 type waiter struct {
