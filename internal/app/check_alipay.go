@@ -116,23 +116,23 @@ func keyProblems(c alipay.Config, client *alipay.Client, err error, now time.Tim
 	return found
 }
 
-// checkGateway sends a code that cannot exist. If the gateway replies that it does not exist, the keys, the application and
-// the network are right.
+// checkGateway sends a code that cannot exist. If the gateway responds with a signed verdict on the code, the keys, the
+// application and the network are right.
 func checkGateway(ctx context.Context, client *alipay.Client, host string) []Finding {
 	probe, err := client.Probe(ctx)
 	f := Finding{Group: groupGateway, Check: "gateway", Level: OK, Detail: host + " knows the application and its signature, and signs its responses"}
-	if e, ok := errors.AsType[*alipay.Error](err); ok && !knowsUs(err) {
-		f.Level, f.Detail, f.Fix = Failure, host+" "+whatItSaid(e)+": "+strings.TrimPrefix(e.Error(), "alipay: "), e.Advice()
+	if e, ok := errors.AsType[*alipay.Error](err); ok && !acceptsApplication(err) {
+		f.Level, f.Detail, f.Fix = Failure, host+" "+describeFailure(e)+": "+strings.TrimPrefix(e.Error(), "alipay: "), e.Advice()
 	}
 	return []Finding{f, checkGatewayClock(probe)}
 }
 
-// knowsUs reports whether err is a signed verdict on the impossible code.
-func knowsUs(err error) bool {
+// acceptsApplication reports whether err is a signed verdict on the impossible code.
+func acceptsApplication(err error) bool {
 	return errors.Is(err, alipay.ErrCodeNotExist) || errors.Is(err, alipay.ErrCodeExpired) || errors.Is(err, alipay.ErrInvalidParameter)
 }
 
-func whatItSaid(e *alipay.Error) string {
+func describeFailure(e *alipay.Error) string {
 	switch {
 	case strings.HasSuffix(e.SubCode, "invalid-app-id"):
 		return "does not know the app id"

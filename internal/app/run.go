@@ -10,8 +10,8 @@ import (
 )
 
 // Run serves until ctx ends. Then it is not ready, but serves for ShutdownDelay. After that it finishes the requests in
-// progress for at most ShutdownTimeout. It fails if it cannot build the service or open the listeners, and if the requests
-// in progress do not end in time.
+// progress for at most ShutdownTimeout. It fails if it cannot build the service or open the listeners, if a listener fails,
+// or if requests in progress or outcomes that are not yet in Redis are not finished in time.
 func Run(ctx context.Context, c Config) error {
 	s, err := build(c)
 	if err != nil {
@@ -70,7 +70,7 @@ func (s *service) drain(c Config, browsers, proxies *http.Server) error {
 	s.lander.Drain()
 	err := await(ctx, s.handler.Drain(), "requests in progress")
 	if err == nil { // only now: a landing in progress may still start a background write
-		err = await(ctx, s.lander.Settled(), "outcomes not written to Redis")
+		err = await(ctx, s.lander.RetriesDone(), "outcomes not written to Redis")
 	}
 	// The public listener now waits only for clients that do not fetch their responses. Closing those connections is not an
 	// error.

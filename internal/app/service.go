@@ -117,7 +117,8 @@ func newIssuer(c Config) (*assertion.Issuer, error) {
 	})
 }
 
-// watchCertificates exports when each certificate expires. If several have one name, as roots do, it exports the first.
+// watchCertificates exports when each certificate expires. If several have one name, as roots do, it exports the earliest
+// expiry.
 func watchCertificates(m *metrics.Metrics, certs *alipay.Certificates) {
 	if certs == nil {
 		return

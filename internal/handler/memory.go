@@ -11,9 +11,9 @@ import (
 // remember adds the operator that landed to the browser's memory, and the operators that it replaced. Those may have landed
 // in another tab whose response has not arrived yet.
 func (h *Handler) remember(w http.ResponseWriter, r *http.Request, out landing.Outcome) {
-	visits := []session.Visit{{OperatorID: out.Session.OperatorID, At: h.Now()}}
+	visits := []session.KnownOperator{{OperatorID: out.Session.OperatorID, At: h.Now()}}
 	for _, s := range out.Replaced {
-		visits = append(visits, session.Visit{OperatorID: s.OperatorID, At: s.Newest().AuthenticatedAt})
+		visits = append(visits, session.KnownOperator{OperatorID: s.OperatorID, At: s.Newest().AuthenticatedAt})
 	}
 	if c := h.Memory.Remember(r, visits...); c != nil {
 		http.SetCookie(w, c)

@@ -19,36 +19,36 @@ type heldGrant struct {
 	Code  string
 }
 
-// errGrantNotStored says that another landing has claimed the code after the claim that earned the grant. The grant can be
+// errGrantNotStored says that another landing has claimed the code after the claim that obtained the grant. The grant can be
 // stored when that landing has ended.
 var errGrantNotStored = fmt.Errorf("%w: another landing has claimed the code", store.ErrUnavailable)
 
 // ask stores the grant and asks the user.
-func (l *Lander) ask(ctx context.Context, v visit, e entry, grant operator.Grant) (Outcome, error) {
-	outcome, err := l.heldEntry(v, grant)
+func (l *Lander) ask(ctx context.Context, v visit, e record, grant operator.Grant) (Outcome, error) {
+	outcome, err := l.heldRecord(v, grant)
 	if err != nil {
 		return Outcome{}, err
 	}
 	outcome.Session = v.replaced(grant.Operator.ID)
-	now, ours, err := l.ledger.settleOwn(ctx, e, outcome)
+	now, written, err := l.ledger.settleOwn(ctx, e, outcome)
 	switch {
 	case err != nil:
 		return Outcome{}, err
-	case ours || now.State == held && v.asked(now):
+	case written || now.State == held && v.asked(now):
 		return question(v, grant), nil
 	case now.State == open || now.State == refused: // another landing's claim, which the gateway refuses
 		return Outcome{}, errGrantNotStored
 	}
-	return l.settled(ctx, v, now)
+	return l.outcomeOf(ctx, v, now)
 }
 
-// heldEntry returns the ledger entry with the sealed grant. It names no session, because nobody was asked about one.
-func (l *Lander) heldEntry(v visit, grant operator.Grant) (entry, error) {
+// heldRecord returns the ledger's record with the sealed grant. It names no session, because nobody was asked about one.
+func (l *Lander) heldRecord(v visit, grant operator.Grant) (record, error) {
 	plain, err := json.Marshal(heldGrant{grant, v.Code})
 	if err != nil {
-		return entry{}, err
+		return record{}, err
 	}
-	return entry{
+	return record{
 		State: held,
 		Grant: l.sealer.Seal(session.SealHeld, v.hash, plain),
 		Until: grant.ExchangedAt.Add(heldFor),
@@ -72,7 +72,7 @@ func question(v visit, grant operator.Grant) Outcome {
 
 // resume handles a browser that returns while its question is open. It asks again, about the session that is live now. If
 // no question is left, it lands.
-func (l *Lander) resume(ctx context.Context, v visit, e entry) (Outcome, error) {
+func (l *Lander) resume(ctx context.Context, v visit, e record) (Outcome, error) {
 	if !v.asked(e) || !l.now().Before(e.Until) {
 		return Outcome{}, ErrCodeUsed
 	}
@@ -92,7 +92,7 @@ func (l *Lander) resume(ctx context.Context, v visit, e entry) (Outcome, error) 
 	return l.save(context.WithoutCancel(ctx), v, e, h.Grant, nil)
 }
 
-func (l *Lander) openHeld(hash string, e entry) (heldGrant, error) {
+func (l *Lander) openHeld(hash string, e record) (heldGrant, error) {
 	plain, err := l.sealer.Open(session.SealHeld, hash, e.Grant)
 	if err != nil {
 		return heldGrant{}, errors.Join(ErrCodeUsed, err)
@@ -161,7 +161,7 @@ func (l *Lander) Decide(ctx context.Context, d Decision) (Outcome, error) {
 
 // agreed returns the sessions in the form that this browser was asked about: live sessions, and sessions that were found
 // under an arrival and whose cookies the browser does not have yet.
-func (v visit) agreed(d Decision, e entry) consent {
+func (v visit) agreed(d Decision, e record) consent {
 	yes := consent{}
 	for hash := range strings.SplitSeq(d.Sessions, ".") {
 		mine := slices.ContainsFunc(v.live, func(h session.Held) bool { return h.Session.Hash() == hash })
@@ -181,12 +181,12 @@ func expired(err error) error {
 }
 
 // decline discards the grant. The browser keeps its session.
-func (l *Lander) decline(ctx context.Context, v visit, e entry, d Decision) (Outcome, error) {
-	_, ours, err := l.ledger.settle(ctx, e, entry{State: declined})
+func (l *Lander) decline(ctx context.Context, v visit, e record, d Decision) (Outcome, error) {
+	_, written, err := l.ledger.settle(ctx, e, record{State: declined})
 	if err != nil {
 		return Outcome{}, err
 	}
-	if !ours {
+	if !written {
 		return Outcome{}, ErrSwitchExpired
 	}
 	return v.kept(d), nil
@@ -202,12 +202,12 @@ func (v visit) kept(d Decision) Outcome {
 	return Outcome{Result: Kept}
 }
 
-// shelve stores a grant that did not become a session, until the same browser returns. If the write succeeded and only its
-// reply was lost, the code has landed. If the browser has found that session in the meantime, shelve changes nothing: the
-// user may have signed out since, and the grant would sign them in again. A later claim of another landing gives way: the
-// gateway refuses that landing's exchange.
-func (l *Lander) shelve(ctx context.Context, v visit, e entry, grant operator.Grant) error {
-	outcome, err := l.heldEntry(v, grant)
+// storeGrant stores a grant that did not become a session, until the same browser returns. If the write succeeded and only its
+// reply was lost, the code has landed. If the browser has found that session in the meantime, storeGrant changes nothing: the
+// user may have signed out since, and the grant would sign them in again. If another landing has claimed the code since,
+// storeGrant replaces the refusal with which that landing ends: the gateway refuses a code that was exchanged before.
+func (l *Lander) storeGrant(ctx context.Context, v visit, e record, grant operator.Grant) error {
+	outcome, err := l.heldRecord(v, grant)
 	if err != nil {
 		return err
 	}
@@ -220,12 +220,12 @@ func (l *Lander) shelve(ctx context.Context, v visit, e entry, grant operator.Gr
 			return err
 		}
 		if _, ok := s.OfCode(v.hash); ok {
-			outcome = l.landedEntry(v, session.Held{Token: h.Token, Session: s}, grant.PartnerID)
+			outcome = l.landedRecord(v, session.Held{Token: h.Token, Session: s}, grant.PartnerID)
 		}
 	}
-	now, ours, err := l.ledger.settle(ctx, e, outcome)
+	now, written, err := l.ledger.settle(ctx, e, outcome)
 	switch {
-	case err != nil || ours || now.Owner == e.Owner:
+	case err != nil || written || now.Owner == e.Owner:
 		return err
 	case now.State == open:
 		return errGrantNotStored

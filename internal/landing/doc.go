@@ -34,7 +34,7 @@
 //     killed after it wrote the session and before it wrote the ledger. In the same way, two concurrent landings of a
 //     browser without a session cookie find each other's session.
 //   - A pending grant is the result of an exchange after which Redis failed. It takes precedence over none, refused, and
-//     the open claim that earned it. Landed, held and declined take precedence over the grant. If the browser has left
+//     the open claim that obtained it. Landed, held and declined take precedence over the grant. If the browser has left
 //     without a pending grant, the process that made the exchange writes the ledger later.
 //
 // A browser is identified by its arrival cookies, of which the ledger stores only hashes, or by the session that it made.

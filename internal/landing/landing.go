@@ -82,7 +82,7 @@ func Lease(exchange, redis time.Duration) time.Duration {
 	return redis + exchange + savingTime(redis) + time.Second
 }
 
-// savingTime is the maximum duration of a landing after the exchange: it saves the session (twice if two tabs meet), ends
+// savingTime is the maximum duration of a landing after the exchange: it saves the session (twice if another tab lands at the same time), ends
 // an old session, and writes the outcome to the ledger.
 func savingTime(redis time.Duration) time.Duration { return 5 * redis }
 
@@ -113,20 +113,20 @@ func (l *Lander) Land(ctx context.Context, a Arrival) (Outcome, error) {
 		return Outcome{}, err
 	}
 	defer claim.release()
-	if holds(claim.met, v.hash) && !l.mayAsk(v, claim) {
-		return l.recover(context.WithoutCancel(ctx), v, claim)
+	if holds(claim.concurrent, v.hash) && !l.mayAsk(v, claim) {
+		return l.recoverSession(context.WithoutCancel(ctx), v, claim)
 	}
-	if !claim.ours {
-		return l.known(ctx, v, claim.entry)
+	if !claim.owned {
+		return l.claimedBefore(ctx, v, claim.record)
 	}
-	v.live = append(v.live[:len(v.live):len(v.live)], v.unseen(claim.met)...)
+	v.live = append(v.live[:len(v.live):len(v.live)], v.unseen(claim.concurrent)...)
 	work, cancel := context.WithDeadline(context.WithoutCancel(ctx), claim.until)
 	defer cancel()
 	grant, err := l.grant(work, v, claim)
 	if err != nil {
 		return Outcome{}, l.refuse(work, claim, err)
 	}
-	return l.keepOrPend(work, v, claim.entry, grant)
+	return l.saveOrPend(work, v, claim.record, grant)
 }
 
 // visit returns what the service knows about an arrival. live are the sessions of its cookies.
@@ -139,32 +139,32 @@ func (l *Lander) visit(a Arrival, live []session.Held) visit {
 	return v
 }
 
-// claim is a code that this landing may exchange, or the reason why it may not.
-type claim struct {
-	ours    bool
-	entry   entry                // our own claim, or the outcome of another landing of the code
-	met     []session.Held       // sessions that other landings of this browser have started
-	at      operator.LogicalTime // set if the claim is ours
-	until   time.Time            // set if the claim is ours: the lease ends no earlier
-	release func()               // gives the gateway slot back; never nil
+// claimed is a code that this landing may exchange, or the reason why it may not.
+type claimed struct {
+	owned      bool
+	record     record               // this landing's claim, or the outcome of another landing of the code
+	concurrent []session.Held       // sessions that other landings of this browser have started
+	at         operator.LogicalTime // set if owned
+	until      time.Time            // set if owned: the lease ends no earlier
+	release    func()               // gives the gateway slot back; never nil
 }
 
 // claim takes a lease on the code. If another landing has claimed the code, claim waits for the outcome and returns it. It
 // checks the rate limit before it waits for a slot. Only claims count towards the limit.
-func (l *Lander) claim(ctx context.Context, v visit) (claim, error) {
+func (l *Lander) claim(ctx context.Context, v visit) (claimed, error) {
 	limit := l.count(v)
 	c, err := l.claimOrWait(ctx, v, limit)
 	if c.release == nil {
 		c.release = func() {}
 	}
-	if !c.ours {
+	if !c.owned {
 		limit.stop()
 	}
 	return c, err
 }
 
 // grant returns the grant of the code: from a pending grant if the code was exchanged before, otherwise from the gateway.
-func (l *Lander) grant(ctx context.Context, v visit, c claim) (operator.Grant, error) {
+func (l *Lander) grant(ctx context.Context, v visit, c claimed) (operator.Grant, error) {
 	if v.pending != nil {
 		return v.pending.Grant, nil
 	}
@@ -177,17 +177,17 @@ func (l *Lander) grant(ctx context.Context, v visit, c claim) (operator.Grant, e
 
 // mayAsk reports whether the user can be asked about a code whose session exists already: another operator is signed in, and
 // the browser has the grant. After a "yes", the browser gets that session.
-func (l *Lander) mayAsk(v visit, c claim) bool {
-	return c.ours && v.pending != nil && l.confirm && v.foreign(v.pending.Grant.Operator.ID)
+func (l *Lander) mayAsk(v visit, c claimed) bool {
+	return c.owned && v.pending != nil && l.confirm && v.foreign(v.pending.Grant.Operator.ID)
 }
 
 // refuse settles a final verdict, and releases the code after any other failure. The visitor gets the error even if the
 // ledger cannot be written now.
-func (l *Lander) refuse(ctx context.Context, c claim, err error) error {
+func (l *Lander) refuse(ctx context.Context, c claimed, err error) error {
 	v := verdictOf(err)
-	if e := l.ledger.refuse(ctx, c.entry, v); e != nil {
-		l.log.WarnContext(ctx, "code refused, ledger entry pending", "error", e)
-		l.retryInBackground(ctx, func(ctx context.Context) error { return l.ledger.refuse(ctx, c.entry, v) })
+	if e := l.ledger.refuse(ctx, c.record, v); e != nil {
+		l.log.WarnContext(ctx, "code refused, ledger record pending", "error", e)
+		l.retryInBackground(ctx, func(ctx context.Context) error { return l.ledger.refuse(ctx, c.record, v) })
 	}
 	return err
 }

@@ -43,8 +43,8 @@ const (
 	refused  state = "refused"
 )
 
-// entry is the ledger's record of one code.
-type entry struct {
+// record is the ledger's record of one code.
+type record struct {
 	State    state     `json:"state"`
 	Owner    string    `json:"owner"`              // id of the claim's owner: random, and new for every claim
 	Browsers []string  `json:"browsers,omitempty"` // hashes of the arrivals that brought the code
@@ -65,90 +65,90 @@ type ledger struct{ store *store.Store }
 
 func (l *ledger) key(hash string) string { return l.store.Key(CodeKind, hash) }
 
-func parseEntry(key string, raw []byte) (entry, error) {
-	e := entry{key: key, raw: raw}
+func parseRecord(key string, raw []byte) (record, error) {
+	e := record{key: key, raw: raw}
 	if raw == nil {
 		return e, nil
 	}
 	if err := json.Unmarshal(raw, &e); err != nil {
-		return entry{}, fmt.Errorf("%w: the ledger: %w", store.ErrUnavailable, err)
+		return record{}, fmt.Errorf("%w: the ledger: %w", store.ErrUnavailable, err)
 	}
 	return e, nil
 }
 
-// look returns the ledger's entry. The state of the entry is empty if there is none.
-func (l *ledger) look(ctx context.Context, hash string) (entry, error) {
+// look returns the ledger's record of a code. The state of the record is empty if there is none. It fails with store.ErrUnavailable.
+func (l *ledger) look(ctx context.Context, hash string) (record, error) {
 	raw, err := l.store.Get(ctx, l.key(hash))
 	if err != nil {
-		return entry{}, err
+		return record{}, err
 	}
-	return parseEntry(l.key(hash), raw)
+	return parseRecord(l.key(hash), raw)
 }
 
-// confirm returns when the required replicas have the entry. It fails with store.ErrUnavailable.
-func (l *ledger) confirm(ctx context.Context, e entry) error { return l.store.Confirm(ctx, e.key) }
+// confirm returns when the required replicas have the record. It fails with store.ErrUnavailable.
+func (l *ledger) confirm(ctx context.Context, e record) error { return l.store.Confirm(ctx, e.key) }
 
-// swap replaces e with next. It returns the entry that the ledger now contains, and whether this landing wrote it.
-func (l *ledger) swap(ctx context.Context, e, next entry, ttl time.Duration) (entry, bool, error) {
+// swap replaces e with next. It returns the record that the ledger now contains, and whether this call wrote it.
+func (l *ledger) swap(ctx context.Context, e, next record, ttl time.Duration) (record, bool, error) {
 	return l.swapWith(ctx, e, next, ttl, nil, nil)
 }
 
 // swapWith is swap with a required command before it and optional ones after it.
-func (l *ledger) swapWith(ctx context.Context, e, next entry, ttl time.Duration, first, optional []redis.Cmder) (entry, bool, error) {
+func (l *ledger) swapWith(ctx context.Context, e, next record, ttl time.Duration, first, optional []redis.Cmder) (record, bool, error) {
 	raw, err := json.Marshal(next)
 	if err != nil {
-		return entry{}, false, err
+		return record{}, false, err
 	}
 	cmd := store.NewSwap(ctx, e.key, e.raw, raw, ttl)
 	if err := l.store.WriteWith(ctx, optional, append(first, cmd.SliceCmd)...); err != nil {
-		return entry{}, false, err
+		return record{}, false, err
 	}
 	done, current, err := cmd.Swapped()
 	if err != nil {
-		return entry{}, false, err
+		return record{}, false, err
 	}
-	now, err := parseEntry(e.key, current)
+	now, err := parseRecord(e.key, current)
 	return now, done, err
 }
 
 // claim writes the claim if the ledger still contains e, and advances the logical clock in the same step.
-func (l *ledger) claim(ctx context.Context, e, claim entry, lease time.Duration, tick store.TickCmd, optional []redis.Cmder) (entry, bool, error) {
+func (l *ledger) claim(ctx context.Context, e, claim record, lease time.Duration, tick store.TickCmd, optional []redis.Cmder) (record, bool, error) {
 	claim.State = open
 	return l.swapWith(ctx, e, claim, lease, []redis.Cmder{tick.IntCmd}, optional)
 }
 
-// settle replaces the claim or held grant e with its outcome. If the ledger no longer contains e, because the lease ended or
-// Redis restarted with empty data, no other landing has claimed the code. settle then writes the outcome too.
-func (l *ledger) settle(ctx context.Context, e, outcome entry) (entry, bool, error) {
+// settle replaces the claim or held grant e with its outcome. It also writes the outcome if the ledger has no record of the
+// code any more, because the lease ended or Redis restarted with empty data. It returns what swap returns.
+func (l *ledger) settle(ctx context.Context, e, outcome record) (record, bool, error) {
 	outcome.Owner = e.Owner
 	if outcome.Browsers == nil {
 		outcome.Browsers = e.Browsers
 	}
-	now, ours, err := l.swap(ctx, e, outcome, settledFor)
-	if err == nil && !ours && now.State == "" {
+	now, written, err := l.swap(ctx, e, outcome, settledFor)
+	if err == nil && !written && now.State == "" {
 		return l.swap(ctx, now, outcome, settledFor)
 	}
-	return now, ours, err
+	return now, written, err
 }
 
 // settleOwn is settle for the landing that owns the claim e and knows its outcome. It also replaces what another request has
 // settled on its behalf, because the session that the other request found may have ended since, and the grant that another
 // replica has stored in the meantime, because this landing has used the grant.
-func (l *ledger) settleOwn(ctx context.Context, e, outcome entry) (entry, bool, error) {
-	now, ours, err := l.settle(ctx, e, outcome)
-	if err == nil && !ours && e.State == open && (now.Owner == e.Owner || now.State == held && outcome.State == landed) {
+func (l *ledger) settleOwn(ctx context.Context, e, outcome record) (record, bool, error) {
+	now, written, err := l.settle(ctx, e, outcome)
+	if err == nil && !written && e.State == open && (now.Owner == e.Owner || now.State == held && outcome.State == landed) {
 		return l.settle(ctx, now, outcome)
 	}
-	return now, ours, err
+	return now, written, err
 }
 
 // refuse writes a verdict. With the empty verdict, it releases the code.
-func (l *ledger) refuse(ctx context.Context, e entry, v verdict) error {
+func (l *ledger) refuse(ctx context.Context, e record, v verdict) error {
 	if v == "" {
 		_, _, err := l.store.Swap(ctx, e.key, e.raw, nil, 0)
 		return err
 	}
-	_, _, err := l.swap(ctx, e, entry{State: refused, Owner: e.Owner, Verdict: v}, v.life())
+	_, _, err := l.swap(ctx, e, record{State: refused, Owner: e.Owner, Verdict: v}, v.life())
 	return err
 }
 
@@ -177,9 +177,9 @@ func (v verdict) err() error {
 	return ErrCodeUsed
 }
 
-// landedEntry returns the entry of a code that has landed. The token is sealed, for a browser that returns.
-func (l *Lander) landedEntry(v visit, h session.Held, partner string) entry {
-	return entry{
+// landedRecord returns the record of a code that has landed. The token is sealed, for a browser that returns.
+func (l *Lander) landedRecord(v visit, h session.Held, partner string) record {
+	return record{
 		State:    landed,
 		Session:  h.Session.Hash(),
 		Operator: h.Session.OperatorID,

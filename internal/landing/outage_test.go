@@ -42,7 +42,7 @@ func TestRefusalIsRetriedUntilRedisIsBack(t *testing.T) {
 		t.Fatalf("got %q, %v, want the gateway's refusal", out.Result, out.err)
 	}
 	w.tap.with(nil)
-	<-w.Settled()
+	<-w.RetriesDone()
 	w.wantState(code, "refused")
 	w.refused(arrival(code, "one"), alipay.ErrCodeNotExist)
 	w.wantCalls(code, 1)
@@ -74,7 +74,7 @@ func TestGrantIsStoredWhenRedisIsBack(t *testing.T) {
 			t.Fatalf("%s: got %q, %v, want unavailable", row.name, out.Result, out.err)
 		}
 		w.tap.with(nil)
-		<-w.Settled()
+		<-w.RetriesDone()
 		w.wantState(row.code, "held")
 		w.refused(arrival(row.code, "thief"), landing.ErrCodeUsed)
 		w.land(a, landing.Landed)
@@ -99,7 +99,7 @@ func TestSignedOutStaysSignedOutThoughARetryIsLate(t *testing.T) {
 	}
 	w.signOut(w.land(a, landing.Replayed).Token)
 	late.tap.with(nil)
-	<-late.Settled()
+	<-late.RetriesDone()
 	w.refused(a, landing.ErrCodeUsed)
 	w.wantCalls(a.Code, 1)
 }
@@ -138,7 +138,7 @@ func TestAReplayLandsOnlyWithItsLedgerEntry(t *testing.T) {
 	}
 	w.tap.before("eval:code", func() { // between its read and its write, the other replica stores the grant
 		late.tap.with(nil)
-		<-late.Settled()
+		<-late.RetriesDone()
 		w.wantState(a.Code, "held")
 	})
 	w.land(a, landing.Replayed)
@@ -168,7 +168,7 @@ func TestAHeldGrantLandsOnlyWithItsLedgerEntry(t *testing.T) {
 	w.must(err)
 	w.signOut(out.Token)
 	w.refused(a, landing.ErrCodeUsed)
-	<-w.Settled()
+	<-w.RetriesDone()
 	w.refused(a, landing.ErrCodeUsed)
 	if live, err := w.sessions.List(t.Context(), provider.OperatorID); len(live) != 0 {
 		t.Errorf("got %d sessions, %v, want none", len(live), err)
@@ -263,7 +263,7 @@ func TestARetryEndsNoSessionOfALandedCode(t *testing.T) {
 	if out, err := w.Decide(t.Context(), yes); !errors.Is(err, store.ErrUnavailable) {
 		t.Fatalf("got %q, %v, want unavailable", out.Result, err)
 	}
-	<-w.Settled()
+	<-w.RetriesDone()
 	w.decide(asked, a, true, landing.Replayed)
 }
 
@@ -302,7 +302,7 @@ func TestAReplaySettlesACodeWhoseLeaseHasEnded(t *testing.T) {
 	w.land(a, landing.Replayed)
 	w.signOut(token)
 	late.tap.with(nil)
-	<-late.Settled()
+	<-late.RetriesDone()
 	w.refused(a, landing.ErrCodeUsed)
 	w.wantCalls(a.Code, 1)
 }
@@ -322,7 +322,7 @@ func TestAGrantIsHeldAgainAfterItsSessionEnded(t *testing.T) {
 		t.Fatalf("got %q, %v, want unavailable", out.Result, out.err)
 	}
 	owner.tap.with(nil)
-	<-owner.Settled()
+	<-owner.RetriesDone()
 	w.wantState(a.Code, "held")
 	a.Pending = []string{out.Pending}
 	w.decide(w.land(a, landing.Asked), a, true, landing.Landed)
@@ -368,7 +368,7 @@ func TestARetryLeavesTheSessionToAnotherClaim(t *testing.T) {
 	}
 	w.claimedBy(a.Code, "another", 5*time.Second) // a failover has lost the held grant
 	w.tap.with(nil)
-	<-w.Settled()
+	<-w.RetriesDone()
 	l, err := w.sessions.List(t.Context(), provider.OperatorID)
 	if len(l) != 1 {
 		t.Errorf("got %d sessions, %v, want the one that has the grant", len(l), err)
@@ -396,7 +396,7 @@ func TestReloadsStartNoMoreRetries(t *testing.T) {
 		w.refused(a, store.ErrUnavailable)
 	}
 	retries := w.tap.count("eval:code")
-	<-w.Settled()
+	<-w.RetriesDone()
 	if n := retries.Load(); n != 1 {
 		t.Errorf("got %d retries, want 1", n)
 	}

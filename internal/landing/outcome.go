@@ -10,7 +10,8 @@ import (
 // Errors of a landing. Package alipay defines the errors of the gateway. If Redis is unavailable, the error is
 // store.ErrUnavailable.
 var (
-	// ErrCodeUsed says that another browser has used the code, or that the session it made has ended.
+	// ErrCodeUsed says that the code cannot give this browser a session: another browser has used it, its session has ended,
+	// the user answered no, or its grant was revoked or has expired.
 	ErrCodeUsed = errors.New("landing: code used")
 
 	// ErrInProgress says that this landing timed out while the code's first landing was still in progress.

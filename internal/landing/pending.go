@@ -12,12 +12,12 @@ import (
 // bound to the code by the seal and to the browser by an arrival.
 type pendingGrant struct {
 	Grant    operator.Grant
-	Owner    string   // of the claim that earned it
+	Owner    string   // of the claim that obtained it
 	Browsers []string // hashes of the arrivals that brought the code
 }
 
 // sealPending returns the sealed grant for the browser's cookie. It is empty if the browser showed no arrival.
-func (l *Lander) sealPending(v visit, e entry, grant operator.Grant) string {
+func (l *Lander) sealPending(v visit, e record, grant operator.Grant) string {
 	if len(v.browsers) == 0 {
 		return ""
 	}

@@ -23,7 +23,7 @@ type queue struct {
 
 	mu      sync.Mutex
 	free    int
-	held    map[string]int // slots by client
+	taken   map[string]int // slots by client
 	clients []string       // with landings that wait for a slot, the next one first
 	waiters map[string][]chan struct{}
 	waiting int
@@ -35,7 +35,7 @@ func newQueue(slots int) *queue {
 	draining := make(chan struct{})
 	return &queue{
 		perClient: slots - slots/4, draining: draining, drain: sync.OnceFunc(func() { close(draining) }),
-		free: slots, held: map[string]int{}, waiters: map[string][]chan struct{}{}, perCode: map[string]int{},
+		free: slots, taken: map[string]int{}, waiters: map[string][]chan struct{}{}, perCode: map[string]int{},
 	}
 }
 
@@ -57,11 +57,11 @@ func (q *queue) outlasts(leaseEnds time.Time) bool {
 func (q *queue) tryEnter(client string) (leave func(), ok bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if q.free == 0 || len(q.clients) > 0 || q.held[client] >= q.perClient {
+	if q.free == 0 || len(q.clients) > 0 || q.taken[client] >= q.perClient {
 		return nil, false
 	}
 	q.free--
-	q.held[client]++
+	q.taken[client]++
 	return q.leave(client), true
 }
 
@@ -75,7 +75,7 @@ func (q *queue) enter(ctx context.Context, client string) (leave func(), err err
 		return nil, err
 	}
 	defer stop()
-	turn := q.line(client)
+	turn := q.enqueue(client)
 	select {
 	case <-turn:
 		return q.leave(client), nil
@@ -84,14 +84,14 @@ func (q *queue) enter(ctx context.Context, client string) (leave func(), err err
 	case <-ctx.Done():
 		err = fmt.Errorf("%w for the gateway", ErrOverloaded)
 	}
-	if q.leaveLine(client, turn) {
+	if q.dequeue(client, turn) {
 		return nil, err
 	}
 	return q.leave(client), nil // its turn came at the same time
 }
 
-// line adds a client's landing to the line. The channel is closed when the landing gets a slot.
-func (q *queue) line(client string) chan struct{} {
+// enqueue adds a client's landing to the enqueue. The channel is closed when the landing gets a slot.
+func (q *queue) enqueue(client string) chan struct{} {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	turn := make(chan struct{})
@@ -103,8 +103,8 @@ func (q *queue) line(client string) chan struct{} {
 	return turn
 }
 
-// leaveLine removes a landing from the line. It returns false if the landing has got a slot.
-func (q *queue) leaveLine(client string, turn chan struct{}) bool {
+// dequeue removes a landing from the queue. It returns false if the landing has got a slot.
+func (q *queue) dequeue(client string, turn chan struct{}) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	at := slices.Index(q.waiters[client], turn)
@@ -113,12 +113,12 @@ func (q *queue) leaveLine(client string, turn chan struct{}) bool {
 	}
 	q.waiters[client] = slices.Delete(q.waiters[client], at, at+1)
 	if len(q.waiters[client]) == 0 {
-		q.forget(client)
+		q.removeClient(client)
 	}
 	return true
 }
 
-func (q *queue) forget(client string) {
+func (q *queue) removeClient(client string) {
 	delete(q.waiters, client)
 	q.clients = slices.DeleteFunc(q.clients, func(c string) bool { return c == client })
 }
@@ -126,7 +126,7 @@ func (q *queue) forget(client string) {
 // handOut gives free slots to the waiting clients in turn. The caller holds the lock.
 func (q *queue) handOut() {
 	for q.free > 0 {
-		at := slices.IndexFunc(q.clients, func(c string) bool { return q.held[c] < q.perClient })
+		at := slices.IndexFunc(q.clients, func(c string) bool { return q.taken[c] < q.perClient })
 		if at < 0 {
 			return
 		}
@@ -135,12 +135,12 @@ func (q *queue) handOut() {
 		q.waiters[client] = q.waiters[client][1:]
 		q.clients = slices.Delete(q.clients, at, at+1)
 		if len(q.waiters[client]) > 0 {
-			q.clients = append(q.clients, client) // back to the end of the line
+			q.clients = append(q.clients, client) // back to the end of the queue
 		} else {
 			delete(q.waiters, client)
 		}
 		q.free--
-		q.held[client]++
+		q.taken[client]++
 		close(turn)
 	}
 }
@@ -151,8 +151,8 @@ func (q *queue) leave(client string) func() {
 		q.mu.Lock()
 		defer q.mu.Unlock()
 		q.free++
-		if q.held[client]--; q.held[client] == 0 {
-			delete(q.held, client)
+		if q.taken[client]--; q.taken[client] == 0 {
+			delete(q.taken, client)
 		}
 		q.handOut()
 	})

@@ -21,13 +21,13 @@ func TestTheQueueForgetsWhoHasLeft(t *testing.T) {
 	}
 	ends[0]()
 	ends[1]()
-	if q.held["192.0.2.1"] != 1 || q.perCode["code"] != 1 {
-		t.Errorf("one is left: got %v slots, %v waiting", q.held, q.perCode)
+	if q.taken["192.0.2.1"] != 1 || q.perCode["code"] != 1 {
+		t.Errorf("one is left: got %v slots, %v waiting", q.taken, q.perCode)
 	}
 	ends[2]()
 	ends[3]()
-	if len(q.held)+len(q.perCode)+q.waiting > 0 || q.free != 4 {
-		t.Errorf("nobody is left: got %v slots, %v waiting, %d in all, %d free", q.held, q.perCode, q.waiting, q.free)
+	if len(q.taken)+len(q.perCode)+q.waiting > 0 || q.free != 4 {
+		t.Errorf("nobody is left: got %v slots, %v waiting, %d in all, %d free", q.taken, q.perCode, q.waiting, q.free)
 	}
 }
 
@@ -73,12 +73,12 @@ func TestAClientInLineGetsItsShare(t *testing.T) {
 		leave = append(leave, l)
 	}
 	for range 4 {
-		q.line("192.0.2.66")
+		q.enqueue("192.0.2.66")
 	}
 	for _, l := range leave {
 		l()
 	}
-	if q.held["192.0.2.66"] != 3 || q.free != 1 || len(q.waiters["192.0.2.66"]) != 1 {
-		t.Errorf("got %d slots, %d free, %d waiting, want three quarters of four", q.held["192.0.2.66"], q.free, len(q.waiters["192.0.2.66"]))
+	if q.taken["192.0.2.66"] != 3 || q.free != 1 || len(q.waiters["192.0.2.66"]) != 1 {
+		t.Errorf("got %d slots, %d free, %d waiting, want three quarters of four", q.taken["192.0.2.66"], q.free, len(q.waiters["192.0.2.66"]))
 	}
 }

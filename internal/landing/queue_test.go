@@ -105,7 +105,7 @@ func TestWaitingLandingsAreDrained(t *testing.T) {
 	w.EndBy(time.Now().Add(w.lease + time.Minute))
 	w.Drain()
 	w.land(arrival(waiting, "two"), landing.Landed)
-	<-w.Settled()
+	<-w.RetriesDone()
 }
 
 // TestAWaitingLandingLooksForSessionsNowAndThen: it reads the ledger at every poll, and the arrivals' sessions at one of twenty.

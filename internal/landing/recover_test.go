@@ -99,7 +99,7 @@ func TestAPendingGrantLandsOnlyWithItsLedgerEntry(t *testing.T) {
 		t.Fatalf("got %q, %v, want unavailable with the grant", out.Result, err)
 	}
 	w.tap.with(nil)
-	<-w.Settled()
+	<-w.RetriesDone()
 	w.wantState(a.Code, "held")
 	a.Pending = []string{out.Pending}
 	w.signOut(w.land(a, landing.Landed).Token)
@@ -127,7 +127,7 @@ func TestAGrantThatNobodyWasAskedAbout(t *testing.T) {
 		t.Fatalf("got %q, %v, want unavailable", out.Result, out.err)
 	}
 	w.tap.with(nil)
-	<-w.Settled()
+	<-w.RetriesDone()
 	w.signOut(current)
 	w.land(signedIn(a), landing.Asked)
 	w.wantCalls(a.Code, 1)

@@ -8,10 +8,10 @@ import (
 	"koubei-landing/internal/session"
 )
 
-// recover returns the session that a landing of this code has stored under an arrival of this browser, if the ledger does
+// recoverSession returns the session that a landing of this code has stored under an arrival of this browser, if the ledger does
 // not contain it yet. The replica was killed in between, or is about to write it.
-func (l *Lander) recover(ctx context.Context, v visit, c claim) (Outcome, error) {
-	h := c.met[slices.IndexFunc(c.met, func(h session.Held) bool { return holds([]session.Held{h}, v.hash) })]
+func (l *Lander) recoverSession(ctx context.Context, v visit, c claimed) (Outcome, error) {
+	h := c.concurrent[slices.IndexFunc(c.concurrent, func(h session.Held) bool { return holds([]session.Held{h}, v.hash) })]
 	entry, _ := h.Session.OfCode(v.hash)
 	var replaced []session.Session
 	if !l.confirm {
@@ -20,13 +20,13 @@ func (l *Lander) recover(ctx context.Context, v visit, c claim) (Outcome, error)
 			return Outcome{}, err
 		}
 	}
-	if c.entry.State == open || c.entry.State == refused {
-		now, ours, err := l.settleFor(ctx, v, c.entry, h, entry.PartnerID)
+	if c.record.State == open || c.record.State == refused {
+		now, written, err := l.settleFound(ctx, v, c.record, h, entry.PartnerID)
 		if err != nil {
 			return Outcome{}, err
 		}
-		if !ours && now.State != open {
-			return l.known(ctx, v, now) // the owner lives, and has settled the code in the meantime
+		if !written && now.State != open {
+			return l.claimedBefore(ctx, v, now) // the owner is still running, and has settled the code in the meantime
 		}
 	}
 	if l.confirm && v.foreign(h.Session.OperatorID) {
@@ -50,16 +50,16 @@ func (l *Lander) settleReplay(ctx context.Context, v visit, out Outcome) error {
 				return ErrCodeUsed
 			}
 		}
-		e, _, err = l.settleFor(ctx, v, e, session.Held{Token: out.Token, Session: out.Session}, out.Entry.PartnerID)
+		e, _, err = l.settleFound(ctx, v, e, session.Held{Token: out.Token, Session: out.Session}, out.Entry.PartnerID)
 	}
 	return err
 }
 
-// settleFor settles a code whose session this browser has, on behalf of the replica that exchanged it. If that was killed,
-// the claim would expire, and the next landing would send the code again. The claim e may be that of a stranger who came
-// later: then the stranger's browser gets no right to the session.
-func (l *Lander) settleFor(ctx context.Context, v visit, e entry, h session.Held, partner string) (entry, bool, error) {
-	outcome := l.landedEntry(v, h, partner)
+// settleFound settles a code whose session this browser has, on behalf of the replica that exchanged it. If that was killed,
+// the claim would expire, and the next landing would send the code again. The claim e may belong to a later landing of another
+// browser. That browser gets no right to the session.
+func (l *Lander) settleFound(ctx context.Context, v visit, e record, h session.Held, partner string) (record, bool, error) {
+	outcome := l.landedRecord(v, h, partner)
 	outcome.Browsers = append([]string{}, v.browsers...) // never nil, which settle would replace by those of e
 	if v.brought(e) {
 		outcome.Browsers = append(outcome.Browsers, e.Browsers...)
@@ -67,16 +67,16 @@ func (l *Lander) settleFor(ctx context.Context, v visit, e entry, h session.Held
 	return l.ledger.settle(ctx, e, outcome)
 }
 
-// known handles a code that another landing has claimed before. For a held grant it asks again, or lands.
-func (l *Lander) known(ctx context.Context, v visit, e entry) (Outcome, error) {
+// claimedBefore handles a code that another landing has claimed before. For a held grant it asks again, or lands.
+func (l *Lander) claimedBefore(ctx context.Context, v visit, e record) (Outcome, error) {
 	if e.State == held {
 		return l.resume(ctx, v, e)
 	}
-	return l.settled(ctx, v, e)
+	return l.outcomeOf(ctx, v, e)
 }
 
-// settled returns the outcome of a code that is final.
-func (l *Lander) settled(ctx context.Context, v visit, e entry) (Outcome, error) {
+// outcomeOf returns the outcome of a code that is final.
+func (l *Lander) outcomeOf(ctx context.Context, v visit, e record) (Outcome, error) {
 	switch e.State {
 	case refused:
 		return Outcome{}, e.Verdict.err()
@@ -87,8 +87,8 @@ func (l *Lander) settled(ctx context.Context, v visit, e entry) (Outcome, error)
 }
 
 // replay returns the same session again to the browser that made it. Other browsers get ErrCodeUsed.
-func (l *Lander) replay(ctx context.Context, v visit, e entry) (Outcome, error) {
-	// Read the sessions again: the ledger's entry may be newer. Otherwise a session that a "yes" has replaced would block a
+func (l *Lander) replay(ctx context.Context, v visit, e record) (Outcome, error) {
+	// Read the sessions again: the ledger's record may be newer. Otherwise a session that a "yes" has replaced would block a
 	// second, identical "yes".
 	var err error
 	if v.live, err = l.sessions.Live(ctx, v.Tokens); err != nil {
@@ -115,7 +115,7 @@ func (l *Lander) replay(ctx context.Context, v visit, e entry) (Outcome, error) 
 // tokenFor returns the token of the code's session if this browser may have it: the browser's own token, or the sealed one
 // if the browser shows an arrival of the claim. It returns no token if another operator is signed in, because only a
 // question may replace an operator.
-func (l *Lander) tokenFor(v visit, e entry) (session.Token, error) {
+func (l *Lander) tokenFor(v visit, e record) (session.Token, error) {
 	for _, h := range v.live {
 		if h.Session.Hash() == e.Session {
 			return h.Token, nil

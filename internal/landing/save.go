@@ -16,16 +16,16 @@ type consent []string
 // saved is a session that was written for a grant.
 type saved struct {
 	session.Started
-	fresh bool           // started by this landing
-	met   []session.Held // started by other landings of this browser, which has not sent their cookies
+	fresh      bool           // started by this landing
+	concurrent []session.Held // started by other landings of this browser, which has not sent their cookies
 }
 
-// keepOrPend saves a grant that was just exchanged. If Redis fails, the browser keeps the grant as a pending grant, and
+// saveOrPend saves a grant that was just exchanged. If Redis fails, the browser keeps the grant as a pending grant, and
 // this process retries the write until Redis is available again.
-func (l *Lander) keepOrPend(ctx context.Context, v visit, e entry, grant operator.Grant) (Outcome, error) {
+func (l *Lander) saveOrPend(ctx context.Context, v visit, e record, grant operator.Grant) (Outcome, error) {
 	out, err := l.save(ctx, v, e, grant, nil)
 	if errors.Is(err, store.ErrUnavailable) {
-		l.retryInBackground(ctx, func(ctx context.Context) error { return l.shelve(ctx, v, e, grant) })
+		l.retryInBackground(ctx, func(ctx context.Context) error { return l.storeGrant(ctx, v, e, grant) })
 		return Outcome{Pending: l.sealPending(v, e, grant)}, err
 	}
 	return out, err
@@ -33,14 +33,14 @@ func (l *Lander) keepOrPend(ctx context.Context, v visit, e entry, grant operato
 
 // save turns a grant into a session and settles the code, or asks the user first. If a session of the grant's operator is
 // live, save adds an entry to it. Otherwise it starts a new session and ends those of other operators.
-func (l *Lander) save(ctx context.Context, v visit, e entry, grant operator.Grant, yes consent) (Outcome, error) {
+func (l *Lander) save(ctx context.Context, v visit, e record, grant operator.Grant, yes consent) (Outcome, error) {
 	if yes == nil && l.mustAsk(v, grant.Operator.ID) {
 		return l.ask(ctx, v, e, grant)
 	}
 	s, err := l.write(ctx, v, grant)
-	if err == nil && len(s.met) > 0 {
+	if err == nil && len(s.concurrent) > 0 {
 		// Another tab has landed in the meantime. Continue as if the request had carried its cookie.
-		v.live = slices.Concat(v.live, s.met)
+		v.live = slices.Concat(v.live, s.concurrent)
 		_, own := v.own(grant.Operator.ID)
 		switch {
 		case yes == nil && l.mustAsk(v, grant.Operator.ID):
@@ -66,7 +66,7 @@ func (l *Lander) save(ctx context.Context, v visit, e entry, grant operator.Gran
 	if err != nil {
 		return Outcome{}, errors.Join(err, l.undo(ctx, s))
 	}
-	out, err := l.settle(ctx, v, e, grant, s)
+	out, err := l.settleLanded(ctx, v, e, grant, s)
 	out.Replaced = replaced
 	return out, err
 }
@@ -86,11 +86,11 @@ func (l *Lander) write(ctx context.Context, v visit, grant operator.Grant) (save
 		l.withdrawIfUnknown(ctx, s.Session.Hash(), err)
 		return saved{}, err
 	}
-	met, err := l.sessions.Met(ctx, s)
+	met, err := l.sessions.Concurrent(ctx, s)
 	if err != nil {
 		l.log.WarnContext(ctx, "landed without the session of another tab", "error", err)
 	}
-	return saved{Started: s, fresh: true, met: v.unseen(met)}, nil
+	return saved{Started: s, fresh: true, concurrent: v.unseen(met)}, nil
 }
 
 // withdrawIfUnknown handles a failed write that may have succeeded. It makes sure that the session does not keep a grant
@@ -101,12 +101,12 @@ func (l *Lander) withdrawIfUnknown(ctx context.Context, hash string, err error) 
 	}
 }
 
-// settle records in the ledger that the code has landed. If that fails, a held or pending grant has not landed: the ledger
-// would give it to the browser again after a sign-out. A code that was just exchanged has landed, because no ledger entry
-// holds its grant.
-func (l *Lander) settle(ctx context.Context, v visit, e entry, grant operator.Grant, s saved) (Outcome, error) {
-	outcome := l.landedEntry(v, s.Held, grant.PartnerID)
-	now, ours, err := l.ledger.settleOwn(ctx, e, outcome)
+// settleLanded records in the ledger that the code has landed. If that fails, a held or pending grant has not landed: the ledger
+// would give it to the browser again after a sign-out. A code that was just exchanged has landed, because no record of the
+// ledger holds its grant.
+func (l *Lander) settleLanded(ctx context.Context, v visit, e record, grant operator.Grant, s saved) (Outcome, error) {
+	outcome := l.landedRecord(v, s.Held, grant.PartnerID)
+	now, written, err := l.ledger.settleOwn(ctx, e, outcome)
 	if err != nil && e.State == held {
 		if s.fresh { // the browser's next request joins this session, and starts no retry
 			l.retryInBackground(ctx, func(ctx context.Context) error { return l.settleLate(ctx, v, e, outcome, grant, s) })
@@ -118,13 +118,13 @@ func (l *Lander) settle(ctx context.Context, v visit, e entry, grant operator.Gr
 	}
 	if err != nil {
 		// The session holds the code, so the browser's next request is a replay.
-		l.log.WarnContext(ctx, "code landed, ledger entry pending", "error", err)
+		l.log.WarnContext(ctx, "code landed, ledger record pending", "error", err)
 		l.retryInBackground(ctx, func(ctx context.Context) error {
 			_, _, err := l.ledger.settleOwn(ctx, e, outcome)
 			return err
 		})
 	}
-	if err == nil && !ours && (now.State == landed || now.State == declined) {
+	if err == nil && !written && (now.State == landed || now.State == declined) {
 		// Another request of the same browser was first. One code makes one session, and a question has one answer.
 		if now.Session != s.Session.Hash() {
 			err = l.abandon(ctx, v, s)
@@ -134,7 +134,7 @@ func (l *Lander) settle(ctx context.Context, v visit, e entry, grant operator.Gr
 		if err != nil {
 			return Outcome{}, err
 		}
-		return l.settled(ctx, v, now)
+		return l.outcomeOf(ctx, v, now)
 	}
 	if s.fresh {
 		l.onStarted(grant.Operator.Type)
@@ -145,12 +145,12 @@ func (l *Lander) settle(ctx context.Context, v visit, e entry, grant operator.Gr
 
 // settleLate records that a held grant has landed, unless another request was first. Then it ends the session, which no browser
 // has received.
-func (l *Lander) settleLate(ctx context.Context, v visit, e, outcome entry, grant operator.Grant, s saved) error {
-	now, ours, err := l.ledger.settle(ctx, e, outcome)
+func (l *Lander) settleLate(ctx context.Context, v visit, e, outcome record, grant operator.Grant, s saved) error {
+	now, written, err := l.ledger.settle(ctx, e, outcome)
 	switch {
 	case err != nil:
 		return err
-	case ours, now.State == landed && now.Session == s.Session.Hash():
+	case written, now.State == landed && now.Session == s.Session.Hash():
 		l.onStarted(grant.Operator.Type)
 	case now.State == landed || now.State == declined:
 		return l.abandon(ctx, v, s)
@@ -168,7 +168,7 @@ func (l *Lander) abandon(ctx context.Context, v visit, s saved) error {
 }
 
 // askInstead ends the session that this landing has started, and asks the user.
-func (l *Lander) askInstead(ctx context.Context, v visit, e entry, grant operator.Grant, s saved) (Outcome, error) {
+func (l *Lander) askInstead(ctx context.Context, v visit, e record, grant operator.Grant, s saved) (Outcome, error) {
 	if err := l.undo(ctx, s); err != nil {
 		return Outcome{}, err
 	}
@@ -181,13 +181,13 @@ func (l *Lander) askInstead(ctx context.Context, v visit, e entry, grant operato
 }
 
 // holdAgain stores the grant, also if the ledger names the session that this landing has ended.
-func (l *Lander) holdAgain(ctx context.Context, v visit, e entry, grant operator.Grant, ended saved) error {
-	outcome, err := l.heldEntry(v, grant)
+func (l *Lander) holdAgain(ctx context.Context, v visit, e record, grant operator.Grant, ended saved) error {
+	outcome, err := l.heldRecord(v, grant)
 	if err != nil {
 		return err
 	}
-	now, ours, err := l.ledger.settle(ctx, e, outcome)
-	if err == nil && !ours && now.State == landed && now.Session == ended.Session.Hash() {
+	now, written, err := l.ledger.settle(ctx, e, outcome)
+	if err == nil && !written && now.State == landed && now.Session == ended.Session.Hash() {
 		_, _, err = l.ledger.settle(ctx, now, outcome)
 	}
 	return err
@@ -226,8 +226,8 @@ func (l *Lander) undo(ctx context.Context, s saved) error {
 }
 
 // discard settles a code whose grant is no longer valid.
-func (l *Lander) discard(ctx context.Context, e entry, cause error) error {
-	if _, _, err := l.ledger.settleOwn(ctx, e, entry{State: declined}); err != nil {
+func (l *Lander) discard(ctx context.Context, e record, cause error) error {
+	if _, _, err := l.ledger.settleOwn(ctx, e, record{State: declined}); err != nil {
 		return err
 	}
 	return errors.Join(ErrCodeUsed, cause)

@@ -91,7 +91,7 @@ func TestAGrantOutlivesALaterRefusal(t *testing.T) {
 			}
 			w.wantState(a.Code, "refused")
 			w.tap.with(nil)
-			<-w.Settled()
+			<-w.RetriesDone()
 			w.wantState(a.Code, "held")
 			w.land(a, landing.Landed)
 			w.refused(arrival(a.Code, "stranger"), landing.ErrCodeUsed)
@@ -113,7 +113,7 @@ func TestAQuestionOutlivesAnotherClaim(t *testing.T) {
 	if out := <-done; !errors.Is(out.err, store.ErrUnavailable) || out.Pending == "" {
 		t.Errorf("got %q, %v, want unavailable with the grant", out.Result, out.err)
 	}
-	<-w.Settled() // when the stranger's lease has ended
+	<-w.RetriesDone() // when the stranger's lease has ended
 	w.land(a, landing.Asked)
 	w.wantCalls(a.Code, 1)
 }
@@ -135,7 +135,7 @@ func TestAGrantLandsOnce(t *testing.T) {
 		if strings.TrimSpace(names) == "eval:code" && !lost.Swap(true) { // the outcome
 			w.must(w.redis.Client.Del(ctx, w.key(a.Code)).Err()) // a failover has lost the claim
 			first.tap.with(nil)
-			<-first.Settled()
+			<-first.RetriesDone()
 			w.wantState(a.Code, "held")
 		}
 		return send(context.WithoutCancel(ctx))

@@ -34,13 +34,13 @@ func (v visit) replayOwn() (Outcome, bool) {
 	return Outcome{}, false
 }
 
-// brought reports whether this browser brought the code of the entry. Two missing arrivals are not equal.
-func (v visit) brought(e entry) bool {
+// brought reports whether this browser brought the code of the record. Two missing arrivals are not equal.
+func (v visit) brought(e record) bool {
 	return slices.ContainsFunc(v.browsers, func(b string) bool { return slices.Contains(e.Browsers, b) })
 }
 
-// asked reports whether this browser got the question in the entry.
-func (v visit) asked(e entry) bool {
+// asked reports whether this browser got the question in the record.
+func (v visit) asked(e record) bool {
 	return v.brought(e) || slices.ContainsFunc(v.live, func(h session.Held) bool { return names(e.Session, h.Session) })
 }
 
@@ -95,8 +95,8 @@ func names(sessions string, s session.Session) bool {
 }
 
 // mayClaim reports whether this landing may claim the code although the ledger contains e. It may do so if e is empty. With a
-// pending grant it may also replace the claim that earned the grant, or a refusal, because the gateway refuses a code that
+// pending grant it may also replace the claim that obtained the grant, or a refusal, because the gateway refuses a code that
 // was exchanged before.
-func (v visit) mayClaim(e entry) bool {
+func (v visit) mayClaim(e record) bool {
 	return e.State == "" || v.pending != nil && (e.State == refused || e.State == open && e.Owner == v.pending.Owner)
 }

@@ -53,9 +53,9 @@ func (w *waiter) stop() {
 	}
 }
 
-// met returns the sessions that other landings of this browser have started. It is optional: if a read fails, it returns no
+// concurrent returns the sessions that other landings of this browser have started. It ignores errors: if a read fails, it returns no
 // sessions.
-func (l *Lander) met(ctx context.Context, v visit) []session.Held {
+func (l *Lander) concurrent(ctx context.Context, v visit) []session.Held {
 	found, _ := l.sessions.FindArrivals(ctx, v.browsers)
 	return found
 }

@@ -20,8 +20,8 @@ const arrivalFor = time.Minute
 // token under each of the browser's arrival cookies, in the same pipeline, unless another landing was first. At least one
 // arrival is known to both tabs, because the later redirect already carried the earlier tab's cookie.
 
-// leaveToken prepares one command per arrival that stores the sealed token there, unless another landing's token is there.
-func (m *Manager) leaveToken(ctx context.Context, token Token, arrivals []string) []store.SwapCmd {
+// storeToken returns one command per arrival that stores the sealed token there, unless another landing's token is there.
+func (m *Manager) storeToken(ctx context.Context, token Token, arrivals []string) []store.SwapCmd {
 	var swaps []store.SwapCmd
 	for _, a := range arrivals {
 		sealed := m.sealer.Seal(SealToken, a, []byte(token))
@@ -30,42 +30,42 @@ func (m *Manager) leaveToken(ctx context.Context, token Token, arrivals []string
 	return swaps
 }
 
-// leftToken is a token that another landing has stored under an arrival.
-type leftToken struct {
+// storedToken is a token that another landing has stored under an arrival.
+type storedToken struct {
 	token   Token
 	arrival string
 	sealed  []byte
 }
 
-// tokensMet returns the tokens of other landings that leaveToken found instead of storing its own. A failed command counts
+// tokensFound returns the tokens of other landings that storeToken found instead of storing its own. A failed command counts
 // as having found none.
-func (m *Manager) tokensMet(swaps []store.SwapCmd, arrivals []string) []leftToken {
-	var tokens []leftToken
+func (m *Manager) tokensFound(swaps []store.SwapCmd, arrivals []string) []storedToken {
+	var tokens []storedToken
 	for i, a := range arrivals {
 		done, current, err := swaps[i].Swapped()
 		if err != nil || done {
 			continue
 		}
 		if token, err := m.sealer.Open(SealToken, a, string(current)); err == nil {
-			tokens = append(tokens, leftToken{Token(token), a, current})
+			tokens = append(tokens, storedToken{Token(token), a, current})
 		}
 	}
 	return tokens
 }
 
-// Met returns the live sessions that other landings of the same browser have started. It fails with store.ErrUnavailable.
-func (m *Manager) Met(ctx context.Context, s Started) ([]Held, error) {
-	live, dead, err := m.liveOf(ctx, s.met)
-	for _, left := range dead {
-		m.replace(ctx, left, []byte(m.sealer.Seal(SealToken, left.arrival, []byte(s.Token))))
+// Concurrent returns the live sessions that other landings of the same browser have started. It fails with store.ErrUnavailable.
+func (m *Manager) Concurrent(ctx context.Context, s Started) ([]Held, error) {
+	live, ended, err := m.liveOf(ctx, s.met)
+	for _, stored := range ended {
+		m.replace(ctx, stored, []byte(m.sealer.Seal(SealToken, stored.arrival, []byte(s.Token))))
 	}
 	return live, err
 }
 
 // replace replaces a token whose session is gone with another sealed token, or deletes it. Then the browser's next landing
-// finds the right session. It is optional.
-func (m *Manager) replace(ctx context.Context, left leftToken, sealed []byte) {
-	swap := store.NewSwap(ctx, m.records.store.Key(ArrivalKind, left.arrival), left.sealed, sealed, arrivalFor)
+// finds the right session. It ignores errors.
+func (m *Manager) replace(ctx context.Context, stored storedToken, sealed []byte) {
+	swap := store.NewSwap(ctx, m.records.store.Key(ArrivalKind, stored.arrival), stored.sealed, sealed, arrivalFor)
 	_ = m.records.store.Do(ctx, swap.SliceCmd)
 }
 
@@ -84,7 +84,7 @@ type Lookup struct {
 	reads    []*redis.StringCmd
 }
 
-// LookUpArrivals prepares to read the tokens under a browser's arrivals. arrivals are the hashes of its arrival cookies.
+// LookUpArrivals returns the reads of the tokens under a browser's arrivals. arrivals are the hashes of its arrival cookies.
 func (m *Manager) LookUpArrivals(ctx context.Context, arrivals []string) Lookup {
 	l := Lookup{manager: m, arrivals: arrivals}
 	for _, a := range arrivals {
@@ -105,16 +105,16 @@ func (l Lookup) Commands() []redis.Cmder {
 // Sessions returns the live sessions that the reads have found, without revoked entries. It removes tokens whose sessions
 // are gone. It fails with store.ErrUnavailable.
 func (l Lookup) Sessions(ctx context.Context) ([]Held, error) {
-	var found []leftToken
+	var found []storedToken
 	for i, a := range l.arrivals {
 		sealed := l.reads[i].Val()
 		if token, err := l.manager.sealer.Open(SealToken, a, sealed); err == nil {
-			found = append(found, leftToken{Token(token), a, []byte(sealed)})
+			found = append(found, storedToken{Token(token), a, []byte(sealed)})
 		}
 	}
-	live, dead, err := l.manager.liveOf(ctx, found)
-	for _, left := range dead {
-		l.manager.replace(ctx, left, nil)
+	live, ended, err := l.manager.liveOf(ctx, found)
+	for _, stored := range ended {
+		l.manager.replace(ctx, stored, nil)
 	}
 	return live, err
 }
@@ -129,23 +129,23 @@ func (m *Manager) FindArrivals(ctx context.Context, arrivals []string) ([]Held, 
 }
 
 // liveOf returns the live sessions of tokens, each once, without revoked entries: a landing whose reply was lost may have
-// left those. It also returns the tokens whose sessions are gone. It fails with store.ErrUnavailable.
-func (m *Manager) liveOf(ctx context.Context, tokens []leftToken) (live []Held, dead []leftToken, err error) {
-	for _, left := range tokens {
-		if slices.ContainsFunc(live, func(h Held) bool { return h.Token == left.token }) {
+// stored those. It also returns the tokens whose sessions are gone. It fails with store.ErrUnavailable.
+func (m *Manager) liveOf(ctx context.Context, tokens []storedToken) (live []Held, ended []storedToken, err error) {
+	for _, stored := range tokens {
+		if slices.ContainsFunc(live, func(h Held) bool { return h.Token == stored.token }) {
 			continue
 		}
-		r, err := m.unrevoked(ctx, left.token.Hash())
+		r, err := m.unrevoked(ctx, stored.token.Hash())
 		switch {
 		case err == nil:
-			live = append(live, Held{Token: left.token, Session: r.session(left.token.Hash())})
+			live = append(live, Held{Token: stored.token, Session: r.session(stored.token.Hash())})
 		case errors.Is(err, ErrNone):
-			dead = append(dead, left)
+			ended = append(ended, stored)
 		default:
 			return nil, nil, err
 		}
 	}
-	return live, dead, nil
+	return live, ended, nil
 }
 
 // unrevoked returns the entries of a stored session that are valid and not revoked. It fails with ErrNone and

@@ -102,7 +102,7 @@ func (c *cache) stripe(hash string) *atomic.Uint64 {
 	return &c.changes[hash[0]]
 }
 
-// keep stores a session that was read, unless a change was announced since before.
+// keep caches a session that was read, unless the session may have changed since. before is the result of reading.
 func (c *cache) keep(s Session, bytes int, before uint64) {
 	if c == nil {
 		return
@@ -114,8 +114,8 @@ func (c *cache) keep(s Session, bytes int, before uint64) {
 	}
 }
 
-// forget drops a session, and invalidates reads of it that are in progress.
-func (c *cache) forget(hash string) {
+// drop drops a session, and invalidates reads of it that are in progress.
+func (c *cache) drop(hash string) {
 	if c == nil {
 		return
 	}
@@ -125,8 +125,8 @@ func (c *cache) forget(hash string) {
 	c.kept.remove(hash)
 }
 
-// forgetAll drops all sessions, because announcements may have been missed.
-func (c *cache) forgetAll() {
+// dropAll drops all sessions, because announcements may have been missed.
+func (c *cache) dropAll() {
 	c.lastHeartbeat.Store(0)
 	c.keeping.Lock()
 	defer c.keeping.Unlock()
@@ -149,7 +149,7 @@ func (c *cache) watch(ctx context.Context) {
 	go c.sendHeartbeats(ctx)
 	for ctx.Err() == nil {
 		c.listen(ctx)
-		c.forgetAll()
+		c.dropAll()
 		select {
 		case <-ctx.Done():
 		case <-time.After(heartbeatInterval):
@@ -169,7 +169,7 @@ func (c *cache) listen(ctx context.Context) {
 		}
 		switch m := received.(type) {
 		case *redis.Subscription:
-			c.forgetAll()
+			c.dropAll()
 		case *redis.Message:
 			c.receive(m.Payload)
 		}
@@ -177,14 +177,14 @@ func (c *cache) listen(ctx context.Context) {
 }
 
 // heartbeatPrefix is the prefix of heartbeats. No hash starts with it.
-const heartbeatPrefix = "beat "
+const heartbeatPrefix = "heartbeat "
 
 func (c *cache) receive(message string) {
 	if !strings.HasPrefix(message, heartbeatPrefix) {
-		c.forget(message)
+		c.drop(message)
 		return
 	}
-	// What remains of another process's heartbeat is no number.
+	// TrimPrefix does not change another process's heartbeat, so ParseInt fails.
 	if sent, err := strconv.ParseInt(strings.TrimPrefix(message, heartbeatPrefix+c.self+" "), 10, 64); err == nil {
 		c.lastHeartbeat.Store(sent)
 		c.failure.Store(nil)

@@ -93,7 +93,7 @@ func TestCacheServesSessionsUntilTheyChange(t *testing.T) {
 		}
 		return nil
 	})
-	for _, message := range []string{"", "beat another 1", "junk"} { // messages of others
+	for _, message := range []string{"", "heartbeat another 1", "junk"} { // messages of others
 		w.must(w.redis.Client.Publish(t.Context(), changes, message).Err())
 	}
 	_, err = other.End(t.Context(), two)

@@ -19,8 +19,9 @@ var (
 	// ErrNone says that the session does not exist, or no longer.
 	ErrNone = errors.New("session: none")
 
-	// ErrRevoked says that the operator's sessions were revoked after the code was claimed. The grant is invalid.
-	ErrRevoked = errors.New("session: revoked since the code was exchanged")
+	// ErrRevoked says that the grant is invalid: the operator's sessions were revoked after the code was claimed, or the claim
+	// is older than RevocationWindow, so that Redis may no longer have the revocation.
+	ErrRevoked = errors.New("session: revoked since the code was claimed")
 )
 
 // Options configure a Manager.
@@ -71,8 +72,8 @@ func (m *Manager) CacheErr() error {
 // Started is a session that was just started.
 type Started struct {
 	Held
-	raw []byte      // the record as it was written
-	met []leftToken // of sessions that other landings of the same browser have started
+	raw []byte        // the record as it was written
+	met []storedToken // of sessions that other landings of the same browser have started
 }
 
 // Start starts a session for a grant, with a new token. It stores the sealed token under the hashes of the browser's
@@ -91,12 +92,12 @@ func (m *Manager) Start(ctx context.Context, grant operator.Grant, code string, 
 	if err != nil {
 		return Started{}, err
 	}
-	swaps := m.leaveToken(ctx, token, arrivals)
+	swaps := m.storeToken(ctx, token, arrivals)
 	started := Started{Held: Held{Token: token, Session: r.session(token.Hash())}, raw: raw}
 	if err := m.records.create(ctx, token.Hash(), r, raw, commands(swaps)); err != nil {
 		return started, err
 	}
-	started.met = m.tokensMet(swaps, arrivals)
+	started.met = m.tokensFound(swaps, arrivals)
 	return started, nil
 }
 
@@ -161,7 +162,7 @@ func (m *Manager) Find(ctx context.Context, token Token) (Session, error) {
 	if m.renewable(s) {
 		s.LastRead = m.now().UTC()
 		now.record.LastReadAt = s.LastRead
-		// A failed renewal shortens the idle time by a tenth. The read has succeeded.
+		// If the renewal fails, a later read tries again. This read has succeeded.
 		_ = m.records.renew(ctx, hash, now.raw, now.record)
 	}
 	m.records.cache.keep(s, len(now.raw), before)
@@ -221,7 +222,7 @@ func (m *Manager) AddPartner(ctx context.Context, token Token, grant operator.Gr
 		if r.OperatorID != grant.Operator.ID || r.AppID != grant.AppID {
 			return Session{}, fmt.Errorf("%w of this operator", ErrNone)
 		}
-		if last.covers(e) || last.forgottenSince(e) {
+		if last.covers(e) || last.expiredSince(e) {
 			return Session{}, ErrRevoked
 		}
 		r.LastReadAt = m.now().UTC()
@@ -301,6 +302,6 @@ func (m *Manager) EndByHash(ctx context.Context, hash string) (Session, error) {
 	if len(r.Entries) == 0 {
 		return Session{}, ErrNone
 	}
-	m.records.forget(ctx, r.OperatorID, hash)
+	m.records.removeFromIndex(ctx, r.OperatorID, hash)
 	return r.session(hash), nil
 }

@@ -37,8 +37,8 @@ type Memory struct {
 	name string
 }
 
-// Visit says when an operator last landed in a browser.
-type Visit struct {
+// KnownOperator says when an operator last landed in a browser.
+type KnownOperator struct {
 	OperatorID string    `json:"id"`
 	At         time.Time `json:"at"`
 }
@@ -53,15 +53,15 @@ func NewMemory(o MemoryOptions) *Memory {
 // memory is off.
 func (m *Memory) Operators(r *http.Request) []string {
 	var ids []string
-	for _, v := range m.visits(r) {
+	for _, v := range m.known(r) {
 		ids = append(ids, v.OperatorID)
 	}
 	return ids
 }
 
-// Remember returns the cookie that adds visits to the memory of the request's browser, or nil if the memory is off.
-func (m *Memory) Remember(r *http.Request, visits ...Visit) *http.Cookie {
-	all := m.newest(slices.Concat(visits, m.visits(r)))
+// Remember returns the cookie that adds known to the memory of the request's browser, or nil if the memory is off.
+func (m *Memory) Remember(r *http.Request, known ...KnownOperator) *http.Cookie {
+	all := m.newest(slices.Concat(known, m.known(r)))
 	if len(all) == 0 {
 		return nil
 	}
@@ -77,33 +77,33 @@ func (m *Memory) Present(r *http.Request) bool { return len(r.CookiesNamed(m.nam
 // Forget returns the cookies that delete a browser's memory.
 func (m *Memory) Forget() []*http.Cookie { return m.Cookies.end(m.name) }
 
-// visits returns the visits that the request's browser remembers, newest first. It reads all cookies of the name, because
+// known returns the operators that the request's browser remembers, newest first. It reads all cookies of the name, because
 // another host of the domain may have set one too.
-func (m *Memory) visits(r *http.Request) []Visit {
-	var all []Visit
+func (m *Memory) known(r *http.Request) []KnownOperator {
+	var all []KnownOperator
 	for _, cookie := range r.CookiesNamed(m.name) {
 		all = append(all, m.open(cookie.Value)...)
 	}
 	return m.newest(all)
 }
 
-func (m *Memory) open(sealed string) []Visit {
+func (m *Memory) open(sealed string) []KnownOperator {
 	if len(sealed) > maxMemory {
 		return nil
 	}
-	plain, _ := m.Sealer.Open(SealMemory, m.AppID, sealed) // nothing if it does not open, which is no JSON
-	var visits []Visit
-	if err := json.Unmarshal(plain, &visits); err != nil {
+	plain, _ := m.Sealer.Open(SealMemory, m.AppID, sealed) // nil if it cannot be opened; nil is not valid JSON
+	var known []KnownOperator
+	if err := json.Unmarshal(plain, &known); err != nil {
 		return nil
 	}
-	return visits
+	return known
 }
 
-// newest returns the last visit of each operator, newest first: at most MaxKnown visits, none older than Life.
-func (m *Memory) newest(visits []Visit) []Visit {
+// newest returns the last visit of each operator, newest first: at most MaxKnown known, none older than Life.
+func (m *Memory) newest(known []KnownOperator) []KnownOperator {
 	now := m.Now().UTC().Truncate(time.Second)
-	var all []Visit
-	for _, v := range visits {
+	var all []KnownOperator
+	for _, v := range known {
 		if v.At = v.At.UTC().Truncate(time.Second); v.At.After(now) {
 			v.At = now // another replica's clock is ahead
 		}
@@ -111,9 +111,9 @@ func (m *Memory) newest(visits []Visit) []Visit {
 			all = append(all, v)
 		}
 	}
-	slices.SortStableFunc(all, func(a, b Visit) int { return b.At.Compare(a.At) })
+	slices.SortStableFunc(all, func(a, b KnownOperator) int { return b.At.Compare(a.At) })
 	var ids []string
-	all = slices.DeleteFunc(all, func(v Visit) bool {
+	all = slices.DeleteFunc(all, func(v KnownOperator) bool {
 		known := slices.Contains(ids, v.OperatorID)
 		ids = append(ids, v.OperatorID)
 		return known

@@ -49,7 +49,7 @@ func sealedWith(t *testing.T, key string) func(*session.MemoryOptions) {
 // land remembers an operator and returns the cookie.
 func (w *memoryWorld) land(id string, cookies ...string) string {
 	w.t.Helper()
-	c := w.Remember(request(cookies...), session.Visit{OperatorID: id, At: w.now})
+	c := w.Remember(request(cookies...), session.KnownOperator{OperatorID: id, At: w.now})
 	if c == nil {
 		w.t.Fatal("no cookie")
 	}
@@ -76,7 +76,7 @@ func TestTheMemoryHasTheArrivalsAttributes(t *testing.T) {
 	} {
 		w := newMemory(t, func(o *session.MemoryOptions) { o.Cookies = session.NewCookies(tt.options) })
 		w.now = w.now.Truncate(time.Second)
-		c := w.Remember(request(), session.Visit{OperatorID: "one", At: w.now})
+		c := w.Remember(request(), session.KnownOperator{OperatorID: "one", At: w.now})
 		c.Value = "v"
 		if got := c.String(); got != tt.want {
 			t.Errorf("got %s, want %s", got, tt.want)
@@ -127,7 +127,7 @@ func TestEachOperatorIsRememberedSinceItsOwnLanding(t *testing.T) {
 	w.now = w.now.Add(24 * time.Hour)
 	w.wants("after all", nil, cookie)
 	// A landing of long ago is not remembered longer because it is added late.
-	c := w.Remember(request(), session.Visit{OperatorID: "one", At: w.now.Add(-29 * 24 * time.Hour)})
+	c := w.Remember(request(), session.KnownOperator{OperatorID: "one", At: w.now.Add(-29 * 24 * time.Hour)})
 	if c == nil || c.MaxAge > 24*60*60 {
 		t.Errorf("got %v, want a cookie for a day", c)
 	}
@@ -204,7 +204,7 @@ func TestTheMemoryTurnedOff(t *testing.T) {
 	off := newMemory(t, func(o *session.MemoryOptions) { o.Life = 0 })
 	left := on.land("one")
 	off.wants("left from before", nil, left)
-	if c := off.Remember(request(left), session.Visit{OperatorID: "two", At: off.now}); c != nil {
+	if c := off.Remember(request(left), session.KnownOperator{OperatorID: "two", At: off.now}); c != nil {
 		t.Errorf("got %s, want no cookie", c)
 	}
 	if !off.Present(request(left)) {

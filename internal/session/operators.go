@@ -64,7 +64,7 @@ func (m *Manager) endAll(ctx context.Context, operatorID string) (int, error) {
 		case err == nil:
 			ended++
 		case errors.Is(err, ErrNone): // it has expired
-			m.records.forget(ctx, operatorID, hash)
+			m.records.removeFromIndex(ctx, operatorID, hash)
 		default:
 			failed = append(failed, err)
 		}
@@ -91,13 +91,13 @@ redis.pcall('ZREMRANGEBYSCORE', KEYS[1], '-inf', string.format('%.0f', ms - 3600
 if redis.call('PTTL', KEYS[1]) < tonumber(ARGV[3]) then redis.call('PEXPIRE', KEYS[1], ARGV[3]) end
 return 1`
 
-// index prepares to add a session to its operator's index.
+// index returns a command that adds a session to its operator's index.
 func (s *records) index(ctx context.Context, hash string, r record) redis.Cmder {
 	key := s.store.Key(OperatorKind, r.OperatorID)
 	return redis.NewCmd(ctx, "eval", indexScript, 1, key, hash, r.ends().Sub(s.now()).Milliseconds(), s.lifetime.Milliseconds())
 }
 
-// forget removes a session from its operator's index. It is optional: the next landing removes old sessions too.
-func (s *records) forget(ctx context.Context, operatorID, hash string) {
+// removeFromIndex removes a session from its operator's index. It ignores errors: the next landing removes old sessions too.
+func (s *records) removeFromIndex(ctx context.Context, operatorID, hash string) {
 	_ = s.store.Do(ctx, redis.NewIntCmd(ctx, "zrem", s.store.Key(OperatorKind, operatorID), hash))
 }

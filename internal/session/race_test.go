@@ -302,7 +302,7 @@ func TestEndedSessionDoesNotSeparateTabs(t *testing.T) {
 				s, err := w.Start(t.Context(), w.grant(partner), w.code(), arrivals)
 				w.must(err)
 				if !looksFirst {
-					met, err := w.Met(t.Context(), s)
+					met, err := w.Concurrent(t.Context(), s)
 					if err != nil || len(met) != 0 {
 						t.Errorf("%s: met %d sessions: %v", partner, len(met), err)
 					}
@@ -453,11 +453,11 @@ func TestMetSessions(t *testing.T) {
 	w.must(err)
 	second, err := w.Start(t.Context(), w.grant("two"), w.code(), []string{"new", "known"})
 	w.must(err)
-	if met, err := w.Met(t.Context(), second); err != nil || len(met) != 1 || met[0].Token != first.Token || partners(met[0].Session) != "one" {
+	if met, err := w.Concurrent(t.Context(), second); err != nil || len(met) != 1 || met[0].Token != first.Token || partners(met[0].Session) != "one" {
 		t.Errorf("got %d sessions, %v, want the first", len(met), err)
 	}
 	w.tap.fail("get")
-	if met, err := w.Met(t.Context(), second); !errors.Is(err, store.ErrUnavailable) {
+	if met, err := w.Concurrent(t.Context(), second); !errors.Is(err, store.ErrUnavailable) {
 		t.Errorf("got %d sessions, %v, want unavailable", len(met), err)
 	}
 }
@@ -474,7 +474,7 @@ func TestArrivalOfAnotherSealKeyIsKept(t *testing.T) {
 	w.must(err)
 	second, err := w.Start(t.Context(), w.grant("two"), w.code(), arrivals)
 	w.must(err)
-	if met, err := w.Met(t.Context(), second); err != nil || len(met) != 0 {
+	if met, err := w.Concurrent(t.Context(), second); err != nil || len(met) != 0 {
 		t.Errorf("got %d sessions, %v, want none", len(met), err)
 	}
 	if found, err := other.FindArrivals(t.Context(), arrivals); err != nil || len(found) != 1 || found[0].Token != first.Token {

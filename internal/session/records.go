@@ -88,14 +88,14 @@ func (s *records) create(ctx context.Context, hash string, r record, raw []byte,
 func (s *records) change(ctx context.Context, hash string, before []byte, after record) (record, bool, error) {
 	raw := after.encode()
 	swap := store.NewSwap(ctx, s.key(hash), before, raw, s.ttl(after)).Announcing(ctx, s.cache.announcement(hash))
-	defer s.cache.forget(hash)
+	defer s.cache.drop(hash)
 	left, err := s.commit(ctx, hash, after, raw, swap.SliceCmd)
 	if err != nil {
 		return record{}, false, err
 	}
 	done, current, err := swap.Swapped()
 	if current == nil { // the session has ended in the meantime
-		s.forget(ctx, after.OperatorID, hash)
+		s.removeFromIndex(ctx, after.OperatorID, hash)
 	}
 	return left, done, err
 }
@@ -116,8 +116,8 @@ func (s *records) commit(ctx context.Context, hash string, r record, raw []byte,
 		return record{}, err
 	}
 	newest := r.Entries[0].CodeHash
-	left, err := s.takeBack(ctx, hash, r, raw, func(e entryRecord) bool {
-		return last.covers(e) || e.CodeHash == newest && last.forgottenSince(e)
+	left, err := s.removeRevoked(ctx, hash, r, raw, func(e entryRecord) bool {
+		return last.covers(e) || e.CodeHash == newest && last.expiredSince(e)
 	})
 	if err == nil && (len(left.Entries) == 0 || left.Entries[0].CodeHash != newest) {
 		err = ErrRevoked
@@ -134,16 +134,16 @@ func (s *records) checkRevoked(ctx context.Context, was stored) (record, error) 
 	if err != nil {
 		return record{}, err
 	}
-	left, err := s.takeBack(ctx, was.session.hash, was.record, was.raw, last.covers)
+	left, err := s.removeRevoked(ctx, was.session.hash, was.record, was.raw, last.covers)
 	if err == nil && len(left.Entries) == 0 {
 		err = ErrNone
 	}
 	return left, err
 }
 
-// takeBack removes the revoked entries from a stored session, and ends it if none remain. If the session has changed in the
-// meantime, takeBack leaves it alone: each writer checks all entries after its write.
-func (s *records) takeBack(ctx context.Context, hash string, r record, raw []byte, revoked func(entryRecord) bool) (record, error) {
+// removeRevoked removes the revoked entries from a stored session, and ends it if none remain. If the session has changed in the
+// meantime, removeRevoked changes nothing: each writer checks all entries after its write.
+func (s *records) removeRevoked(ctx context.Context, hash string, r record, raw []byte, revoked func(entryRecord) bool) (record, error) {
 	left := r
 	left.Entries = slices.DeleteFunc(slices.Clone(r.Entries), revoked)
 	if len(left.Entries) == len(r.Entries) {
@@ -154,12 +154,12 @@ func (s *records) takeBack(ctx context.Context, hash string, r record, raw []byt
 		after = left.encode()
 	}
 	swap := store.NewSwap(ctx, s.key(hash), raw, after, s.ttl(left)).Announcing(ctx, s.cache.announcement(hash))
-	defer s.cache.forget(hash)
+	defer s.cache.drop(hash)
 	if err := s.store.Write(ctx, swap.SliceCmd); err != nil {
 		return record{}, err
 	}
 	if done, _, _ := swap.Swapped(); done && after == nil { // Write has returned the error
-		s.forget(ctx, r.OperatorID, hash)
+		s.removeFromIndex(ctx, r.OperatorID, hash)
 	}
 	return left, nil
 }
@@ -167,7 +167,7 @@ func (s *records) takeBack(ctx context.Context, hash string, r record, raw []byt
 // remove deletes a session and returns its bytes, or nil if there was none.
 func (s *records) remove(ctx context.Context, hash string) ([]byte, error) {
 	cmd := store.NewTake(ctx, s.key(hash), s.cache.announcement(hash))
-	defer s.cache.forget(hash)
+	defer s.cache.drop(hash)
 	if err := s.store.Write(ctx, cmd); err != nil {
 		return nil, err
 	}
@@ -177,13 +177,13 @@ func (s *records) remove(ctx context.Context, hash string) ([]byte, error) {
 // removeUnchanged deletes a session unless it has changed since it was written.
 func (s *records) removeUnchanged(ctx context.Context, was Session, raw []byte) error {
 	swap := store.NewSwap(ctx, s.key(was.hash), raw, nil, 0).Announcing(ctx, s.cache.announcement(was.hash))
-	defer s.cache.forget(was.hash)
+	defer s.cache.drop(was.hash)
 	if err := s.store.Write(ctx, swap.SliceCmd); err != nil {
 		return err
 	}
 	done, _, err := swap.Swapped()
 	if done {
-		s.forget(ctx, was.OperatorID, was.hash)
+		s.removeFromIndex(ctx, was.OperatorID, was.hash)
 	}
 	return err
 }
@@ -204,7 +204,7 @@ func (s *records) removeAgain(ctx context.Context, tokens []Token) (int, error) 
 	err := s.store.WriteUnordered(ctx, cmds...)
 	ended := 0
 	for i, token := range tokens {
-		s.cache.forget(token.Hash())
+		s.cache.drop(token.Hash())
 		if store.Bytes(takes[i]) != nil {
 			ended++
 		}

@@ -72,8 +72,8 @@ func (c revocationCmd) read() (revocation, error) {
 // covers reports whether the revocation ends an entry, because the entry was claimed before it.
 func (r revocation) covers(e entryRecord) bool { return e.claimedAt() < r.at }
 
-// forgottenSince reports whether Redis may have dropped a revocation that came after the entry was claimed.
-func (r revocation) forgottenSince(e entryRecord) bool {
+// expiredSince reports whether Redis may have dropped a revocation that came after the entry was claimed.
+func (r revocation) expiredSince(e entryRecord) bool {
 	return r.now-e.claimedAt() >= operator.LogicalTime(RevocationWindow.Microseconds())
 }
 
