@@ -34,8 +34,8 @@ type settings struct {
 // version is set by the build: -ldflags "-X main.version=…".
 var version = ""
 
-const description = "The landing service, a stand-in for Koubei and an ISV's pages, in one process. " +
-	"REDIS_URL makes it use that Redis in place of the embedded one."
+const description = "The landing service, koubeisim and an ISV's pages, in one process. " +
+	"If REDIS_URL is set, the service uses that Redis instead of the embedded one."
 
 func run(ctx context.Context, args []string, getenv func(string) string, stdout, stderr io.Writer) int {
 	var s settings

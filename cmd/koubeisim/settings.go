@@ -25,7 +25,7 @@ type settings struct {
 	CodeLifetime     time.Duration `default:"3m" help:"How long a code is valid."`
 	SignType         string        `default:"RSA2" placeholder:"TYPE" help:"The sign type of the application: RSA2 or RSA."`
 	Charset          string        `placeholder:"NAME" help:"The only accepted charset: utf-8, gbk, gb2312 or gb18030. Default: all of them."`
-	EncryptKey       string        `placeholder:"BASE64" help:"AES key: queries must be encrypted, and so are the responses."`
+	EncryptKey       string        `placeholder:"BASE64" help:"Base64 AES key. koubeisim then requires encrypted requests and encrypts its responses."`
 	Certificates     string        `placeholder:"DIR" help:"Certificate mode. The certificates are written to this directory."`
 	SlowFor          time.Duration `default:"8s" help:"How long the fault 'slow' waits."`
 	Plain            bool          `help:"Make all responses look like those in the documentation, for clients such as the official Node SDK that cannot parse every spelling."`

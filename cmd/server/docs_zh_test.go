@@ -18,7 +18,7 @@ var meaningsZH = map[string]string{
 	"ACCESS_LOG":        "除进入请求外，还有哪些请求写访问日志：all 全部；public 公共端口的请求和失败的请求；off 仅失败的请求。",
 
 	"CONFIRM_OPERATOR_SWITCH": "当前会话属于另一位操作人时，先询问用户再切换。",
-	"OPERATOR_MEMORY":         "浏览器记住每位操作人的时长，从其最近一次进入算起。登录其他操作人之前会先询问用户。0 表示关闭，最长 2160h。CONFIRM_OPERATOR_SWITCH=false 时不起作用。",
+	"OPERATOR_MEMORY":         "浏览器记住每位操作人的时长，从其最近一次进入算起。浏览器已有记录时，其他操作人登录之前会先询问用户。0 表示关闭，最长 2160h。CONFIRM_OPERATOR_SWITCH=false 时不起作用。",
 	"CALLBACK_RATE":           "每个客户端地址每分钟允许的进入次数，0 表示不限制。",
 
 	"ALIPAY_APP_ID":          "应用的 APPID。",

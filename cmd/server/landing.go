@@ -9,7 +9,7 @@ import (
 // landingSettings are the settings of landings.
 type landingSettings struct {
 	ConfirmOperatorSwitch string `default:"true" help:"Ask the user before a landing replaces the live session of another operator."`
-	OperatorMemory        string `default:"720h" help:"How long a browser remembers its operators after each one's last landing. The service asks the user before it signs in any other operator. 0 turns this off; at most 2160h. It has no effect with CONFIRM_OPERATOR_SWITCH=false."`
+	OperatorMemory        string `default:"720h" help:"How long a browser remembers its operators after each one's last landing. If a browser remembers any, the service asks before it signs in another one. 0 turns this off; at most 2160h. It has no effect with CONFIRM_OPERATOR_SWITCH=false."`
 	CallbackRate          string `default:"60" help:"Landings per minute per client address; 0 turns it off."`
 }
 

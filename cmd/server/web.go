@@ -26,7 +26,7 @@ type webSettings struct {
 	ForwardAuthCode string `default:"false" help:"Let /auth/verify pass the code to the application behind the proxy."`
 	AdminToken      string `kong:"-" secret:"ADMIN_TOKEN" help:"Bearer token of /admin/* and /debug/pprof/*, at least 32 characters. Without it these routes answer 404."`
 	TrustedProxies  string `help:"CIDRs of the proxies whose X-Forwarded-For the service trusts, separated by commas."`
-	MaxRequests     string `default:"1000" help:"How many requests the public listener processes at the same time. It answers more with 503."`
+	MaxRequests     string `default:"1000" help:"How many requests the public listener processes at the same time. It answers further requests with 503."`
 	AccessLog       string `default:"public" help:"Which requests the log has a line for, besides landings: all; public (those of the public listener, and failed ones); off (failed ones)."`
 }
 

@@ -106,7 +106,7 @@ When the gateway refuses a landing, the service writes one log line. It holds:
 - the gateway's ` + "`trace_id`" + `, which Alipay's support asks for
 - ` + "`advice`" + `: the text from the tables below
 
-` + "`server check`" + ` calls the gateway with a code that cannot exist, and prints the same advice before a visitor meets the problem.
+` + "`server check`" + ` calls the gateway with a code that cannot exist, and prints the same advice before a visitor sees the problem.
 
 The *node* is the member of the response that the signature covers: ` + "`koubei_member_data_oauth_query_response`" + `, or ` + "`error_response`" + ` for some errors.
 
