@@ -7,7 +7,7 @@
 //   - An [Asker] sends the request's cookies to the service's internal listener. It needs no proxy and no keys, and takes a
 //     round trip for each request.
 //
-// Both distinguish "nobody is signed in" (401), "not allowed" (403) and "could not find out" (503): while the service is
+// Both distinguish "nobody is signed in" (401), "not allowed" (403) and "could not be determined" (503): while the service is
 // unreachable, signing in does not help. Both remove all X-Koubei-* headers from the request before they pass it on, so
 // that no handler reads a header that a client has forged.
 //

@@ -109,7 +109,7 @@ const (
 	adviceMissingCert = "Download Alipay's current certificate (alipayCertPublicKey_RSA2.crt) from Alipay's console into ALIPAY_CERT_FILE and restart the service: responses name another certificate, and downloading that one failed."
 )
 
-// Advice says what an operator should do, for the log line of the error. Advice never follows from an unverified response
+// Advice says what an administrator should do, for the log line of the error. It never follows from an unverified response
 // alone: it then quotes the response and says that it is unverified.
 func (e *Error) Advice() string {
 	_, isVerdict := verdicts[bareSubCode(e.SubCode)]

@@ -8,7 +8,7 @@ import (
 // Outcome says how one attempt ended. It is a label for metrics.
 type Outcome string
 
-// The outcomes. Busy, timeout, lost, not_gateway and canceled are ErrUnavailable; each of the others is a kind of its own.
+// The outcomes. Busy, timeout, lost, not_gateway and cancelled are ErrUnavailable; each of the others is a kind of its own.
 const (
 	OutcomeSuccess          Outcome = "success"
 	OutcomeInvalidParameter Outcome = "invalid_parameter"

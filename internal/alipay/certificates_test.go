@@ -291,8 +291,8 @@ func TestWarningsOfDates(t *testing.T) {
 		}{
 			{cert.NotBefore.Add(-1), true},
 			{cert.NotBefore, false},
-			{cert.NotAfter.Add(-soon), false},
-			{cert.NotAfter.Add(-soon + 1), true},
+			{cert.NotAfter.Add(-expiryNotice), false},
+			{cert.NotAfter.Add(-expiryNotice + 1), true},
 			{cert.NotAfter.Add(1), true},
 		} {
 			p, got := cert.Warning(tt.at)

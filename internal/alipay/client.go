@@ -42,7 +42,7 @@ type Client struct {
 	warnings       []setting.Problem
 }
 
-// Warnings returns what New accepted but an operator should know.
+// Warnings returns what New accepted but an administrator should know.
 func (c *Client) Warnings() []setting.Problem { return c.warnings }
 
 // Exchange returns the grant behind code. It makes one attempt after another, and fails with an *Error of one of the kinds.

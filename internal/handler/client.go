@@ -12,7 +12,7 @@ import (
 type proxyWarnings struct{ foreign, unreadable, unused sync.Once }
 
 // client returns the client for the rate limit: the rightmost address that is not in TRUSTED_PROXIES. For an IPv6 address
-// only the first 64 bits count, because one household has all the rest.
+// only the first 64 bits count, because one subscriber usually controls a whole /64.
 func (h *Handler) client(r *http.Request) string {
 	peer, _ := netip.ParseAddrPort(r.RemoteAddr) // invalid on a Unix socket
 	client := peer.Addr().Unmap()

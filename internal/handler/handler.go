@@ -1,7 +1,7 @@
 // Package handler is the HTTP part of the service: a handler reads the request, makes one call and writes the response.
 //
-// There are two listeners. The public one is for browsers. The internal one is for proxies and operators: it trusts every
-// caller, so browsers must never reach it. This separation is the security boundary.
+// There are two listeners. The public one is for browsers. The internal one is for proxies and administrators: it trusts
+// every caller, so browsers must never reach it. This separation is the security boundary.
 //
 // Handlers return their errors. An adapter looks up each error in the table in problem.go. It writes a page or
 // problem+json, attributes of the request's log line and, for a landing, one metric.

@@ -78,7 +78,7 @@ func (ps Problems) Err() error {
 // Source says where the value of a setting comes from.
 type Source string
 
-// The sources, in the order in which they win.
+// The sources, in order of precedence.
 const (
 	Flag     Source = "flag"
 	Variable Source = "variable"
