@@ -46,12 +46,12 @@ type Options struct {
 // Handler serves both listeners.
 type Handler struct {
 	Options
-	base    string // the path of PUBLIC_URL, without a slash at its end
-	pages   *web.Pages
-	policy  policy
-	forms   *http.CrossOriginProtection // for the switch
-	leaving *http.CrossOriginProtection // for signing out and forgetting
-	gate    *gate
+	base      string // the path of PUBLIC_URL, without a slash at its end
+	pages     *web.Pages
+	policy    policy
+	forms     *http.CrossOriginProtection // for the switch
+	leaving   *http.CrossOriginProtection // for signing out and forgetting
+	admission *admission
 
 	warnings proxyWarnings
 	limited  limitedLog
@@ -64,7 +64,7 @@ func New(o Options) (*Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	h := &Handler{Options: o, base: base, pages: pages, policy: newPolicy(o), gate: newGate(o.MaxRequests)}
+	h := &Handler{Options: o, base: base, pages: pages, policy: newPolicy(o), admission: newAdmission(o.MaxRequests)}
 	if h.forms, err = trusting(Origin(o.PublicURL)); err != nil {
 		return nil, err
 	}
