@@ -29,8 +29,7 @@ type Attempt struct {
 	Outcome  Outcome
 	Duration time.Duration
 	TraceID  string
-	Retry    bool  // not the first attempt of the exchange
-	Err      error // nil on success
+	Retry    bool // not the first attempt of the exchange
 }
 
 func outcomeOf(err error) Outcome {

@@ -142,7 +142,7 @@ func (c *Client) attempt(ctx context.Context, n int, query call, hide secrets) (
 		}
 	}
 	if c.onAttempt != nil {
-		c.onAttempt(Attempt{Outcome: outcomeOf(err), Duration: time.Since(began), TraceID: hide.strip(r.traceID), Retry: n > 1, Err: err})
+		c.onAttempt(Attempt{Outcome: outcomeOf(err), Duration: time.Since(began), TraceID: hide.strip(r.traceID), Retry: n > 1})
 	}
 	return grant, err
 }
