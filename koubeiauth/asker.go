@@ -86,9 +86,9 @@ func (a *Asker) Identify(r *http.Request) (Operator, error) {
 	switch response.StatusCode {
 	case http.StatusOK:
 	case http.StatusUnauthorized:
-		return Operator{}, unauthenticated("the service says so")
+		return Operator{}, unauthenticated("the service returned 401")
 	case http.StatusForbidden:
-		return Operator{}, forbidden("the service says so")
+		return Operator{}, forbidden("the service returned 403")
 	default:
 		return Operator{}, unavailable(fmt.Errorf("the service returned %s", response.Status))
 	}

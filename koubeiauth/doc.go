@@ -7,9 +7,9 @@
 //   - An [Asker] sends the request's cookies to the service's internal listener. It needs no proxy and no keys, and takes a
 //     round trip for each request.
 //
-// Both distinguish "nobody is signed in" (401), "not allowed" (403) and "could not find out" (503): while the service is
-// unreachable, signing in does not help. Both remove all X-Koubei-* headers from the request before they pass it on, so
-// that no handler reads a header that a client has forged.
+// Both distinguish "nobody is signed in" (401), "not allowed" (403) and "the operator could not be determined" (503): while
+// the service is unreachable, signing in does not help. Both remove all X-Koubei-* headers from the request before they pass
+// it on, so that no handler reads a header that a client has forged.
 //
 // An operator may work for several merchants in several tabs. If a page's address says which merchant it is about, set
 // [Access.Partner]. Without it, a request acts for the merchant of the latest landing.

@@ -10,9 +10,9 @@ import (
 
 // The kinds of errors.
 var (
-	ErrUnauthenticated = errors.New("koubeiauth: nobody is signed in")          // 401: the user must enter again from Koubei
-	ErrForbidden       = errors.New("koubeiauth: not allowed")                  // 403: the operator is signed in but may not pass
-	ErrUnavailable     = errors.New("koubeiauth: could not find out who it is") // 503: try again
+	ErrUnauthenticated = errors.New("koubeiauth: nobody is signed in")                  // 401: the user must enter again from Koubei
+	ErrForbidden       = errors.New("koubeiauth: not allowed")                          // 403: the operator is signed in but may not pass
+	ErrUnavailable     = errors.New("koubeiauth: the operator could not be determined") // 503: try again
 )
 
 func unauthenticated(why string) error { return fmt.Errorf("%w: %s", ErrUnauthenticated, why) }

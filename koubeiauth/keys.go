@@ -20,13 +20,13 @@ import (
 	"github.com/go-jose/go-jose/v4"
 )
 
-// algorithms are those of the service's keys. None of them verifies with a secret, so nobody can use a public key as one.
+// algorithms are those of the service's keys. All are asymmetric, so an attacker cannot use a public key as an HMAC secret.
 var algorithms = []jose.SignatureAlgorithm{jose.ES256, jose.EdDSA}
 
 const (
 	maxJWKS      = 256 << 10
 	defaultAge   = 5 * time.Minute // if the response does not say how long it may be cached
-	maxAge       = time.Hour       // a withdrawn key must be gone by then
+	maxAge       = time.Hour       // the longest time for which a response may be cached
 	fetchTimeout = 3 * time.Second // if the client has none
 
 	// knownKeyWait is how long a request waits for a refresh although it has the key. A withdrawn key is then refused as
@@ -90,7 +90,7 @@ func withoutRedirects(c *http.Client) *http.Client {
 
 // find returns the key with an id. If that is not fresh, find starts a fetch, or joins the one that runs, and waits for it:
 // briefly for a key that it has, otherwise until ctx ends. It fails with [ErrUnauthenticated] for a key that is not
-// published, and with [ErrUnavailable] if it could not find out.
+// published, and with [ErrUnavailable] if it could not get the keys.
 func (k *keySet) find(ctx context.Context, id string) (jose.JSONWebKey, error) {
 	key, known, running := k.look(id)
 	if running == nil && known {

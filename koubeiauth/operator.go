@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// Type is the role of an operator.
+// Type is an operator type.
 type Type string
 
 // The types that Koubei documents. It may send others.

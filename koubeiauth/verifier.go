@@ -174,7 +174,7 @@ func (v *Verifier) operator(payload []byte) (Operator, error) {
 	case !now.Before(at(*c.Expires).Add(leeway)):
 		return Operator{}, unauthenticated("expired")
 	case at(*c.IssuedAt).After(now.Add(leeway)), c.NotBefore != nil && at(*c.NotBefore).After(now.Add(leeway)):
-		return Operator{}, unauthenticated("from the future: is this machine's clock right?")
+		return Operator{}, unauthenticated("not valid yet: check this machine's clock")
 	}
 	return Operator{
 		ID: c.Subject, Type: Type(c.OperatorType), PartnerID: *partner, ShopIDs: c.ShopIDs, AppID: c.AppID,

@@ -35,7 +35,7 @@ type certificates struct {
 	rogue         func() rogueChain
 }
 
-// Certificates returns the files of certificate mode. They are empty in key mode.
+// Certificates returns the files of certificate mode. They are empty in public key mode.
 func (k *Koubei) Certificates() Certificates {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -46,7 +46,7 @@ func (k *Koubei) Certificates() Certificates {
 }
 
 // RollCertificate renews Alipay's key and certificate, as happens every year. From now on responses name the new
-// certificate, which can be downloaded. In key mode it does nothing.
+// certificate, which can be downloaded. In public key mode it does nothing.
 func (k *Koubei) RollCertificate() {
 	if k.certs == nil {
 		return

@@ -65,7 +65,7 @@ type Koubei struct {
 	mu       sync.Mutex
 	landing  *url.URL
 	key      *rsa.PrivateKey // signs responses; changes with the certificate
-	certs    *certificates   // nil in key mode
+	certs    *certificates   // nil in public key mode
 	codes    ledger
 	faults   []Fault
 	calls    callLog

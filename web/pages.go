@@ -46,8 +46,8 @@ type Retry struct {
 	After int    // seconds before the first retry, as in Retry-After
 }
 
-// IdentityPage shows who is signed in, for which merchants, and until when. If SignedIn is false, it shows the way to
-// Koubei and ignores the other fields.
+// IdentityPage shows who is signed in, for which merchants, and until when. If SignedIn is false, it shows how to
+// enter from Koubei, and uses only Common and ForgetURL.
 type IdentityPage struct {
 	Common
 	SignedIn     bool

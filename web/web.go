@@ -96,16 +96,9 @@ func (p *Pages) Render(w io.Writer, lang Lang, page string, data any) error {
 	return err
 }
 
-// Text returns the text of a key, formatted with args. For an unknown key, which is a programming error, it returns the
-// key. HasText lets a test detect that.
+// Text returns the text of a key, formatted with args. For an unknown key, which is a programming error, it returns the key.
 func (p *Pages) Text(lang Lang, key string, args ...any) string {
 	return p.texts[lang].format(key, args...)
-}
-
-// HasText reports whether all languages have a text for the key.
-func (p *Pages) HasText(key string) bool {
-	_, ok := p.texts[Chinese][key]
-	return ok
 }
 
 // funcs returns the functions of the templates.

@@ -64,7 +64,7 @@ export function koubeiVerifier({ issuer, audience = issuer, jwksUrl = issuer.rep
         clockTolerance: 5,
         requiredClaims: ['sub', 'iat', 'exp', 'app_id', 'operator_type', 'partner_id'],
       })
-      if (payload.iat > Date.now() / 1000 + 5) throw new Refused(401, 'from the future')
+      if (payload.iat > Date.now() / 1000 + 5) throw new Refused(401, 'not valid yet')
       return payload
     } catch (e) {
       if (e instanceof Refused) throw e

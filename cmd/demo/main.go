@@ -25,7 +25,7 @@ func main() {
 
 // settings are the demo's own settings.
 type settings struct {
-	Port     uint16 `default:"8900" help:"Koubei's portal, the one address to open; the ISV's pages take the next port. Where one is busy, any free one is used; 0 uses any."`
+	Port     uint16 `default:"8900" help:"Port of Koubei's portal, the address to open. The ISV's pages use the next port. If a port is in use, the demo uses any free port; 0 always does."`
 	LogLevel string `default:"info" enum:"debug,info,warn,error" help:"What the service logs, on standard error: debug, info, warn or error."`
 
 	Version kong.VersionFlag `help:"Print the version."`

@@ -39,7 +39,7 @@ var version = ""
 
 const description = `Simulates Koubei and the Alipay gateway for tests, demos and CI.
 
-Each flag is also an environment variable, for example KOUBEISIM_LISTEN for --listen; the flag wins. Keys, app id and codes are new at every start.
+Each flag is also an environment variable, for example KOUBEISIM_LISTEN for --listen; the flag takes precedence. Keys, app id and codes are new at every start.
 
 People open the printed address. Programs use the same listener:
 
@@ -54,7 +54,7 @@ People open the printed address. Programs use the same listener:
   POST   /gateway.do           the gateway
   GET    /healthz              200 once serving`
 
-// parse reads flags, which win over the environment. done is true if help or the version was printed.
+// parse reads flags, which take precedence over the environment. done is true if help or the version was printed.
 func parse(args []string, getenv func(string) string, stdout io.Writer) (s *settings, done bool, err error) {
 	s = &settings{}
 	environment := func(_ *kong.Context, _ *kong.Path, flag *kong.Flag) (any, error) {
@@ -79,7 +79,7 @@ func parse(args []string, getenv func(string) string, stdout io.Writer) (s *sett
 	return s, done, err
 }
 
-// koubei returns the simulator, or an error that lists everything that is wrong with the settings.
+// koubei returns the simulator. It fails if a setting is invalid.
 func (s *settings) koubei() (*koubeisim.Koubei, error) {
 	key, keyErr := base64.StdEncoding.DecodeString(s.EncryptKey)
 	if keyErr != nil {

@@ -19,7 +19,7 @@ var meaningsZH = map[string]string{
 
 	"CONFIRM_OPERATOR_SWITCH": "当前会话属于另一位操作人时，先询问用户再切换。",
 	"OPERATOR_MEMORY":         "浏览器记住每位操作人的时长，从其最近一次进入算起。浏览器已有记录时，其他操作人登录之前会先询问用户。0 表示关闭，最长 2160h。CONFIRM_OPERATOR_SWITCH=false 时不起作用。",
-	"CALLBACK_RATE":           "每个客户端地址每分钟允许的进入次数，0 表示不限制。",
+	"CALLBACK_RATE":           "每个客户端每分钟最多可以占用的授权码数量，按副本计算，0 表示不限制。重复进入不计入。",
 
 	"ALIPAY_APP_ID":          "应用的 APPID。",
 	"ALIPAY_APP_PRIVATE_KEY": "应用私钥：PKCS#1 或 PKCS#8，PEM 格式或密钥工具输出的 Base64 文本。",
@@ -59,7 +59,7 @@ var meaningsZH = map[string]string{
 
 	"PUBLIC_LISTEN":    "面向浏览器的监听地址：host:port，或供同机代理使用的 unix:/path（权限 0660）。",
 	"INTERNAL_LISTEN":  "面向代理和运维的监听地址：host:port 或 unix:/path。不能暴露给浏览器。",
-	"SHUTDOWN_DELAY":   "收到 SIGTERM 后，报告未就绪但继续服务的时长。",
+	"SHUTDOWN_DELAY":   "收到 SIGTERM 后，报告未就绪，但继续提供服务的时长。",
 	"SHUTDOWN_TIMEOUT": "随后处理完进行中请求的最长时间。应长于一次进入可能需要的时间：ALIPAY_TIMEOUT 加六倍 REDIS_TIMEOUT 再加 1 秒。",
 
 	"LOG_LEVEL":  "debug、info、warn 或 error。",

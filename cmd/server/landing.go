@@ -10,7 +10,7 @@ import (
 type landingSettings struct {
 	ConfirmOperatorSwitch string `default:"true" help:"Ask the user before a landing replaces the live session of another operator."`
 	OperatorMemory        string `default:"720h" help:"How long a browser remembers its operators after each one's last landing. If a browser remembers any, the service asks before it signs in another one. 0 turns this off; at most 2160h. It has no effect with CONFIRM_OPERATOR_SWITCH=false."`
-	CallbackRate          string `default:"60" help:"Landings per minute per client address; 0 turns it off."`
+	CallbackRate          string `default:"60" help:"How many codes one client may claim per minute, on each replica; 0 turns the limit off. A replay does not count."`
 }
 
 func (s landingSettings) parse(p *parser) landing.Config {

@@ -51,14 +51,14 @@ type invocation struct {
 	stderr *logging.Writer
 }
 
-// logPatience is how long the process waits at its end for the reader of its log.
-const logPatience = 2 * time.Second
+// logCloseTimeout is how long the process waits at its end for the reader of its log.
+const logCloseTimeout = 2 * time.Second
 
 // run executes one command and returns the exit code. environ has the form of os.Environ. Nothing waits for the reader of
 // stderr, where the log goes.
 func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) int {
 	inv := &invocation{ctx, newEnvironment(environ), stdout, logging.NewWriter(stderr)}
-	defer inv.stderr.Close(logPatience)
+	defer inv.stderr.Close(logCloseTimeout)
 	var c cli
 	exited, code := false, exitOK
 	parser, err := newParser(&c, inv, kong.Exit(func(c int) { exited, code = true, c }))

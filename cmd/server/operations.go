@@ -11,9 +11,9 @@ import (
 // operationSettings are the settings of the listeners and the shutdown.
 type operationSettings struct {
 	PublicListen    string `default:":8080" help:"Address of the listener for browsers: host:port, or unix:/path (mode 0660) for a proxy on the same machine."`
-	InternalListen  string `default:"127.0.0.1:9090" help:"Address of the listener for proxies and operators: host:port or unix:/path. Never expose it to browsers."`
-	ShutdownDelay   string `default:"0s" help:"After SIGTERM, the service reports unready but still serves for this long."`
-	ShutdownTimeout string `default:"15s" help:"Then it finishes the requests in flight, for at most this long. Keep it longer than a landing may take: ALIPAY_TIMEOUT, six times REDIS_TIMEOUT and 1 s."`
+	InternalListen  string `default:"127.0.0.1:9090" help:"Address of the listener for proxies and administrators: host:port or unix:/path. Never expose it to browsers."`
+	ShutdownDelay   string `default:"0s" help:"After SIGTERM, the service reports that it is not ready but still serves for this long."`
+	ShutdownTimeout string `default:"15s" help:"Then it finishes the requests in progress, for at most this long. Keep it longer than a landing may take: ALIPAY_TIMEOUT, six times REDIS_TIMEOUT and 1 s."`
 }
 
 func (s operationSettings) parse(p *parser) app.Operations {

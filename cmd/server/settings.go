@@ -12,7 +12,7 @@ import (
 	"koubei-landing/internal/setting"
 )
 
-const settingsNote = `Every setting is an environment variable and, unless it is secret, a flag of the same name; the flag wins. ` +
+const settingsNote = `Every setting is an environment variable and, unless it is secret, a flag of the same name; the flag takes precedence. ` +
 	`A secret may be given as NAME_FILE instead, a path to read it from.`
 
 // otelNote describes the variables that OpenTelemetry reads itself, for the help and the table of settings.

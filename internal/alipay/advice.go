@@ -109,10 +109,10 @@ const (
 	adviceMissingCert = "Download Alipay's current certificate (alipayCertPublicKey_RSA2.crt) from Alipay's console into ALIPAY_CERT_FILE and restart the service: responses name another certificate, and downloading that one failed."
 )
 
-// Advice says what an operator should do, for the log line of the error. Advice never follows from an unverified response
+// Advice says what an administrator should do, for the log line of the error. It never follows from an unverified response
 // alone: it then quotes the response and says that it is unverified.
 func (e *Error) Advice() string {
-	_, isVerdict := verdicts[bareSubCode(e.SubCode)]
+	_, isBusinessError := businessErrors[e.BareSubCode()]
 	switch {
 	case e.missingCert && errors.Is(e.kind, ErrUnavailable):
 		return "Wait. If this lasts: " + adviceMissingCert
@@ -120,7 +120,7 @@ func (e *Error) Advice() string {
 		return adviceMissingCert + e.unverifiedAdvice()
 	case errors.Is(e.kind, ErrUntrusted) && e.Signed:
 		return adviceMalformed
-	case errors.Is(e.kind, ErrUntrusted), isVerdict && !e.Signed && errors.Is(e.kind, ErrRejected):
+	case errors.Is(e.kind, ErrUntrusted), isBusinessError && !e.Signed && errors.Is(e.kind, ErrRejected):
 		return adviceByKind[ErrUntrusted] + e.unverifiedAdvice()
 	}
 	if a := e.adviceForCode(); a != "" {
@@ -131,20 +131,20 @@ func (e *Error) Advice() string {
 
 // adviceForCode returns the advice for the sub_code or the code, empty if both are unknown.
 func (e *Error) adviceForCode() string {
-	if a, ok := adviceBySubCode[bareSubCode(e.SubCode)]; ok {
+	if a, ok := adviceBySubCode[e.BareSubCode()]; ok {
 		return a
 	}
 	return adviceByCode[e.Code]
 }
 
-// unverifiedAdvice says what an unverified response complains about, empty if that is unknown.
+// unverifiedAdvice quotes the error of an unverified response, empty if it has none.
 func (e *Error) unverifiedAdvice() string {
 	if e.Code == "" && e.SubCode == "" {
 		return ""
 	}
-	text := ` The response, which is unverified, says "` + e.claim() + `".`
-	_, isVerdict := verdicts[bareSubCode(e.SubCode)] // on a code, so it says nothing about the settings
-	if a := e.adviceForCode(); a != "" && !isVerdict {
+	text := ` The response, which is unverified, says "` + e.responseText() + `".`
+	_, isBusinessError := businessErrors[e.BareSubCode()] // it says nothing about the settings
+	if a := e.adviceForCode(); a != "" && !isBusinessError {
 		text += " If the gateway sent it: " + a
 	}
 	return text

@@ -31,12 +31,12 @@ func TestEveryKnownSubCodeHasAdvice(t *testing.T) {
 	for _, row := range knownSubCodes {
 		for _, subCode := range strings.Fields(row.subCodes) {
 			known[bareSubCode(subCode)] = true
-			e := signedFailure(message{code: "x", subCode: subCode})
+			e := signedError(message{code: "x", subCode: subCode})
 			if a := e.Advice(); a == adviceByKind[e.kind] || !isProse(a) {
 				t.Errorf("%s: got %q", subCode, a)
 			}
 		}
-		if a := signedFailure(message{code: row.code, subCode: "something-new"}).Advice(); a != adviceByCode[row.code] || !isProse(a) {
+		if a := signedError(message{code: row.code, subCode: "something-new"}).Advice(); a != adviceByCode[row.code] || !isProse(a) {
 			t.Errorf("%s: got %q", row.code, a)
 		}
 	}
@@ -70,8 +70,8 @@ func TestAdviceForUntrustedResponses(t *testing.T) {
 		err  *Error
 		want []string
 	}{
-		"unsigned verdict":          {unsignedFailure(message{code: "40004", subCode: "AUTH_CODE_EXPIRES"}), []string{adviceByKind[ErrUntrusted], "unverified", "AUTH_CODE_EXPIRES"}},
-		"unsigned, as documented":   {unsignedFailure(message{code: "40002", subCode: "isv.invalid-app-id"}), []string{adviceBySubCode["invalid-app-id"]}},
+		"unsigned verdict":          {unsignedError(message{code: "40004", subCode: "AUTH_CODE_EXPIRES"}), []string{adviceByKind[ErrUntrusted], "unverified", "AUTH_CODE_EXPIRES"}},
+		"unsigned, as documented":   {unsignedError(message{code: "40002", subCode: "isv.invalid-app-id"}), []string{adviceBySubCode["invalid-app-id"]}},
 		"untrusted":                 {untrusted("x"), []string{adviceByKind[ErrUntrusted]}},
 		"untrusted with a sub_code": {withDetails(untrusted("x"), "40002", "isv.invalid-app-id"), []string{adviceByKind[ErrUntrusted], "unverified", "isv.invalid-app-id", adviceBySubCode["invalid-app-id"]}},
 		"untrusted, unknown":        {withDetails(untrusted("x"), "1", "new"), []string{adviceByKind[ErrUntrusted], "unverified", "1 new"}},

@@ -8,7 +8,7 @@ import (
 // Outcome says how one attempt ended. It is a label for metrics.
 type Outcome string
 
-// The outcomes. Busy, timeout, lost, not_gateway and canceled are ErrUnavailable; each of the others is a kind of its own.
+// The outcomes. Busy, timeout, lost, not_gateway and cancelled are ErrUnavailable; each of the others is a kind of its own.
 const (
 	OutcomeSuccess          Outcome = "success"
 	OutcomeInvalidParameter Outcome = "invalid_parameter"
@@ -29,8 +29,7 @@ type Attempt struct {
 	Outcome  Outcome
 	Duration time.Duration
 	TraceID  string
-	Retry    bool  // not the first attempt of the exchange
-	Err      error // nil on success
+	Retry    bool // not the first attempt of the exchange
 }
 
 func outcomeOf(err error) Outcome {

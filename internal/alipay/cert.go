@@ -16,8 +16,8 @@ import (
 	"koubei-landing/internal/setting"
 )
 
-// soon is how long before its end a certificate is warned about.
-const soon = 30 * 24 * time.Hour
+// expiryNotice: Certificate.Warning reports a certificate that expires within this time.
+const expiryNotice = 30 * 24 * time.Hour
 
 // The fixes for files that cannot be used.
 const (
@@ -38,7 +38,8 @@ type Certificates struct {
 // ParseCertificates reads the application's certificate (appCertPublicKey_….crt), Alipay's with its intermediate
 // (alipayCertPublicKey_RSA2.crt) and the root bundle (alipayRootCert.crt). It finds a certificate by what it issued, not
 // by its position in the file, and skips SM2 certificates. It fails with setting.Problems that hold everything that is
-// wrong, for example a chain that leads to no root. It does not check dates: New does, and so does every response.
+// wrong, for example a chain that leads to no root. It does not check dates. New refuses an expired application certificate,
+// and the client checks the dates of Alipay's chain for each response.
 func ParseCertificates(app, alipay, root pemfile.File) (*Certificates, error) {
 	c := &Certificates{}
 	var ps setting.Problems

@@ -42,7 +42,7 @@ type Client struct {
 	warnings       []setting.Problem
 }
 
-// Warnings returns what New accepted but an operator should know.
+// Warnings returns what New accepted but an administrator should know.
 func (c *Client) Warnings() []setting.Problem { return c.warnings }
 
 // Exchange returns the grant behind code. It makes one attempt after another, and fails with an *Error of one of the kinds.
@@ -142,7 +142,7 @@ func (c *Client) attempt(ctx context.Context, n int, query call, hide secrets) (
 		}
 	}
 	if c.onAttempt != nil {
-		c.onAttempt(Attempt{Outcome: outcomeOf(err), Duration: time.Since(began), TraceID: hide.strip(r.traceID), Retry: n > 1, Err: err})
+		c.onAttempt(Attempt{Outcome: outcomeOf(err), Duration: time.Since(began), TraceID: hide.strip(r.traceID), Retry: n > 1})
 	}
 	return grant, err
 }

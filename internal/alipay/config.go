@@ -31,7 +31,7 @@ type Config struct {
 
 	PrivateKey   *rsa.PrivateKey // the application's
 	PublicKey    *rsa.PublicKey  // Alipay's; nil in certificate mode
-	Certificates *Certificates   // nil in key mode
+	Certificates *Certificates   // nil in public key mode
 	EncryptKey   []byte          // 16 bytes turn content encryption on
 	AppAuthToken string          // sent when set
 

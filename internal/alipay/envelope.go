@@ -22,7 +22,7 @@ type envelope struct {
 	kind     byte   // its first byte: '{', or '"' when it is encrypted
 	isError  bool   // its name is error_response
 	sign     string // empty when there is none
-	alipaySN string // alipay_cert_sn, the certificate that signed; empty in key mode
+	alipaySN string // alipay_cert_sn, the certificate that signed; empty in public key mode
 }
 
 // openEnvelope splits the response in text into its parts. It fails with ErrUnavailable when text is not JSON at all, and

@@ -47,13 +47,16 @@ type Error struct {
 	missingCert bool
 }
 
-// Error returns the kind, what the client found, and what the gateway says.
-func (e *Error) Error() string {
-	claim := e.claim()
-	if claim != "" && !e.Signed {
-		claim += " (unverified)"
+// Error returns "alipay: " and the Detail.
+func (e *Error) Error() string { return "alipay: " + e.Detail() }
+
+// Detail returns the kind, what the client found, what the gateway says, and the trace id.
+func (e *Error) Detail() string {
+	response := e.responseText()
+	if response != "" && !e.Signed {
+		response += " (unverified)"
 	}
-	parts := []string{"alipay", e.kind.Error(), e.detail, claim}
+	parts := []string{e.kind.Error(), e.detail, response}
 	text := strings.Join(slices.DeleteFunc(parts, func(part string) bool { return part == "" }), ": ")
 	if e.TraceID != "" {
 		text += ", trace_id " + e.TraceID
@@ -61,8 +64,12 @@ func (e *Error) Error() string {
 	return text
 }
 
-// claim returns the texts of the response in one line, empty if there are none.
-func (e *Error) claim() string {
+// BareSubCode returns SubCode without a prefix that other interfaces use, for example invalid-app-id for
+// isv.invalid-app-id.
+func (e *Error) BareSubCode() string { return bareSubCode(e.SubCode) }
+
+// responseText returns the texts of the response in one line, empty if there are none.
+func (e *Error) responseText() string {
 	return strings.Join(strings.Fields(strings.Join([]string{e.Code, e.Msg, e.SubCode, e.SubMsg}, " ")), " ")
 }
 

@@ -69,9 +69,9 @@ func writeErrorsPage() string {
 	for _, row := range knownSubCodes {
 		fmt.Fprintf(&b, "\n### %s: %s\n\n| `sub_code` | kind | advice |\n| --- | --- | --- |\n", row.code, about[row.code])
 		for _, subCode := range strings.Fields(row.subCodes) {
-			writeErrorRow(&b, "`"+subCode+"`", signedFailure(message{code: row.code, subCode: subCode}))
+			writeErrorRow(&b, "`"+subCode+"`", signedError(message{code: row.code, subCode: subCode}))
 		}
-		writeErrorRow(&b, "any other", signedFailure(message{code: row.code, subCode: "another"}))
+		writeErrorRow(&b, "any other", signedError(message{code: row.code, subCode: "another"}))
 	}
 	b.WriteString(errorsWithoutCode)
 	for _, e := range []struct {
@@ -80,11 +80,11 @@ func writeErrorsPage() string {
 	}{
 		{"no response in time, a broken connection, a status other than 200, HTML, not JSON", unavailable(OutcomeLost, "")},
 		{"a wrong signature, or a success without one; two nodes; a node with another name", untrusted("")},
-		{"one of the five business errors above, without a signature, here `AUTH_CODE_EXPIRES`", unsignedFailure(message{code: "40004", subCode: "AUTH_CODE_EXPIRES"})},
+		{"one of the five business errors above, without a signature, here `AUTH_CODE_EXPIRES`", unsignedError(message{code: "40004", subCode: "AUTH_CODE_EXPIRES"})},
 		{"a certificate that is not configured, and whose download is refused", &Error{kind: ErrUntrusted, missingCert: true}},
 		{"a certificate that is not configured, and whose download gets no response", &Error{kind: ErrUnavailable, missingCert: true}},
 		{"a signed success that does not name an operator: a field is missing, empty or repeated", malformed(message{code: codeSuccess}, "")},
-		{"an error without a signature and without a known code", unsignedFailure(message{})},
+		{"an error without a signature and without a known code", unsignedError(message{})},
 	} {
 		writeErrorRow(&b, e.what, e.err)
 	}

@@ -84,7 +84,7 @@ func (c Certificate) Warning(now time.Time) (setting.Problem, bool) {
 		return holds("that expired on %s", c.NotAfter, "renew it in Alipay's console")
 	case now.After(c.NotAfter):
 		return holds("that expired on %s", c.NotAfter, "download the new one from Alipay's console")
-	case now.Add(soon).After(c.NotAfter):
+	case now.Add(expiryNotice).After(c.NotAfter):
 		return holds("that expires on %s", c.NotAfter, "renew it in Alipay's console")
 	}
 	return setting.Problem{}, false

@@ -21,8 +21,8 @@ type Probe struct {
 }
 
 // Probe calls the gateway once with a code that cannot exist, to find out whether it knows the application and accepts its
-// signature. The error says what the gateway responded and is never nil: ErrCodeNotExist and ErrInvalidParameter mean that
-// everything is right. Error.Advice says what to do about the others.
+// signature. The error says what the gateway responded and is never nil: ErrCodeNotExist, ErrCodeExpired and
+// ErrInvalidParameter mean that the keys and the application are right. Error.Advice says what to do about the others.
 func (c *Client) Probe(ctx context.Context) (Probe, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.attemptTimeout)
 	defer cancel()

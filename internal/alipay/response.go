@@ -66,7 +66,7 @@ func (c *Client) readBody(ctx context.Context, body decoded, contentType string)
 	}
 	// 9. Anything but a complete success is an error.
 	if m.code != codeSuccess {
-		return operator.Grant{}, signedFailure(m)
+		return operator.Grant{}, signedError(m)
 	}
 	if c.trust.certificates != nil && env.alipaySN == "" {
 		return operator.Grant{}, untrusted("a success without alipay_cert_sn")
@@ -113,5 +113,5 @@ func unsigned(env envelope, node decoded) error {
 	if m.code == codeSuccess {
 		return untrusted("a success without a signature")
 	}
-	return unsignedFailure(m)
+	return unsignedError(m)
 }

@@ -124,8 +124,8 @@ func TestFailedDownloads(t *testing.T) {
 				if advice := asError(err).Advice(); !strings.Contains(advice, "into ALIPAY_CERT_FILE") {
 					t.Errorf("advice: got %q", advice)
 				}
-				if !strings.Contains(err.Error(), downloadMethod) {
-					t.Errorf("got %v, want the method that failed in it", err)
+				if !asError(err).missingCert {
+					t.Errorf("got %+v, want an error about the missing certificate", asError(err))
 				}
 			})
 		})

@@ -94,7 +94,7 @@ func (cfg Config) keyProblems() setting.Problems {
 	return ps
 }
 
-// warnings returns what New accepts but an operator should know.
+// warnings returns what New accepts but an administrator should know.
 func (cfg Config) warnings() []setting.Problem {
 	var ws []setting.Problem
 	warn := func(concerns bool, name, problem, fix string) {

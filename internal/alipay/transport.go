@@ -38,7 +38,8 @@ func newTransport(maxConns int) *http.Transport {
 }
 
 // send sends one HTTP request. It uses the transport without an http.Client, so it never follows a redirect, which would
-// carry signed parameters to another host. It fails with ErrUnavailable.
+// carry signed parameters to another host. It fails with ErrUnavailable if no whole response arrived, and with another error
+// if the request could not be built.
 func (c *Client) send(ctx context.Context, q call, at time.Time) (response, error) {
 	params, err := c.params(q, at)
 	if err != nil {

@@ -83,119 +83,136 @@ func zipped(t *testing.T, b []byte) []byte {
 	return buf.Bytes()
 }
 
+// sends responds with a body and headers, which are names and values in turn.
+func sends(b []byte, header ...string) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		for i := 0; i < len(header); i += 2 {
+			w.Header().Set(header[i], header[i+1])
+		}
+		_, _ = w.Write(b)
+	}
+}
+
+// sendsStatus responds with a status other than 200, a redirect's address and a body.
+func sendsStatus(code int, body []byte) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Location", "/elsewhere")
+		w.WriteHeader(code)
+		_, _ = w.Write(body)
+	}
+}
+
+// sendsEndlessly writes a body until the client closes the connection.
+func sendsEndlessly(w http.ResponseWriter, r *http.Request) {
+	for r.Context().Err() == nil {
+		if _, err := w.Write(bytes.Repeat([]byte(" "), 32<<10)); err != nil {
+			return
+		}
+	}
+}
+
+// truncated announces more than next sends.
+func truncated(next http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Length", "4000")
+		next(w, r)
+	}
+}
+
+// resets closes the connection without a response.
+func resets(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }
+
+// hangs sends nothing until the client gives up.
+func hangs(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }
+
+// transportRow is what a gateway does, and the outcome of the attempt.
+type transportRow struct {
+	name     string
+	handler  http.HandlerFunc
+	want     error
+	outcome  alipay.Outcome
+	noHeader bool // the client gets no header, and so no trace id
+}
+
 // Failures between client and gateway, over real HTTP.
 func TestTransport(t *testing.T) {
 	t.Parallel()
 	body := []byte(genuine(t))
-	send := func(b []byte, header ...string) http.HandlerFunc {
-		return func(w http.ResponseWriter, _ *http.Request) {
-			for i := 0; i < len(header); i += 2 {
-				w.Header().Set(header[i], header[i+1])
-			}
-			_, _ = w.Write(b)
-		}
-	}
-	status := func(code int) http.HandlerFunc {
-		return func(w http.ResponseWriter, _ *http.Request) {
-			w.Header().Set("Location", "/elsewhere")
-			w.WriteHeader(code)
-			_, _ = w.Write(body)
-		}
-	}
-	endless := func(w http.ResponseWriter, r *http.Request) {
-		for r.Context().Err() == nil {
-			if _, err := w.Write(bytes.Repeat([]byte(" "), 32<<10)); err != nil {
-				return
-			}
-		}
-	}
-	cut := func(next http.HandlerFunc) http.HandlerFunc {
-		return func(w http.ResponseWriter, r *http.Request) {
-			w.Header().Set("Content-Length", "4000")
-			next(w, r)
-		}
-	}
 	noise := make([]byte, 70<<10) // gzip cannot make it smaller
 	rand.NewChaCha8([32]byte{}).Read(noise)
 	padded := func(size int) []byte { return append(bytes.Repeat([]byte(" "), size-len(body)), body...) }
-	tests := []struct {
-		name    string
-		handler http.HandlerFunc
-		want    error
-		outcome alipay.Outcome
-	}{
-		{"genuine", send(body), nil, alipay.OutcomeSuccess},
-		{"gzip, unrequested", send(zipped(t, body), "Content-Encoding", "gzip"), nil, alipay.OutcomeSuccess},
-		{"64 KiB", send(padded(64 << 10)), nil, alipay.OutcomeSuccess},
-		{"more than 64 KiB", send(padded(64<<10 + 1)), alipay.ErrUnavailable, alipay.OutcomeNotGateway},
-		{"endless", endless, alipay.ErrUnavailable, alipay.OutcomeNotGateway},
-		{"x-gzip", send(zipped(t, body), "Content-Encoding", "X-GZIP"), nil, alipay.OutcomeSuccess},
-		{"identity", send(body, "Content-Encoding", "identity"), nil, alipay.OutcomeSuccess},
-		{"announced as 1 PiB", send(body, "Content-Length", "1125899906842624"), alipay.ErrUnavailable, alipay.OutcomeLost},
-		{"gzip of more than 64 KiB", send(zipped(t, noise), "Content-Encoding", "gzip"), alipay.ErrUnavailable, alipay.OutcomeNotGateway},
-		{"not gzip", send(body, "Content-Encoding", "gzip"), alipay.ErrUnavailable, alipay.OutcomeLost},
-		{"gzip bomb", send(zipped(t, padded(8<<20)), "Content-Encoding", "gzip"), alipay.ErrUnavailable, alipay.OutcomeNotGateway},
-		{"cut gzip", send(zipped(t, body)[:200], "Content-Encoding", "gzip"), alipay.ErrUnavailable, alipay.OutcomeLost},
-		{"brotli", send(body, "Content-Encoding", "br"), alipay.ErrUnavailable, alipay.OutcomeLost},
-		{"truncated", cut(send(body)), alipay.ErrUnavailable, alipay.OutcomeLost},
-		{"reset", func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, alipay.ErrUnavailable, alipay.OutcomeLost},
-		{"slow", func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }, alipay.ErrUnavailable, alipay.OutcomeTimeout},
-		{"301", status(301), alipay.ErrUnavailable, alipay.OutcomeNotGateway},
-		{"302", status(302), alipay.ErrUnavailable, alipay.OutcomeNotGateway},
-		{"307", status(307), alipay.ErrUnavailable, alipay.OutcomeNotGateway},
-		{"500", status(500), alipay.ErrUnavailable, alipay.OutcomeNotGateway},
-		{"500, truncated", cut(status(500)), alipay.ErrUnavailable, alipay.OutcomeNotGateway},
-		{"HTML", send([]byte("<html>sorry</html>")), alipay.ErrUnavailable, alipay.OutcomeNotGateway},
-		{"empty", send(nil), alipay.ErrUnavailable, alipay.OutcomeNotGateway},
-	}
-	for _, tt := range tests {
+	for _, tt := range []transportRow{
+		{name: "genuine", handler: sends(body), outcome: alipay.OutcomeSuccess},
+		{name: "gzip, unrequested", handler: sends(zipped(t, body), "Content-Encoding", "gzip"), outcome: alipay.OutcomeSuccess},
+		{name: "x-gzip", handler: sends(zipped(t, body), "Content-Encoding", "X-GZIP"), outcome: alipay.OutcomeSuccess},
+		{name: "identity", handler: sends(body, "Content-Encoding", "identity"), outcome: alipay.OutcomeSuccess},
+		{name: "64 KiB", handler: sends(padded(64 << 10)), outcome: alipay.OutcomeSuccess},
+		{name: "more than 64 KiB", handler: sends(padded(64<<10 + 1)), want: alipay.ErrUnavailable, outcome: alipay.OutcomeNotGateway},
+		{name: "endless", handler: sendsEndlessly, want: alipay.ErrUnavailable, outcome: alipay.OutcomeNotGateway},
+		{name: "announced as 1 PiB", handler: sends(body, "Content-Length", "1125899906842624"), want: alipay.ErrUnavailable, outcome: alipay.OutcomeLost},
+		{name: "gzip of more than 64 KiB", handler: sends(zipped(t, noise), "Content-Encoding", "gzip"), want: alipay.ErrUnavailable, outcome: alipay.OutcomeNotGateway},
+		{name: "not gzip", handler: sends(body, "Content-Encoding", "gzip"), want: alipay.ErrUnavailable, outcome: alipay.OutcomeLost},
+		{name: "gzip bomb", handler: sends(zipped(t, padded(8<<20)), "Content-Encoding", "gzip"), want: alipay.ErrUnavailable, outcome: alipay.OutcomeNotGateway},
+		{name: "truncated gzip", handler: sends(zipped(t, body)[:200], "Content-Encoding", "gzip"), want: alipay.ErrUnavailable, outcome: alipay.OutcomeLost},
+		{name: "brotli", handler: sends(body, "Content-Encoding", "br"), want: alipay.ErrUnavailable, outcome: alipay.OutcomeLost},
+		{name: "truncated", handler: truncated(sends(body)), want: alipay.ErrUnavailable, outcome: alipay.OutcomeLost},
+		{name: "reset", handler: resets, want: alipay.ErrUnavailable, outcome: alipay.OutcomeLost, noHeader: true},
+		{name: "slow", handler: hangs, want: alipay.ErrUnavailable, outcome: alipay.OutcomeTimeout, noHeader: true},
+		{name: "301", handler: sendsStatus(301, body), want: alipay.ErrUnavailable, outcome: alipay.OutcomeNotGateway},
+		{name: "302", handler: sendsStatus(302, body), want: alipay.ErrUnavailable, outcome: alipay.OutcomeNotGateway},
+		{name: "307", handler: sendsStatus(307, body), want: alipay.ErrUnavailable, outcome: alipay.OutcomeNotGateway},
+		{name: "500", handler: sendsStatus(500, body), want: alipay.ErrUnavailable, outcome: alipay.OutcomeNotGateway},
+		{name: "500, truncated", handler: truncated(sendsStatus(500, body)), want: alipay.ErrUnavailable, outcome: alipay.OutcomeNotGateway},
+		{name: "HTML", handler: sends([]byte("<html>sorry</html>")), want: alipay.ErrUnavailable, outcome: alipay.OutcomeNotGateway},
+		{name: "empty", handler: sends(nil), want: alipay.ErrUnavailable, outcome: alipay.OutcomeNotGateway},
+	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			var elsewhere atomic.Int32
-			gateway := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-				if r.URL.Path != "/gateway.do" {
-					elsewhere.Add(1)
-				}
-				_, _ = io.Copy(io.Discard, r.Body) // or the server does not notice that the client has left
-				w.Header().Set("trace_id", strings.Repeat("~", 65))
-				tt.handler(w, r)
-			}))
-			defer gateway.Close()
-			timeout := time.Minute
-			if tt.outcome == alipay.OutcomeTimeout {
-				timeout = 100 * time.Millisecond
-			}
-			var first alipay.Attempt
-			ctx, cancel := context.WithCancel(t.Context())
-			defer cancel()
-			c := newClient(t, gateway.URL+"/gateway.do", timeout, func(a alipay.Attempt) {
-				first = a
-				cancel() // one attempt is enough
-			})
-			_, err := c.Exchange(ctx, "4b203fe6c11548bcabd8da5bb087aX42")
-			if tt.want == nil && err != nil || !errors.Is(err, tt.want) || first.Outcome != tt.outcome {
-				t.Errorf("got %v, first %s, want %v, %s", err, first.Outcome, tt.want, tt.outcome)
-			}
-			answered := tt.outcome != alipay.OutcomeTimeout && tt.name != "reset"
-			if want := strings.Repeat("~", 64); answered && first.TraceID != want || !answered && first.TraceID != "" {
-				t.Errorf("trace id: got %q", first.TraceID)
-			}
-			if first.Err != nil && strings.Contains(first.Err.Error(), "trace_id") != answered {
-				t.Errorf("got %v, with its trace id: %t", first.Err, answered)
-			}
-			if elsewhere.Load() != 0 {
-				t.Error("followed a redirect")
-			}
-			checkUnwrap(t, first.Err)
+			checkTransport(t, tt)
 		})
 	}
 }
 
-// checkUnwrap fails if an error in the tree of err is nil.
-func checkUnwrap(t *testing.T, err error) {
+// checkTransport makes one attempt at a gateway that behaves like the row.
+func checkTransport(t *testing.T, tt transportRow) {
 	t.Helper()
-	if e, ok := errors.AsType[*alipay.Error](err); ok && slices.Contains(e.Unwrap(), nil) {
-		t.Errorf("a nil error in %+v", e)
+	var elsewhere atomic.Int32
+	gateway := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/gateway.do" {
+			elsewhere.Add(1)
+		}
+		_, _ = io.Copy(io.Discard, r.Body) // or the server does not notice that the client has left
+		w.Header().Set("trace_id", strings.Repeat("~", 65))
+		tt.handler(w, r)
+	}))
+	defer gateway.Close()
+	timeout := time.Minute
+	if tt.outcome == alipay.OutcomeTimeout {
+		timeout = 100 * time.Millisecond
+	}
+	var first alipay.Attempt
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	c := newClient(t, gateway.URL+"/gateway.do", timeout, func(a alipay.Attempt) {
+		first = a
+		cancel() // one attempt is enough
+	})
+	_, err := c.Exchange(ctx, "4b203fe6c11548bcabd8da5bb087aX42")
+	if tt.want == nil && err != nil || !errors.Is(err, tt.want) || first.Outcome != tt.outcome {
+		t.Errorf("got %v, first %s, want %v, %s", err, first.Outcome, tt.want, tt.outcome)
+	}
+	wantTraceID := strings.Repeat("~", 64)
+	if tt.noHeader {
+		wantTraceID = ""
+	}
+	if first.TraceID != wantTraceID {
+		t.Errorf("trace id of the attempt: got %q", first.TraceID)
+	}
+	if e, ok := errors.AsType[*alipay.Error](err); ok && (e.TraceID != wantTraceID || slices.Contains(e.Unwrap(), nil)) {
+		t.Errorf("got %+v, want its trace id, and no nil in Unwrap", e)
+	}
+	if elsewhere.Load() != 0 {
+		t.Error("followed a redirect")
 	}
 }
 

@@ -12,7 +12,8 @@ import (
 )
 
 const (
-	// The client does not download the same certificate again for this long: after a response, and after none.
+	// After a failed download, the client does not request the same SN again for refusedFor, or for lostFor if the gateway was
+	// unavailable.
 	refusedFor = 10 * time.Minute
 	lostFor    = 10 * time.Second
 
@@ -23,7 +24,7 @@ const (
 
 // trust holds the keys that responses may be signed with: one fixed key, or the keys of certificates by their SN.
 type trust struct {
-	publicKey    *rsa.PublicKey // key mode
+	publicKey    *rsa.PublicKey // public key mode
 	certificates *Certificates  // certificate mode
 	now          func() time.Time
 	download     func(ctx context.Context, sn string) ([]*x509.Certificate, error)

@@ -1,17 +1,17 @@
 package alipay
 
 // addUnverifiedDetails copies the error code and texts of an unverified response into err, for the log and the advice
-// only: they are often the gateway's real complaint. It changes no decision. It reads leniently, because such a response
+// only: they are often the gateway's actual error. It changes no decision. It reads leniently, because such a response
 // is often unusual too: the code is a number, "sign" is null, or the node has another name.
 func addUnverifiedDetails(err error, text []byte) error {
 	e := asError(err)
 	if e.Signed || e.Code != "" || e.SubCode != "" || object(text) != nil {
 		return e
 	}
-	m := complaint(text) // without a node around it
+	m := errorFields(text) // without a node around it
 	// An error by members means repeated names. What was visited before counts.
 	_ = members(text, func(name string, value span) error {
-		c := complaint(text[value.start:value.end])
+		c := errorFields(text[value.start:value.end])
 		if !c.isEmpty() && (m.isEmpty() || name == queryNode || name == errorNode) {
 			m = c
 		}
@@ -21,8 +21,8 @@ func addUnverifiedDetails(err error, text []byte) error {
 	return e
 }
 
-// complaint returns what the JSON object in value complains about, empty if it is another value or says success.
-func complaint(value []byte) message {
+// errorFields returns the fields of the error in value, a JSON value. They are empty if it is no object or reports success.
+func errorFields(value []byte) message {
 	var m message
 	if value[skipSpace(value, 0)] != '{' {
 		return message{}

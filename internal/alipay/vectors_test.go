@@ -74,7 +74,7 @@ func vectorCertificates(t testing.TB, alipay string) *Certificates {
 	return certs
 }
 
-// testConfig returns key mode with RSA2 and utf-8, which most vectors use.
+// testConfig returns public key mode with RSA2 and utf-8, which most vectors use.
 func testConfig(t testing.TB) Config {
 	t.Helper()
 	return Config{

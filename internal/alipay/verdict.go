@@ -15,13 +15,15 @@ const (
 	maxShopIDs    = 16 << 10
 )
 
-type verdict struct {
+// failure is what an error of the gateway means to the client.
+type failure struct {
 	kind    error
 	outcome Outcome
 }
 
-// verdicts are the business errors of koubei.member.data.oauth.query, spelled as in its documentation.
-var verdicts = map[string]verdict{
+// businessErrors are the business errors of koubei.member.data.oauth.query, spelled as in its documentation. All of them but
+// SYSTEM_ERROR are verdicts on a code.
+var businessErrors = map[string]failure{
 	"INVALID_PARAMETER":   {ErrInvalidParameter, OutcomeInvalidParameter},
 	"AUTH_CODE_NOT_EXIST": {ErrCodeNotExist, OutcomeCodeNotExist},
 	"AUTH_CODE_EXPIRES":   {ErrCodeExpired, OutcomeCodeExpired},
@@ -42,35 +44,36 @@ func bareSubCode(subCode string) string {
 	return subCode
 }
 
-// signedFailure turns a verified response that reports an error into an error.
-func signedFailure(m message) *Error {
-	e := newFailure(m, signedVerdict(m))
+// signedError returns the error that a verified response reports.
+func signedError(m message) *Error {
+	e := newError(m, failureOf(m))
 	e.Signed = true
 	return e
 }
 
-// unsignedFailure turns an unsigned response that reports an error into an error. The response may come from anybody: it can
-// cause a retry or end the attempts, but it is never a verdict on a code.
-func unsignedFailure(m message) *Error {
+// unsignedError returns the error that an unsigned response reports. The response may come from anybody: it can cause a
+// retry or end the attempts, but it is never a verdict on a code.
+func unsignedError(m message) *Error {
 	if m.code == codeUnknown {
-		return newFailure(m, verdict{ErrUnavailable, OutcomeBusy})
+		return newError(m, failure{ErrUnavailable, OutcomeBusy})
 	}
-	return newFailure(m, verdict{ErrRejected, OutcomeRejected})
+	return newError(m, failure{ErrRejected, OutcomeRejected})
 }
 
-func newFailure(m message, v verdict) *Error {
-	return &Error{Code: m.code, Msg: m.msg, SubCode: m.subCode, SubMsg: m.subMsg, kind: v.kind, outcome: v.outcome}
+func newError(m message, f failure) *Error {
+	return &Error{Code: m.code, Msg: m.msg, SubCode: m.subCode, SubMsg: m.subMsg, kind: f.kind, outcome: f.outcome}
 }
 
-// signedVerdict looks at the sub_code first: SYSTEM_ERROR has been seen with 20000 as well as with 40004.
-func signedVerdict(m message) verdict {
-	if v, ok := verdicts[bareSubCode(m.subCode)]; ok {
-		return v
+// failureOf returns what a verified error means. The sub_code decides first: SYSTEM_ERROR has been seen with 20000 as well as
+// with 40004.
+func failureOf(m message) failure {
+	if f, ok := businessErrors[bareSubCode(m.subCode)]; ok {
+		return f
 	}
 	if m.code == codeUnknown || m.code == codeLimited {
-		return verdict{ErrUnavailable, OutcomeBusy}
+		return failure{ErrUnavailable, OutcomeBusy}
 	}
-	return verdict{ErrRejected, OutcomeRejected}
+	return failure{ErrRejected, OutcomeRejected}
 }
 
 // identity returns the grant of a verified success, without AppID and ExchangedAt. It fails with ErrUntrusted if the

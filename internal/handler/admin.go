@@ -31,7 +31,7 @@ func sameSecret(a, b string) bool {
 	return subtle.ConstantTimeCompare(x[:], y[:]) == 1
 }
 
-// sessionBody is a session as operators see it. Its id is the token's hash: it signs nobody in.
+// sessionBody is a session as administrators see it. Its id is the token's hash: it signs nobody in.
 type sessionBody struct {
 	ID         string      `json:"id"`
 	AppID      string      `json:"app_id"`

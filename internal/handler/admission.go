@@ -16,10 +16,10 @@ const FetchTimeout = 10 * time.Second
 // landing.ErrDraining.
 func (h *Handler) admit(f handlerFunc) handlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) error {
-		if err := h.gate.enter(); err != nil {
+		if err := h.admission.enter(); err != nil {
 			return err
 		}
-		leave := sync.OnceFunc(h.gate.leave)
+		leave := sync.OnceFunc(h.admission.leave)
 		defer leave()
 		whenReady(w, func() {
 			leave()
@@ -30,54 +30,54 @@ func (h *Handler) admit(f handlerFunc) handlerFunc {
 	}
 }
 
-// gate counts the requests in progress.
-type gate struct {
+// admission limits the requests that are processed at the same time.
+type admission struct {
 	mu       sync.Mutex
-	most     int
-	inside   int
+	limit    int
+	active   int
 	draining bool
-	empty    chan struct{} // closed when draining and inside is 0
+	empty    chan struct{} // closed when draining and active is 0
 }
 
-func newGate(most int) *gate { return &gate{most: most, empty: make(chan struct{})} }
+func newAdmission(limit int) *admission { return &admission{limit: limit, empty: make(chan struct{})} }
 
-func (g *gate) enter() error {
-	g.mu.Lock()
-	defer g.mu.Unlock()
+func (a *admission) enter() error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
 	switch {
-	case g.draining:
+	case a.draining:
 		return landing.ErrDraining
-	case g.inside >= g.most:
+	case a.active >= a.limit:
 		return errBusy
 	}
-	g.inside++
+	a.active++
 	return nil
 }
 
-func (g *gate) leave() {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.inside--
-	if g.draining && g.inside == 0 {
-		close(g.empty)
+func (a *admission) leave() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.active--
+	if a.draining && a.active == 0 {
+		close(a.empty)
 	}
 }
 
-func (g *gate) drain() {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if g.draining {
+func (a *admission) drain() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.draining {
 		return
 	}
-	g.draining = true
-	if g.inside == 0 {
-		close(g.empty)
+	a.draining = true
+	if a.active == 0 {
+		close(a.empty)
 	}
 }
 
 // Drain refuses new requests on the public listener from now on. The channel is closed when the requests in progress are
 // done.
 func (h *Handler) Drain() <-chan struct{} {
-	h.gate.drain()
-	return h.gate.empty
+	h.admission.drain()
+	return h.admission.empty
 }

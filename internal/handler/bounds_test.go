@@ -27,39 +27,39 @@ func TestLimitedClientsAreBounded(t *testing.T) {
 	}
 }
 
-func TestGate(t *testing.T) {
+func TestAdmission(t *testing.T) {
 	t.Parallel()
-	isEmpty := func(g *gate) bool {
+	isEmpty := func(a *admission) bool {
 		select {
-		case <-g.empty:
+		case <-a.empty:
 			return true
 		default:
 			return false
 		}
 	}
-	g := newGate(1)
-	if err := g.enter(); err != nil {
+	a := newAdmission(1)
+	if err := a.enter(); err != nil {
 		t.Errorf("the first: got %v", err)
 	}
-	if err := g.enter(); !errors.Is(err, errBusy) {
+	if err := a.enter(); !errors.Is(err, errBusy) {
 		t.Errorf("the second: got %v, want busy", err)
 	}
-	g.leave()
-	if err := g.enter(); err != nil || isEmpty(g) {
-		t.Errorf("after the first has left: got %v, empty %t", err, isEmpty(g))
+	a.leave()
+	if err := a.enter(); err != nil || isEmpty(a) {
+		t.Errorf("after the first has left: got %v, empty %t", err, isEmpty(a))
 	}
-	g.drain()
-	g.drain()
-	if err := g.enter(); !errors.Is(err, landing.ErrDraining) || isEmpty(g) {
-		t.Errorf("while draining: got %v, empty %t", err, isEmpty(g))
+	a.drain()
+	a.drain()
+	if err := a.enter(); !errors.Is(err, landing.ErrDraining) || isEmpty(a) {
+		t.Errorf("while draining: got %v, empty %t", err, isEmpty(a))
 	}
-	if g.leave(); !isEmpty(g) {
+	if a.leave(); !isEmpty(a) {
 		t.Error("drained: not empty")
 	}
-	if g = newGate(1); isEmpty(g) {
+	if a = newAdmission(1); isEmpty(a) {
 		t.Error("not draining: empty")
 	}
-	if g.drain(); !isEmpty(g) {
+	if a.drain(); !isEmpty(a) {
 		t.Error("drained without requests: not empty")
 	}
 }

@@ -18,8 +18,8 @@ type arriving struct {
 	returnTo string // empty for the home address
 }
 
-// callback handles Koubei's redirect. It checks the request first, so that the service sends only codes of valid requests
-// to the gateway. The contract's table gives the order.
+// callback handles Koubei's redirect. It checks the request first, so that the service sends only codes of valid requests to
+// the gateway. If several parts of a request are invalid, the order of these checks decides which error it gets.
 func (h *Handler) callback(w http.ResponseWriter, r *http.Request) error {
 	if isSpeculative(r) {
 		// Not 204: a browser would reuse that for the real click.

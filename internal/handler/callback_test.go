@@ -90,7 +90,7 @@ func TestRefusedBeforeAnythingIsSpent(t *testing.T) {
 		{name: "an empty return_to", query: "code=CODE&return_to=", status: 400, code: "invalid_return_to"},
 		{name: "return_to twice", query: "code=CODE&return_to=/a&return_to=/a", status: 400, code: "invalid_return_to"},
 		{name: "in a frame", query: "code=CODE", header: map[string]string{"Sec-Fetch-Dest": "iframe"}, status: 403, code: "cookies_blocked"},
-		// If several parts are invalid, the order of the contract's table applies.
+		// If several parts are invalid, the first check decides.
 		{name: "no code, and another application", query: "app_id=1", status: 400, code: "invalid_code"},
 		{name: "another application, by a script", query: "code=CODE&app_id=1", header: map[string]string{"Sec-Fetch-Mode": "cors"}, status: 400, code: "not_a_navigation"},
 		{name: "another site, in a frame", query: "code=CODE&return_to=//evil.example", header: map[string]string{"Sec-Fetch-Dest": "iframe"}, status: 400, code: "invalid_return_to"},

@@ -12,19 +12,19 @@ import (
 type proxyWarnings struct{ foreign, unreadable, unused sync.Once }
 
 // client returns the client for the rate limit: the rightmost address that is not in TRUSTED_PROXIES. For an IPv6 address
-// only the first 64 bits count, because one household has all the rest.
+// only the first 64 bits count, because one subscriber usually controls a whole /64.
 func (h *Handler) client(r *http.Request) string {
 	peer, _ := netip.ParseAddrPort(r.RemoteAddr) // invalid on a Unix socket
 	client := peer.Addr().Unmap()
 	h.warnOfProxy(r, client)
 	forwarded := strings.Join(r.Header.Values("X-Forwarded-For"), ",")
 	for forwarded != "" && h.trusts(client) {
-		var hop string
-		forwarded, hop = cutLast(forwarded, ",")
-		if hop = strings.TrimSpace(hop); hop == "" {
+		var item string
+		forwarded, item = cutLast(forwarded, ",")
+		if item = strings.TrimSpace(item); item == "" {
 			continue
 		}
-		addr, ok := parseHop(hop)
+		addr, ok := parseForwarded(item)
 		if !ok {
 			h.warnings.unreadable.Do(func() {
 				h.Log.Warn("invalid entry in X-Forwarded-For: all clients of this proxy share one rate limit", "peer", client.String())
@@ -54,12 +54,12 @@ func (h *Handler) warnOfProxy(r *http.Request, peer netip.Addr) {
 	}
 }
 
-// parseHop returns the address in an entry of X-Forwarded-For. Some proxies add a port, brackets or quotes.
-func parseHop(hop string) (netip.Addr, bool) {
-	hop = strings.Trim(hop, `"`)
-	addr, err := netip.ParseAddr(strings.TrimSuffix(strings.TrimPrefix(hop, "["), "]"))
+// parseForwarded returns the address in an item of X-Forwarded-For. Some proxies add a port, brackets or quotes.
+func parseForwarded(item string) (netip.Addr, bool) {
+	item = strings.Trim(item, `"`)
+	addr, err := netip.ParseAddr(strings.TrimSuffix(strings.TrimPrefix(item, "["), "]"))
 	if err != nil {
-		withPort, err := netip.ParseAddrPort(hop)
+		withPort, err := netip.ParseAddrPort(item)
 		if err != nil {
 			return netip.Addr{}, false
 		}

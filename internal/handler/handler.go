@@ -1,7 +1,7 @@
 // Package handler is the HTTP part of the service: a handler reads the request, makes one call and writes the response.
 //
-// There are two listeners. The public one is for browsers. The internal one is for proxies and operators: it trusts every
-// caller, so browsers must never reach it. This separation is the security boundary.
+// There are two listeners. The public one is for browsers. The internal one is for proxies and administrators: it trusts
+// every caller, so browsers must never reach it. This separation is the security boundary.
 //
 // Handlers return their errors. An adapter looks up each error in the table in problem.go. It writes a page or
 // problem+json, attributes of the request's log line and, for a landing, one metric.
@@ -46,12 +46,12 @@ type Options struct {
 // Handler serves both listeners.
 type Handler struct {
 	Options
-	base    string // the path of PUBLIC_URL, without a slash at its end
-	pages   *web.Pages
-	policy  policy
-	forms   *http.CrossOriginProtection // for the switch
-	leaving *http.CrossOriginProtection // for signing out and forgetting
-	gate    *gate
+	base      string // the path of PUBLIC_URL, without a slash at its end
+	pages     *web.Pages
+	policy    policy
+	forms     *http.CrossOriginProtection // for the switch
+	leaving   *http.CrossOriginProtection // for signing out and forgetting
+	admission *admission
 
 	warnings proxyWarnings
 	limited  limitedLog
@@ -64,7 +64,7 @@ func New(o Options) (*Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	h := &Handler{Options: o, base: base, pages: pages, policy: newPolicy(o), gate: newGate(o.MaxRequests)}
+	h := &Handler{Options: o, base: base, pages: pages, policy: newPolicy(o), admission: newAdmission(o.MaxRequests)}
 	if h.forms, err = trusting(Origin(o.PublicURL)); err != nil {
 		return nil, err
 	}

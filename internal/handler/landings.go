@@ -26,7 +26,7 @@ func (h *Handler) landed(f handlerFunc) http.HandlerFunc {
 
 // logLanding counts a landing that succeeded and writes its landing line.
 func (h *Handler) logLanding(w http.ResponseWriter, r *http.Request, out landing.Outcome) {
-	if out.Result != landing.Kept { // the answer to a question is not counted
+	if out.Result != landing.Kept { // a "no" is not counted
 		h.Metrics.Landing(string(out.Result))
 	}
 	if out.Result == landing.Asked {

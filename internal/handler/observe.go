@@ -15,9 +15,9 @@ import (
 	"koubei-landing/internal/metrics"
 )
 
-// answer is the response to one request while it is written. It holds the request id, the status, and the attributes of the
+// responseRecorder writes the response to one request. It holds the request id, the status, and the attributes of the
 // request's log line. Every handler writes to one.
-type answer struct {
+type responseRecorder struct {
 	http.ResponseWriter
 	id     string // empty until something asks for it
 	status int
@@ -28,49 +28,50 @@ type answer struct {
 
 // whenReady has ready called as soon as the response that w writes is complete and its writing begins.
 func whenReady(w http.ResponseWriter, ready func()) {
-	w.(*answer).ready = ready
+	w.(*responseRecorder).ready = ready
 }
 
-// requestID returns the id of the request that w answers. The first call makes the id and adds it to the response's headers.
+// requestID returns the id of the request that w responds to. The first call makes the id and adds it to the response's
+// headers.
 func requestID(w http.ResponseWriter) string {
-	a := w.(*answer)
-	if a.id == "" {
-		a.id = strings.ToLower(rand.Text()[:20])
-		a.Header().Set("X-Request-Id", a.id)
+	rec := w.(*responseRecorder)
+	if rec.id == "" {
+		rec.id = strings.ToLower(rand.Text()[:20])
+		rec.Header().Set("X-Request-Id", rec.id)
 	}
-	return a.id
+	return rec.id
 }
 
-// annotate adds attributes to the log line of the request that w answers, and raises its level.
+// annotate adds attributes to the log line of the request that w responds to, and raises its level.
 func annotate(w http.ResponseWriter, level slog.Level, attrs ...slog.Attr) {
-	a := w.(*answer)
-	a.level = max(a.level, level)
-	a.attrs = append(a.attrs, attrs...)
+	rec := w.(*responseRecorder)
+	rec.level = max(rec.level, level)
+	rec.attrs = append(rec.attrs, attrs...)
 }
 
 // WriteHeader notes the status.
-func (a *answer) WriteHeader(status int) {
-	a.begin(status)
-	a.ResponseWriter.WriteHeader(status)
+func (rec *responseRecorder) WriteHeader(status int) {
+	rec.begin(status)
+	rec.ResponseWriter.WriteHeader(status)
 }
 
-func (a *answer) Write(b []byte) (int, error) {
-	a.begin(http.StatusOK)
-	return a.ResponseWriter.Write(b)
+func (rec *responseRecorder) Write(b []byte) (int, error) {
+	rec.begin(http.StatusOK)
+	return rec.ResponseWriter.Write(b)
 }
 
-func (a *answer) begin(status int) {
-	if a.status != 0 {
+func (rec *responseRecorder) begin(status int) {
+	if rec.status != 0 {
 		return
 	}
-	a.status = status
-	if a.ready != nil {
-		a.ready()
+	rec.status = status
+	if rec.ready != nil {
+		rec.ready()
 	}
 }
 
 // Unwrap gives http.ResponseController access to the writer below.
-func (a *answer) Unwrap() http.ResponseWriter { return a.ResponseWriter }
+func (rec *responseRecorder) Unwrap() http.ResponseWriter { return rec.ResponseWriter }
 
 // listener is what observe needs to know about a listener.
 type listener struct {
@@ -86,37 +87,37 @@ func (h *Handler) observe(l listener) func(http.Handler) http.Handler {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			start := time.Now()
-			a := &answer{ResponseWriter: w}
+			rec := &responseRecorder{ResponseWriter: w}
 			if !l.bare || l.logged {
-				requestID(a)
+				requestID(rec)
 			}
-			defer func() { h.record(r, a, l, time.Since(start)) }()
-			defer recoverPanic(a, r, l.fail)
-			next.ServeHTTP(a, r)
+			defer func() { h.record(r, rec, l, time.Since(start)) }()
+			defer recoverPanic(rec, r, l.fail)
+			next.ServeHTTP(rec, r)
 		})
 	}
 }
 
-func (h *Handler) record(r *http.Request, a *answer, l listener, took time.Duration) {
+func (h *Handler) record(r *http.Request, rec *responseRecorder, l listener, took time.Duration) {
 	route := l.route(r)
 	if span := trace.SpanFromContext(r.Context()); span.IsRecording() {
 		span.SetName(metrics.Method(r.Method) + " " + route)
 		span.SetAttributes(attribute.String("http.route", route))
-		if a.id != "" { // an allowed check has none
-			span.SetAttributes(attribute.String("request_id", a.id))
+		if rec.id != "" { // an allowed check has none
+			span.SetAttributes(attribute.String("request_id", rec.id))
 		}
 	}
-	status := max(a.status, http.StatusOK) // net/http sends 200 for a handler that sets none
+	status := max(rec.status, http.StatusOK) // net/http sends 200 for a handler that sets none
 	h.Metrics.Request(route, r.Method, status, took)
-	failed := status >= http.StatusBadRequest || a.level > slog.LevelInfo
-	if !l.logged && !failed || !h.Log.Enabled(r.Context(), a.level) {
+	failed := status >= http.StatusBadRequest || rec.level > slog.LevelInfo
+	if !l.logged && !failed || !h.Log.Enabled(r.Context(), rec.level) {
 		return
 	}
 	attrs := append([]slog.Attr{
 		slog.String("method", shortMethod(r.Method)), slog.String("route", route), slog.Int("status", status),
-		slog.Float64("duration_ms", float64(took.Microseconds())/1000), slog.String("request_id", requestID(a)),
-	}, a.attrs...)
-	h.Log.LogAttrs(r.Context(), a.level, "request", attrs...)
+		slog.Float64("duration_ms", float64(took.Microseconds())/1000), slog.String("request_id", requestID(rec)),
+	}, rec.attrs...)
+	h.Log.LogAttrs(r.Context(), rec.level, "request", attrs...)
 }
 
 // shortMethod returns a method as it was sent, up to the length of the longest registered one. Clients may send any.
@@ -128,15 +129,15 @@ func shortMethod(method string) string {
 	return method
 }
 
-func recoverPanic(a *answer, r *http.Request, fail failFunc) {
+func recoverPanic(rec *responseRecorder, r *http.Request, fail failFunc) {
 	switch cause := recover(); cause {
 	case nil:
 	case http.ErrAbortHandler:
 		panic(cause)
 	default:
-		annotate(a, slog.LevelError, slog.String("stack", string(debug.Stack())))
-		if a.status == 0 {
-			fail(a, r, fmt.Errorf("panic: %v", cause))
+		annotate(rec, slog.LevelError, slog.String("stack", string(debug.Stack())))
+		if rec.status == 0 {
+			fail(rec, r, fmt.Errorf("panic: %v", cause))
 		}
 	}
 }

@@ -110,7 +110,7 @@ func problemFor(err error) problem {
 	return internal
 }
 
-// advice returns log attributes that explain the gateway's response to the operator of the service; none for other errors.
+// advice returns log attributes that explain the gateway's response to the administrator; none for other errors.
 func advice(err error) []slog.Attr {
 	var e *alipay.Error
 	if !errors.As(err, &e) {

@@ -44,7 +44,7 @@ func TestEveryKindHasARowWithWords(t *testing.T) {
 			t.Errorf("%v has the row of %v", p.kind, got.kind)
 		}
 		for _, part := range []string{"title", "what", "do"} {
-			if key := "error." + p.code + "." + part; !pages.HasText(key) {
+			if key := "error." + p.code + "." + part; pages.Text(web.English, key) == key { // both languages have the same keys
 				t.Errorf("add the text %s to web/text/zh.json and en.json", key)
 			}
 		}

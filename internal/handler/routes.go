@@ -11,7 +11,7 @@ import (
 // Public serves browsers.
 func (h *Handler) Public() http.Handler {
 	r := chi.NewRouter()
-	r.Use(ignoreBody, h.observe(listener{chiRoute, h.fail, h.AccessLog != AccessOff, false}), h.policy.headers, h.share, limits(h.fail))
+	r.Use(ignoreBody, h.observe(listener{route: chiRoute, fail: h.fail, logged: h.AccessLog != AccessOff}), h.policy.headers, h.share, limits(h.fail))
 	r.NotFound(h.page(h.admit(h.notFound)))
 	r.MethodNotAllowed(h.page(h.admit(h.methodNotAllowed)))
 
@@ -57,9 +57,9 @@ func get(r chi.Router, pattern string, handler http.HandlerFunc) {
 // verifyPath is where proxies check requests.
 const verifyPath = "/auth/verify"
 
-// Internal serves proxies and operators. Checks of proxies skip the mux, because they are nearly all of the requests.
+// Internal serves proxies and administrators. Checks of proxies skip the mux, because they are nearly all of the requests.
 func (h *Handler) Internal() http.Handler {
-	checks := h.observe(listener{verifyRoute, h.failJSON, h.AccessLog == AccessAll, true})(limits(h.failJSON)(h.api(h.verify)))
+	checks := h.observe(listener{route: verifyRoute, fail: h.failJSON, logged: h.AccessLog == AccessAll, bare: true})(limits(h.failJSON)(h.api(h.verify)))
 	others := h.operations()
 	return ignoreBody(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == verifyPath {
@@ -70,7 +70,7 @@ func (h *Handler) Internal() http.Handler {
 	}))
 }
 
-// operations serves operators, probes and Prometheus.
+// operations serves administrators, probes and Prometheus.
 func (h *Handler) operations() http.Handler {
 	m := http.NewServeMux()
 	m.HandleFunc("GET /healthz", h.health)
@@ -84,7 +84,7 @@ func (h *Handler) operations() http.Handler {
 	m.HandleFunc("/debug/pprof/symbol", h.api(noStore(h.admin(profile(pprof.Symbol)))))
 	m.HandleFunc("/debug/pprof/trace", h.api(noStore(h.admin(profile(pprof.Trace)))))
 	m.HandleFunc("/", h.api(h.notFound))
-	return h.observe(listener{muxRoute, h.failJSON, h.AccessLog == AccessAll, false})(limits(h.failJSON)(m))
+	return h.observe(listener{route: muxRoute, fail: h.failJSON, logged: h.AccessLog == AccessAll})(limits(h.failJSON)(m))
 }
 
 func verifyRoute(*http.Request) string { return verifyPath }

@@ -145,8 +145,8 @@ type Home struct{ template string }
 // The placeholders of a home address.
 var placeholders = []string{"{partner_id}", "{operator_id}", "{operator_type}"}
 
-// ParseHome returns a home address. It fails if t would not allow the address, and if a placeholder could decide more
-// than the rest of a path or a query, because its value comes from elsewhere. The error does not show the address.
+// ParseHome returns a home address. It fails if t would not allow the address, or if a placeholder stands before the end of
+// the first path segment and not in the query. The error does not show the address.
 func (t Targets) ParseHome(raw string) (Home, error) {
 	const filler = "0"
 	plain := raw

@@ -23,8 +23,8 @@ var identityHeaders = [...]string{
 const headerSelect = "X-Koubei-Select-Partner"
 
 const (
-	maxShopIDs = 2 << 10
-	overflow   = "overflow"
+	maxShopsHeader = 2 << 10 // bytes of X-Koubei-Shop-Ids
+	overflow       = "overflow"
 )
 
 // verify tells a proxy whether a request is allowed, and who sends it.
@@ -75,7 +75,7 @@ func (h *Handler) forwarded(w http.ResponseWriter, e session.Entry) string {
 
 // shopsHeader returns the shops as a header can carry them, overflow where it cannot.
 func shopsHeader(shops string) string {
-	if len(shops) > maxShopIDs || strings.ContainsFunc(shops, func(r rune) bool { return r < ' ' || r > '~' }) {
+	if len(shops) > maxShopsHeader || strings.ContainsFunc(shops, func(r rune) bool { return r < ' ' || r > '~' }) {
 		return overflow
 	}
 	return shops

@@ -63,16 +63,16 @@ func (w *Writer) Dropped() uint64 {
 	return w.dropped
 }
 
-// Close writes out the buffer. It gives up after patience, because a reader that has stopped must not keep the process
+// Close writes out the buffer. It gives up after timeout, because a reader that has stopped must not keep the process
 // from exiting. Lines that come later are dropped.
-func (w *Writer) Close(patience time.Duration) {
+func (w *Writer) Close(timeout time.Duration) {
 	w.mu.Lock()
 	w.closed = true
 	w.mu.Unlock()
 	w.signal()
 	select {
 	case <-w.done:
-	case <-time.After(patience):
+	case <-time.After(timeout):
 	}
 }
 

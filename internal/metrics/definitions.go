@@ -27,14 +27,14 @@ const (
 	histogram kind = "histogram"
 )
 
-// label is one label of a metric. Its values come from a closed list, which other says in words where it is not values.
+// label is one label of a metric. Its values come from a closed list. values lists them; if it is empty, other describes them.
 type label struct {
 	name   string
 	values []string
 	other  string
 }
 
-// The reasons for which a session ends before its time.
+// The reasons for which a session ends before it expires.
 const (
 	SignedOut = "signed_out"
 	Revoked   = "revoked"
@@ -57,7 +57,7 @@ var (
 	landings = definition{
 		name: "koubei_landings_total", kind: counter,
 		labels:  []label{{name: "result", other: "`landed`, `replayed`, `arrived`, `asked`, or the `code` of a [problem](troubleshooting.md#by-the-code-member)"}},
-		meaning: "Requests of the callback by result. arrived is the redirect of the arrival check; the landing follows.",
+		meaning: "Landings by result, including those after a \"yes\" to the question. arrived is the redirect of the arrival check; the landing follows.",
 		action:  "Watch the share of results other than `landed`, `replayed`, `arrived` and `asked`. Look up the result in troubleshooting.md.",
 	}
 	exchanges = definition{
@@ -81,7 +81,7 @@ var (
 	ended = definition{
 		name: "koubei_sessions_ended_total", kind: counter,
 		labels:  []label{{name: "reason", values: []string{SignedOut, Revoked, Replaced}}},
-		meaning: "Sessions ended before their time, by reason. Sessions that expire are not counted.",
+		meaning: "Sessions ended before they expired, by reason. Sessions that expire are not counted.",
 		action:  "Many `replaced` mean that several people share a browser.",
 	}
 	verified = definition{
@@ -92,8 +92,8 @@ var (
 	}
 	certificateExpiry = definition{
 		name: "koubei_certificate_expiry_seconds", kind: gauge,
-		labels:  []label{{name: "certificate", other: "`app`, `alipay` or `root`"}},
-		meaning: "When a certificate expires, in seconds since 1970. Exported in certificate mode only.",
+		labels:  []label{{name: "certificate", other: "`app`, `alipay`, `intermediate` or `root`"}},
+		meaning: "When a certificate expires, in seconds since 1970. Exported in certificate mode only. If several certificates have one name, the earliest expiry is exported.",
 		action:  "Renew the certificate in Alipay's console 30 days before: see operations.md.",
 	}
 	requests = definition{

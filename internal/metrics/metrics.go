@@ -1,5 +1,4 @@
-// Package metrics exports the contract's metrics. definitions.go lists them, and docs/metrics.md is generated from that
-// list.
+// Package metrics exports the service's metrics. definitions.go lists them, and docs/metrics.md is generated from that list.
 //
 // Label values come from closed lists: what a visitor chooses never becomes a label.
 package metrics
@@ -61,7 +60,8 @@ func (m *Metrics) Handler() http.Handler {
 	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{})
 }
 
-// Landing counts a request of the callback. The result is one of the values in the contract.
+// Landing counts a landing, a failed answer to a question, or the redirect of the arrival check, by its result.
+// docs/metrics.md lists the results.
 func (m *Metrics) Landing(result string) { m.landings.WithLabelValues(result).Inc() }
 
 // Attempt records one attempt at the gateway.
@@ -77,7 +77,7 @@ func (m *Metrics) SessionStarted(t operator.Type) {
 	m.started.WithLabelValues(listed(operatorTypes, string(t))).Inc()
 }
 
-// SessionsEnded counts sessions that ended before their time.
+// SessionsEnded counts sessions that ended before they expired.
 func (m *Metrics) SessionsEnded(reason string, n int) {
 	m.ended.WithLabelValues(reason).Add(float64(n))
 }

@@ -1,11 +1,11 @@
-// Package operator is the domain's noun: who acts at Koubei, for which merchant, and what one authorisation code
-// was worth. It knows the standard library only, so that every other package can speak in its terms.
+// Package operator defines the operator, the grant and the code. It imports only the standard library, so every other
+// package can import it.
 package operator
 
 import "time"
 
-// Type is the role that Koubei gives an operator. Roles outside the documented five do occur in neighbouring interfaces;
-// they are kept as they came and granted nothing.
+// Type is an operator type. Koubei may return types that it does not document; the service keeps them unchanged.
+// /auth/verify allows such a type only if ?type= names it.
 type Type string
 
 // The operator types that koubei.member.data.oauth.query documents.
@@ -17,7 +17,7 @@ const (
 	Sales         Type = "SALES"          // 阿里销售小二, Alibaba's own sales staff
 )
 
-// Known reports whether t is one of the documented types: only those may be granted anything.
+// Known reports whether t is one of the documented types.
 func (t Type) Known() bool {
 	switch t {
 	case Provider, ProviderStaff, Merchant, MerchantStaff, Sales:
@@ -26,25 +26,26 @@ func (t Type) Known() bool {
 	return false
 }
 
-// Operator is who acts.
+// Operator is the person who came from Koubei.
 type Operator struct {
 	ID   string
 	Type Type
 }
 
-// Grant is what one code was worth: an operator, the merchant being operated on, and when that was learned.
+// Grant is the result of exchanging one code: the application, the operator, the partner, the shops, and the times of claim
+// and exchange.
 type Grant struct {
 	AppID    string
 	Operator Operator
 
-	// PartnerID is the merchant; empty where the gateway named none.
+	// PartnerID is the merchant; empty if the gateway returned none.
 	PartnerID string
 
-	// ShopIDs are the shops that an employee may act for, as received; the format is not documented. Empty where the
-	// gateway sent none.
+	// ShopIDs are the shops that an employee may act for, as the gateway returned them. Koubei does not document the format.
+	// Empty if the gateway returned none.
 	ShopIDs string
 
-	// ExchangedAt is when the request that earned the grant was sent, by the clock of the replica that sent it.
+	// ExchangedAt is when the successful request to the gateway was sent, by the clock of the replica that sent it.
 	ExchangedAt time.Time
 
 	// ClaimedAt is when the code was claimed, before the exchange. Revocations are compared with it.

@@ -1,8 +1,8 @@
 // Package readiness checks in the background whether this replica can do its work. It reports the result to /readyz, to the
 // log and to a metric.
 //
-// The checks run once a second, independent of requests to /readyz. So many probes cost Redis no more than one, and a wrong
-// password is logged even before anybody signs in.
+// The checks run once a second, independent of requests to /readyz. Therefore the number of probes does not change the load
+// on Redis, and a wrong password is logged even before anybody signs in.
 package readiness
 
 import (
@@ -22,7 +22,7 @@ const (
 	attemptTimeout = 1500 * time.Millisecond
 )
 
-// Serving is the check of the process itself: it fails while the replica starts and while it shuts down.
+// Serving is the check of the process itself. It fails while the replica shuts down.
 const Serving = "serving"
 
 // Check is one thing that the replica needs.
@@ -147,7 +147,7 @@ type Report struct {
 // OK is the word for a check that succeeds.
 const OK = "ok"
 
-// Report returns the state of every check. It waits for the first round to end, and for ctx.
+// Report returns the state of every check. It waits until the first round or ctx ends.
 func (c *Checker) Report(ctx context.Context) Report {
 	select {
 	case <-c.checked:

@@ -35,11 +35,6 @@ func (p Problem) Error() string {
 	return text
 }
 
-// Concerns reports whether one of the names belongs to the problem.
-func (p Problem) Concerns(names ...string) bool {
-	return slices.ContainsFunc(names, func(name string) bool { return slices.Contains(p.Settings, name) })
-}
-
 // Problems are all problems of one set of settings. It is an error that errors.As and errors.Is look into.
 type Problems []Problem
 
@@ -64,7 +59,7 @@ func (ps Problems) Unwrap() []error {
 
 // Concern reports whether a setting has one of the problems.
 func (ps Problems) Concern(name string) bool {
-	return slices.ContainsFunc(ps, func(p Problem) bool { return p.Concerns(name) })
+	return slices.ContainsFunc(ps, func(p Problem) bool { return slices.Contains(p.Settings, name) })
 }
 
 // Err returns the problems as an error, and nil if there are none.
@@ -78,7 +73,7 @@ func (ps Problems) Err() error {
 // Source says where the value of a setting comes from.
 type Source string
 
-// The sources, in the order in which they win.
+// The sources, in order of precedence.
 const (
 	Flag     Source = "flag"
 	Variable Source = "variable"

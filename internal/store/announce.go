@@ -17,7 +17,7 @@ local value = redis.call('GETDEL', KEYS[1])
 if ARGV[1] ~= '' then redis.pcall('PUBLISH', ARGV[1], ARGV[2]) end
 return value`
 
-// NewTake prepares to delete a key and return its value.
+// NewTake returns a command that deletes a key, publishes in the same step, and replies with the key's value.
 func NewTake(ctx context.Context, key string, a Announcement) *redis.StringCmd {
 	return redis.NewStringCmd(ctx, "eval", takeScript, 1, key, a.Channel, a.Message)
 }

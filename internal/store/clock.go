@@ -22,7 +22,7 @@ return time`
 // TickCmd is a tick of a logical clock. Do or Write sends it.
 type TickCmd struct{ *redis.IntCmd }
 
-// NewTick prepares a tick of the logical clock under key. Redis keeps the clock for ttl after its last tick.
+// NewTick returns a command that advances the logical clock under key. Redis keeps the clock for ttl after its last tick.
 func NewTick(ctx context.Context, key string, ttl time.Duration) TickCmd {
 	return TickCmd{redis.NewIntCmd(ctx, "eval", tickScript, 1, key, ttl.Milliseconds())}
 }

@@ -11,10 +11,10 @@ import (
 )
 
 const (
-	// fewReads is how many reads at once go to Redis each on its own: so few gain nothing from a batch.
+	// fewReads: up to this many concurrent reads are sent one by one, because a batch would gain nothing.
 	fewReads = 4
 
-	// maxBatch bounds a batch: one that a lost packet delays then delays only so many reads.
+	// maxBatch is the maximum number of reads in a batch. It limits how many reads one lost packet delays.
 	maxBatch = 64
 )
 

@@ -165,7 +165,7 @@ func pipeline(ctx context.Context, node pipeliner, required, optional []redis.Cm
 	_ = p.BatchProcess(ctx, cmds...) // it only collects the commands, and never fails
 	_, err := p.Exec(ctx)
 	if unavailable(err) != nil && !slices.ContainsFunc(cmds, failed) {
-		// Redis refused to sign in the connection, so nothing was sent. go-redis does not tell the commands.
+		// Redis refused to sign in the connection, so nothing was sent. go-redis does not set this error on the commands.
 		for _, cmd := range cmds {
 			cmd.SetErr(err)
 		}

@@ -29,8 +29,9 @@ return {1, ARGV[2]}`
 // SwapCmd is a compare-and-swap. Do or Write sends it.
 type SwapCmd struct{ *redis.SliceCmd }
 
-// NewSwap prepares to replace the value of key. before is the expected value, empty for an absent key. after is the new
-// value, which expires after ttl; if after is empty, the key is deleted. If before is not empty and the key is absent, it stays absent.
+// NewSwap returns a command that replaces the value of key. before is the expected value, empty for an absent key. after is
+// the new value, which expires after ttl; if after is empty, the key is deleted. If before is not empty and the key is
+// absent, it stays absent.
 //
 // A ttl below a millisecond counts as one millisecond, because Redis refuses zero.
 func NewSwap(ctx context.Context, key string, before, after []byte, ttl time.Duration) SwapCmd {
