@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"koubei-landing/internal/alipay"
@@ -99,17 +98,18 @@ func keyProblems(c alipay.Config, client *alipay.Client, err error, now time.Tim
 	if err == nil {
 		problems, level = client.Warnings(), Warning
 	}
-	var said []string
+	var dates []setting.Problem
 	if c.Certificates != nil {
 		for _, cert := range c.Certificates.List() {
 			if w, ok := cert.Warning(now); ok {
-				said = append(said, w.Error())
+				dates = append(dates, w)
 			}
 		}
 	}
 	var found []Finding
 	for _, p := range problems {
-		if !slices.Contains(said, p.Error()) {
+		same := func(w setting.Problem) bool { return w.Problem == p.Problem && slices.Equal(w.Settings, p.Settings) }
+		if !slices.ContainsFunc(dates, same) {
 			found = append(found, problemFinding(groupKeys, "keys", level, p))
 		}
 	}
@@ -122,7 +122,7 @@ func checkGateway(ctx context.Context, client *alipay.Client, host string) []Fin
 	probe, err := client.Probe(ctx)
 	f := Finding{Group: groupGateway, Check: "gateway", Level: OK, Detail: host + " knows the application and its signature, and signs its responses"}
 	if e, ok := errors.AsType[*alipay.Error](err); ok && !acceptsApplication(err) {
-		f.Level, f.Detail, f.Fix = Failure, host+" "+describeFailure(e)+": "+strings.TrimPrefix(e.Error(), "alipay: "), e.Advice()
+		f.Level, f.Detail, f.Fix = Failure, host+" "+describeFailure(e)+": "+e.Detail(), e.Advice()
 	}
 	return []Finding{f, checkGatewayClock(probe)}
 }
@@ -134,9 +134,9 @@ func acceptsApplication(err error) bool {
 
 func describeFailure(e *alipay.Error) string {
 	switch {
-	case strings.HasSuffix(e.SubCode, "invalid-app-id"):
+	case e.BareSubCode() == "invalid-app-id":
 		return "does not know the app id"
-	case strings.HasSuffix(e.SubCode, "invalid-signature"):
+	case e.BareSubCode() == "invalid-signature":
 		return "does not accept the application's signature"
 	case errors.Is(e, alipay.ErrUnavailable):
 		return "is unavailable"

@@ -162,9 +162,11 @@ func TestCheckOfAnUnreachableRedis(t *testing.T) {
 			conn.Close()
 		}
 	}()
+	web := httptest.NewServer(http.NotFoundHandler())
+	t.Cleanup(web.Close)
 	details := map[string]string{}
 	for name, address := range map[string]string{
-		"refused": "127.0.0.1:1", "silent": silent.Addr().String(), "closing": closing.Addr().String(), "unknown host": "redis.invalid:1",
+		"refused": "127.0.0.1:1", "silent": silent.Addr().String(), "closing": closing.Addr().String(), "no Redis": web.Listener.Addr().String(), "unknown host": "redis.invalid:1",
 	} {
 		timeout := 2 * time.Second // the machine may be busy
 		if name == "silent" {
@@ -250,6 +252,7 @@ func TestCheckOfTheClock(t *testing.T) {
 		text string
 	}{
 		{"together", 0, app.OK, "agrees"},
+		{"a second behind", -time.Second, app.OK, "agrees"},
 		{"ten seconds behind", -10 * time.Second, app.OK, "10s behind"},
 		{"a minute ahead", time.Minute, app.Warning, "1m0s ahead"},
 		{"a minute behind", -time.Minute, app.Warning, "1m0s behind"},

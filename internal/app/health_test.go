@@ -26,6 +26,9 @@ func TestHealth(t *testing.T) {
 			if r.URL.Path != "/healthz" {
 				t.Errorf("got a request for %s", r.URL.Path)
 			}
+			if !r.Close {
+				t.Error("the request keeps its connection")
+			}
 			w.WriteHeader(status)
 		}))
 		s.Listener.Close()

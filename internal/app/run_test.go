@@ -7,6 +7,7 @@ import (
 	"crypto/rsa"
 	"fmt"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -17,6 +18,7 @@ import (
 	"koubei-landing/internal/assertion"
 	"koubei-landing/internal/buildinfo"
 	"koubei-landing/internal/testworld"
+	"koubei-landing/koubeisim"
 )
 
 // TestRunRefuses: with such settings the service does not start, and opens no listener.
@@ -97,4 +99,14 @@ func TestAMetricNamesTheBuild(t *testing.T) {
 	if metrics := w.Program().Get(w.Internal + "/metrics").Body; !strings.Contains(metrics, want) {
 		t.Errorf("got no %q", want)
 	}
+}
+
+func TestMetricsCountRetries(t *testing.T) {
+	t.Parallel()
+	w := testworld.New(t)
+	w.Koubei.Next(koubeisim.Busy)
+	must(t, want(w.Browser().Land(w.Landing(w.Koubei.Issue(testworld.Provider))), http.StatusSeeOther))
+	wantMetric(t, w, "koubei_exchange_retries_total 1")
+	wantMetric(t, w, `koubei_exchange_duration_seconds_count{outcome="busy"} 1`)
+	wantMetric(t, w, `koubei_exchange_duration_seconds_count{outcome="success"} 1`)
 }
