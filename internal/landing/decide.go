@@ -223,13 +223,14 @@ func (l *Lander) storeGrant(ctx context.Context, v visit, e record, grant operat
 			outcome = l.landedRecord(v, session.Held{Token: h.Token, Session: s}, grant.PartnerID)
 		}
 	}
-	now, written, err := l.ledger.settle(ctx, e, outcome)
-	switch {
-	case err != nil || written || now.Owner == e.Owner:
+	now, _, err := l.ledger.settle(ctx, e, outcome)
+	if err != nil || now.Owner == e.Owner {
 		return err
-	case now.State == open:
+	}
+	switch now.State {
+	case open:
 		return errGrantNotStored
-	case now.State == refused:
+	case refused:
 		outcome.Browsers = e.Browsers
 		_, _, err = l.ledger.settle(ctx, now, outcome)
 	}

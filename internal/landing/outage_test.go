@@ -43,6 +43,7 @@ func TestRefusalIsRetriedUntilRedisIsBack(t *testing.T) {
 	}
 	w.tap.with(nil)
 	<-w.RetriesDone()
+	w.wantLogged("code refused, ledger record pending")
 	w.wantState(code, "refused")
 	w.refused(arrival(code, "one"), alipay.ErrCodeNotExist)
 	w.wantCalls(code, 1)
@@ -73,7 +74,7 @@ func TestGrantIsStoredWhenRedisIsBack(t *testing.T) {
 		if out := <-done; !errors.Is(out.err, store.ErrUnavailable) {
 			t.Fatalf("%s: got %q, %v, want unavailable", row.name, out.Result, out.err)
 		}
-		w.tap.with(nil)
+		w.tap.failFirst(2)
 		<-w.RetriesDone()
 		w.wantState(row.code, "held")
 		w.refused(arrival(row.code, "thief"), landing.ErrCodeUsed)

@@ -186,8 +186,8 @@ func (l *Lander) holdAgain(ctx context.Context, v visit, e record, grant operato
 	if err != nil {
 		return err
 	}
-	now, written, err := l.ledger.settle(ctx, e, outcome)
-	if err == nil && !written && now.State == landed && now.Session == ended.Session.Hash() {
+	now, _, err := l.ledger.settle(ctx, e, outcome)
+	if now.State == landed && now.Session == ended.Session.Hash() {
 		_, _, err = l.ledger.settle(ctx, now, outcome)
 	}
 	return err

@@ -242,6 +242,13 @@ func (w *world) wantState(code, state string) {
 	}
 }
 
+func (w *world) wantLogged(message string) {
+	w.t.Helper()
+	if !strings.Contains(w.log.String(), message) {
+		w.t.Errorf("the log has no %q", message)
+	}
+}
+
 // wantLife checks how long the ledger keeps an entry: at most want, and not much less.
 func (w *world) wantLife(code string, want time.Duration) {
 	w.t.Helper()
@@ -303,6 +310,17 @@ func (t *tap) loseReply(meant func(names string) bool) {
 		case meant(names):
 			lost.Store(true)
 			_ = send(ctx)
+			return errCut
+		}
+		return send(ctx)
+	})
+}
+
+// failFirst makes the next n calls fail.
+func (t *tap) failFirst(n int64) {
+	var calls atomic.Int64
+	t.with(func(ctx context.Context, names string, send func(context.Context) error) error {
+		if calls.Add(1) <= n {
 			return errCut
 		}
 		return send(ctx)
