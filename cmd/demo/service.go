@@ -4,15 +4,12 @@ import (
 	"crypto/x509"
 	"errors"
 	"log/slog"
-	"net/http"
 	"net/netip"
 	"net/url"
-	"time"
 
 	"koubei-landing/internal/alipay"
 	"koubei-landing/internal/app"
 	"koubei-landing/internal/handler"
-	"koubei-landing/internal/landing"
 	"koubei-landing/internal/session"
 	"koubei-landing/koubeisim"
 )
@@ -38,23 +35,13 @@ func serviceConfig(koubei *koubeisim.Koubei, portal, isv, redisURL string, log *
 	if targets.Home, err = targets.ParseHome(shopPath + "?partner_id={partner_id}"); err != nil {
 		return app.Config{}, err
 	}
-	return app.Config{
-		Web: handler.Config{
-			Targets: targets, EntryURL: portal + "/", ArrivalCheck: true,
-			MaxRequests: 1000, TrustedProxies: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")},
-		},
-		Landing: landing.Config{Confirm: true, Memory: 30 * 24 * time.Hour, Rate: 60},
-		Alipay: alipay.Config{
-			AppID: koubei.AppID(), PrivateKey: private, PublicKey: public, GatewayURL: gateway,
-			Timeout: 10 * time.Second, AttemptTimeout: 6 * time.Second,
-		},
-		Redis: app.Redis{URL: redisURL, Mode: app.Single, Timeout: 500 * time.Millisecond, Prefix: "koubei:" + koubei.AppID() + ":"},
-		Session: session.Config{
-			SealKeys: [][]byte{seal}, Lifetime: 12 * time.Hour, Idle: 2 * time.Hour,
-			Cookie: session.CookieOptions{Name: "koubei_session", SameSite: http.SameSiteLaxMode},
-		},
-		Operations: app.Operations{PublicListen: "127.0.0.1:0", InternalListen: "127.0.0.1:0", ShutdownTimeout: 15 * time.Second},
-		Log:        log,
-		Now:        time.Now,
-	}, nil
+	c := app.Defaults(koubei.AppID())
+	c.Web.Targets, c.Web.EntryURL = targets, portal+"/"
+	c.Web.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
+	c.Alipay.PrivateKey, c.Alipay.PublicKey, c.Alipay.GatewayURL = private, public, gateway
+	c.Redis.URL = redisURL
+	c.Session.SealKeys = [][]byte{seal}
+	c.Operations.PublicListen, c.Operations.InternalListen = "127.0.0.1:0", "127.0.0.1:0"
+	c.Log = log
+	return c, nil
 }

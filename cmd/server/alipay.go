@@ -33,8 +33,8 @@ func (s alipaySettings) parse(p *parser) alipay.Config {
 		AppID:          s.AlipayAppID,
 		AppAuthToken:   s.AlipayAppAuthToken,
 		AllowHTTP:      p.boolean("ALIPAY_ALLOW_HTTP", s.AlipayAllowHTTP),
-		SignType:       alipay.SignType(p.oneOf("ALIPAY_SIGN_TYPE", s.AlipaySignType, "RSA2", "RSA")),
-		Charset:        alipay.Charset(p.oneOf("ALIPAY_CHARSET", strings.ToLower(s.AlipayCharset), "utf-8", "gbk", "gb2312", "gb18030")),
+		SignType:       oneOf(p, "ALIPAY_SIGN_TYPE", s.AlipaySignType, alipay.RSA2, alipay.RSA),
+		Charset:        oneOf(p, "ALIPAY_CHARSET", strings.ToLower(s.AlipayCharset), alipay.UTF8, alipay.GBK, alipay.GB2312, alipay.GB18030),
 		Timeout:        p.duration("ALIPAY_TIMEOUT", s.AlipayTimeout, 10*time.Millisecond, 5*time.Minute),
 		AttemptTimeout: p.duration("ALIPAY_ATTEMPT_TIMEOUT", s.AlipayAttemptTimeout, 10*time.Millisecond, 5*time.Minute),
 	}

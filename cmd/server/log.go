@@ -16,7 +16,7 @@ type logSettings struct {
 // parse returns the log, which writes to w.
 func (s logSettings) parse(p *parser, w *logging.Writer) *slog.Logger {
 	var level slog.Level
-	switch p.oneOf("LOG_LEVEL", strings.ToLower(s.LogLevel), "debug", "info", "warn", "error") {
+	switch oneOf(p, "LOG_LEVEL", strings.ToLower(s.LogLevel), "debug", "info", "warn", "error") {
 	case "debug":
 		level = slog.LevelDebug
 	case "warn":
@@ -24,5 +24,5 @@ func (s logSettings) parse(p *parser, w *logging.Writer) *slog.Logger {
 	case "error":
 		level = slog.LevelError
 	}
-	return w.Logger(logging.Format(p.oneOf("LOG_FORMAT", s.LogFormat, "json", "text")), level)
+	return w.Logger(oneOf(p, "LOG_FORMAT", s.LogFormat, logging.JSON, logging.Text), level)
 }

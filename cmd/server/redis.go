@@ -28,13 +28,13 @@ type redisSettings struct {
 func (s redisSettings) parse(p *parser, appID string) app.Redis {
 	r := app.Redis{
 		URL:      s.RedisURL,
-		Mode:     app.RedisMode(p.oneOf("REDIS_MODE", s.RedisMode, "single", "sentinel", "cluster")),
+		Mode:     oneOf(p, "REDIS_MODE", s.RedisMode, app.Single, app.Sentinel, app.Cluster),
 		Timeout:  p.duration("REDIS_TIMEOUT", s.RedisTimeout, time.Millisecond, time.Minute),
 		Prefix:   s.RedisKeyPrefix,
 		Replicas: p.number("REDIS_WAIT_REPLICAS", s.RedisWaitReplicas, 0, 100),
 	}
 	if r.Prefix == "" && appID != "" {
-		r.Prefix = "koubei:" + appID + ":"
+		r.Prefix = app.Defaults(appID).Redis.Prefix
 	}
 	r.Authorities = s.authorities(p)
 	r.Certificate = s.certificate(p)

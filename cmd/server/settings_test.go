@@ -5,12 +5,14 @@ import (
 	"maps"
 	"net/http"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/go-chi/chi/v5"
 
+	"koubei-landing/internal/alipay"
 	"koubei-landing/internal/app"
 	"koubei-landing/internal/handler"
 	"koubei-landing/internal/setting"
@@ -288,4 +290,31 @@ func withText(env map[string]string, name, value string) map[string]string {
 	changed := maps.Clone(env)
 	changed[name] = value
 	return changed
+}
+
+// TestDefaults: the settings without a variable are those that app.Defaults returns to other programs.
+func TestDefaults(t *testing.T) {
+	t.Parallel()
+	env, _ := good(t)
+	p := parseWith(t, map[string]string{
+		"ALIPAY_APP_ID": env["ALIPAY_APP_ID"], "ALIPAY_APP_PRIVATE_KEY": env["ALIPAY_APP_PRIVATE_KEY"], "ALIPAY_PUBLIC_KEY": env["ALIPAY_PUBLIC_KEY"],
+		"REDIS_URL": env["REDIS_URL"],
+	})
+	if len(p.problems) > 0 {
+		t.Fatal(p.problems)
+	}
+	got, want := p.config, app.Defaults(env["ALIPAY_APP_ID"])
+	want.Web.Targets = got.Web.Targets
+	want.Alipay.PrivateKey, want.Alipay.PublicKey, want.Alipay.GatewayURL = got.Alipay.PrivateKey, got.Alipay.PublicKey, got.Alipay.GatewayURL
+	want.Alipay.SignType, want.Alipay.Charset = alipay.RSA2, alipay.UTF8 // what an empty value means
+	want.Redis.URL = got.Redis.URL
+	want.Session.SealKeys = got.Session.SealKeys
+	for group, pair := range map[string][2]any{
+		"Web": {got.Web, want.Web}, "Landing": {got.Landing, want.Landing}, "Alipay": {got.Alipay, want.Alipay},
+		"Redis": {got.Redis, want.Redis}, "Session": {got.Session, want.Session}, "Operations": {got.Operations, want.Operations},
+	} {
+		if !reflect.DeepEqual(pair[0], pair[1]) {
+			t.Errorf("%s: got %+v, want %+v", group, pair[0], pair[1])
+		}
+	}
 }

@@ -13,11 +13,15 @@ import (
 	"koubei-landing/internal/handler"
 )
 
-func (p *parser) oneOf(name, value string, allowed ...string) string {
-	if !slices.Contains(allowed, value) {
-		p.invalid(name, value, "use "+strings.Join(allowed, " or "))
+func oneOf[T ~string](p *parser, name, value string, allowed ...T) T {
+	if !slices.Contains(allowed, T(value)) {
+		var words []string
+		for _, a := range allowed {
+			words = append(words, string(a))
+		}
+		p.invalid(name, value, "use "+strings.Join(words, " or "))
 	}
-	return value
+	return T(value)
 }
 
 func (p *parser) boolean(name, value string) bool {

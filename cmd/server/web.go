@@ -35,12 +35,12 @@ func (s webSettings) parse(p *parser) handler.Config {
 		EntryURL:       s.entryURL(p),
 		CORSOrigins:    p.origins("CORS_ORIGINS", s.CorsOrigins),
 		FrameAncestors: p.origins("FRAME_ANCESTORS", s.FrameAncestors),
-		ArrivalCheck:   p.oneOf("ARRIVAL_CHECK", s.ArrivalCheck, "auto", "off") == "auto",
+		ArrivalCheck:   oneOf(p, "ARRIVAL_CHECK", s.ArrivalCheck, "auto", "off") == "auto",
 		ForwardCode:    p.boolean("FORWARD_AUTH_CODE", s.ForwardAuthCode),
 		AdminToken:     s.adminToken(p),
 		TrustedProxies: p.prefixes("TRUSTED_PROXIES", s.TrustedProxies),
 		MaxRequests:    p.number("MAX_REQUESTS", s.MaxRequests, 1, 1_000_000),
-		AccessLog:      handler.AccessLog(p.oneOf("ACCESS_LOG", s.AccessLog, "all", "public", "off")),
+		AccessLog:      oneOf(p, "ACCESS_LOG", s.AccessLog, handler.AccessAll, handler.AccessPublic, handler.AccessOff),
 	}
 	c.PublicURL = s.publicURL(p)
 	c.CallbackPath = s.callbackPath(p, c.PublicURL)

@@ -21,7 +21,6 @@ import (
 	"koubei-landing/internal/alipay"
 	"koubei-landing/internal/app"
 	"koubei-landing/internal/handler"
-	"koubei-landing/internal/landing"
 	"koubei-landing/internal/session"
 	"koubei-landing/koubeisim"
 )
@@ -97,29 +96,22 @@ func Serve(t testing.TB, h http.Handler) string {
 	return s.URL
 }
 
-// settings returns the default settings with the addresses of this world.
+// settings returns the default settings with the addresses of this world, without a rate limit.
 func (w *World) settings(gateway string) app.Config {
 	private := must(alipay.ParsePrivateKey(w.Koubei.AppPrivateKey()))
 	here := must(url.Parse(fmt.Sprint("http://127.0.0.1:", StablePort(w.T))))
 	targets := handler.Targets{PublicURL: here, CallbackPath: "/koubei/callback"}
 	targets.Home = must(targets.ParseHome("/"))
-	return app.Config{
-		Web:     handler.Config{Targets: targets, ArrivalCheck: true, MaxRequests: 1000},
-		Landing: landing.Config{Confirm: true, Memory: 30 * 24 * time.Hour},
-		Alipay: alipay.Config{
-			AppID: w.Koubei.AppID(), GatewayURL: must(url.Parse(gateway)),
-			PrivateKey: private, PublicKey: must(alipay.ParsePublicKey(w.Koubei.AlipayPublicKey())),
-			Timeout: 10 * time.Second, AttemptTimeout: 6 * time.Second,
-		},
-		Redis: app.Redis{URL: w.Redis.URL(), Mode: app.Single, Timeout: 2 * time.Second, Prefix: "koubei:" + w.Koubei.AppID() + ":"},
-		Session: session.Config{
-			SealKeys: [][]byte{must(session.DeriveSealKey(x509.MarshalPKCS1PrivateKey(private)))},
-			Lifetime: 12 * time.Hour, Idle: 2 * time.Hour,
-			Cookie: session.CookieOptions{Name: "koubei_session", SameSite: http.SameSiteLaxMode},
-		},
-		Operations: app.Operations{PublicListen: here.Host, InternalListen: "127.0.0.1:0", ShutdownTimeout: 15 * time.Second},
-		Log:        w.Log.Logger(), Now: w.Clock.Now,
-	}
+	c := app.Defaults(w.Koubei.AppID())
+	c.Web.Targets = targets
+	c.Landing.Rate = 0
+	c.Alipay.PrivateKey, c.Alipay.PublicKey = private, must(alipay.ParsePublicKey(w.Koubei.AlipayPublicKey()))
+	c.Alipay.GatewayURL = must(url.Parse(gateway))
+	c.Redis.URL, c.Redis.Timeout = w.Redis.URL(), 2*time.Second
+	c.Session.SealKeys = [][]byte{must(session.DeriveSealKey(x509.MarshalPKCS1PrivateKey(private)))}
+	c.Operations.PublicListen, c.Operations.InternalListen = here.Host, "127.0.0.1:0"
+	c.Log, c.Now = w.Log.Logger(), w.Clock.Now
+	return c
 }
 
 // Replica starts another service with the world's settings and these changes.
