@@ -159,22 +159,29 @@ func TestChangesReachOtherReplicas(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			onceWithin(t, 100*time.Millisecond, func() func() bool {
-				w, b, other, _ := warmed(t, time.Hour)
-				tt.change(t, w, b)
-				return func() bool { return tt.seen(b, other) }
+				w := warmed(t, time.Hour)
+				tt.change(t, w.World, w.browser)
+				return func() bool { return tt.seen(w.browser, w.other) }
 			})
 		})
 	}
 }
 
-// warmed starts a world with a cache, in which the second replica answers about a browser's session from memory.
-func warmed(t *testing.T, ttl time.Duration) (*testworld.World, *testworld.Browser, *testworld.Service, *wire) {
+// warmWorld is a world whose second replica has cached a browser's session.
+type warmWorld struct {
+	*testworld.World
+	browser *testworld.Browser
+	other   *testworld.Service
+	line    *wire
+}
+
+func warmed(t *testing.T, ttl time.Duration) warmWorld {
 	t.Helper()
 	w, other, line := cached(t, ttl)
 	b := w.Browser()
 	b.Land(w.Landing(w.Koubei.Issue(testworld.Provider)))
 	warm(t, w, b, other)
-	return w, b, other, line
+	return warmWorld{w, b, other, line}
 }
 
 // onceWithin begins something and waits until it is done, several times at most. Once it must be done within a time. On a
@@ -199,34 +206,31 @@ func onceWithin(t *testing.T, limit time.Duration, begin func() (done func() boo
 
 func TestSilentChannel(t *testing.T) {
 	t.Parallel()
-	var w *testworld.World
-	var other *testworld.Service
-	var line *wire
+	var w warmWorld
 	onceWithin(t, 1100*time.Millisecond, func() func() bool {
-		var b *testworld.Browser
-		w, b, other, line = warmed(t, time.Hour)
-		line.silent.Store(true)
+		w = warmed(t, time.Hour)
+		w.line.silent.Store(true)
 		if _, err := app.Revoke(t.Context(), w.Config, testworld.Provider.OperatorID); err != nil {
 			t.Fatal(err)
 		}
-		return func() bool { return status(b, other) == http.StatusUnauthorized }
+		return func() bool { return status(w.browser, w.other) == http.StatusUnauthorized }
 	})
-	line.silent.Store(false)
+	w.line.silent.Store(false)
 	again := w.Browser()
-	again.Land(testworld.On(other, w.Landing(w.Koubei.Issue(testworld.Merchant))))
-	warm(t, w, again, other)
+	again.Land(testworld.On(w.other, w.Landing(w.Koubei.Issue(testworld.Merchant))))
+	warm(t, w.World, again, w.other)
 }
 
 // The limit is less than the silence after which the cache serves nothing in any case.
 func TestClosedChannel(t *testing.T) {
 	t.Parallel()
 	onceWithin(t, 500*time.Millisecond, func() func() bool {
-		w, b, other, _ := warmed(t, time.Hour)
+		w := warmed(t, time.Hour)
 		if err := w.Redis.Client.ClientKillByFilter(t.Context(), "TYPE", "pubsub").Err(); err != nil {
 			t.Fatal(err)
 		}
 		w.Redis.Client.Del(t.Context(), w.Redis.Client.Keys(t.Context(), "*:session:*").Val()...)
-		return func() bool { return status(b, other) == http.StatusUnauthorized }
+		return func() bool { return status(w.browser, w.other) == http.StatusUnauthorized }
 	})
 }
 
@@ -245,9 +249,9 @@ func TestACachedSessionEndsByTheClock(t *testing.T) {
 func TestCacheTTL(t *testing.T) {
 	t.Parallel()
 	onceWithin(t, 300*time.Millisecond, func() func() bool {
-		w, b, other, _ := warmed(t, 50*time.Millisecond)
+		w := warmed(t, 50*time.Millisecond)
 		// Delete the session without an announcement, like an eviction.
 		w.Redis.Client.Del(t.Context(), w.Redis.Client.Keys(t.Context(), "*:session:*").Val()...)
-		return func() bool { return status(b, other) == http.StatusUnauthorized }
+		return func() bool { return status(w.browser, w.other) == http.StatusUnauthorized }
 	})
 }

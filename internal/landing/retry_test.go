@@ -27,15 +27,15 @@ func TestRedisLostAndBrowserGone(t *testing.T) {
 		{"a verdict", func(k *koubeisim.Koubei) string { return k.IssueIn(koubeisim.CodeExpired, testworld.Provider) }, http.StatusGone},
 	} {
 		t.Run(row.name, func(t *testing.T) {
-			w, node, b, code := loseRedis(t, row.code)
-			node.Thaw()
-			if a := b.Land(w.Landing(code)); a.StatusCode != row.status {
+			w := loseRedis(t, row.code)
+			w.node.Thaw()
+			if a := w.left.Land(w.Landing(w.code)); a.StatusCode != row.status {
 				t.Errorf("the next try: got %d, want %d", a.StatusCode, row.status)
 			}
-			if a := w.Browser().Land(w.Landing(code)); a.StatusCode != http.StatusGone {
+			if a := w.Browser().Land(w.Landing(w.code)); a.StatusCode != http.StatusGone {
 				t.Errorf("another browser: got %d, want %d", a.StatusCode, http.StatusGone)
 			}
-			if got := w.Koubei.CallsFor(code); got != 1 {
+			if got := w.Koubei.CallsFor(w.code); got != 1 {
 				t.Errorf("the code was sent %d times, want 1", got)
 			}
 		})
@@ -45,7 +45,7 @@ func TestRedisLostAndBrowserGone(t *testing.T) {
 // TestShutdownWaitsForLedgerWrites is the same, with a replica that shuts down before Redis is back.
 func TestShutdownWaitsForLedgerWrites(t *testing.T) {
 	t.Parallel()
-	w, node, b, code := loseRedis(t, func(k *koubeisim.Koubei) string { return k.Issue(testworld.Provider) })
+	w := loseRedis(t, func(k *koubeisim.Koubei) string { return k.Issue(testworld.Provider) })
 	other := w.Replica()
 	w.Signal()
 	testworld.Eventually(t, 10*time.Second, "the replica shuts down", func() error {
@@ -53,26 +53,34 @@ func TestShutdownWaitsForLedgerWrites(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if a, err := b.Try(r); err == nil && a.StatusCode == http.StatusOK {
+		if a, err := w.left.Try(r); err == nil && a.StatusCode == http.StatusOK {
 			return errors.New("it still answers")
 		}
 		return nil
 	})
-	node.Thaw()
+	w.node.Thaw()
 	if err := w.Stop(); err != nil {
 		t.Errorf("the replica ended with %v", err)
 	}
-	if a := b.Land(testworld.On(other, w.Landing(code))); a.StatusCode != http.StatusSeeOther {
+	if a := w.left.Land(testworld.On(other, w.Landing(w.code))); a.StatusCode != http.StatusSeeOther {
 		t.Errorf("the next try, at another replica: got %d, want %d", a.StatusCode, http.StatusSeeOther)
 	}
-	if got := w.Koubei.CallsFor(code); got != 1 {
+	if got := w.Koubei.CallsFor(w.code); got != 1 {
 		t.Errorf("the code was sent %d times, want 1", got)
 	}
 }
 
+// outage is a world whose Redis does not answer, and a browser that has left its landing.
+type outage struct {
+	*testworld.World
+	node *testworld.Redis
+	left *testworld.Browser
+	code string
+}
+
 // loseRedis lets a browser bring a code and leave, and freezes Redis after the gateway has responded. It returns when the
 // landing has failed.
-func loseRedis(t *testing.T, issue func(*koubeisim.Koubei) string) (*testworld.World, *testworld.Redis, *testworld.Browser, string) {
+func loseRedis(t *testing.T, issue func(*koubeisim.Koubei) string) outage {
 	t.Helper()
 	node := testworld.StartRedis(t)
 	// The lease is longer than the test, so that the end of the lease does not hide a missing write.
@@ -99,7 +107,7 @@ func loseRedis(t *testing.T, issue func(*koubeisim.Koubei) string) (*testworld.W
 	node.Freeze()
 	w.Koubei.Release()
 	awaitFailure(t, w)
-	return w, node, b, code
+	return outage{w, node, b, code}
 }
 
 // awaitFailure waits until the replica has noticed that Redis is unavailable.

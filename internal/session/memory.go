@@ -10,8 +10,8 @@ import (
 const (
 	knownSuffix = "_known"
 
-	// MaxKnown is how many operators a browser remembers.
-	MaxKnown = 8
+	// maxKnown is how many operators a browser remembers.
+	maxKnown = 8
 
 	// maxMemory is the maximum size of a sealed memory that is read. Eight operators take at most about 1,000 bytes.
 	maxMemory = 2048
@@ -99,7 +99,7 @@ func (m *Memory) open(sealed string) []KnownOperator {
 	return known
 }
 
-// newest returns the last visit of each operator, newest first: at most MaxKnown known, none older than Life.
+// newest returns the last visit of each operator, newest first: at most maxKnown known, none older than Life.
 func (m *Memory) newest(known []KnownOperator) []KnownOperator {
 	now := m.Now().UTC().Truncate(time.Second)
 	var all []KnownOperator
@@ -118,5 +118,5 @@ func (m *Memory) newest(known []KnownOperator) []KnownOperator {
 		ids = append(ids, v.OperatorID)
 		return known
 	})
-	return all[:min(len(all), MaxKnown)]
+	return all[:min(len(all), maxKnown)]
 }
