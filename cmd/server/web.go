@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -10,6 +11,7 @@ import (
 	"koubei-landing/internal/app"
 	"koubei-landing/internal/handler"
 	"koubei-landing/internal/operator"
+	"koubei-landing/internal/setting"
 )
 
 // webSettings are the settings of the pages and the routes.
@@ -105,7 +107,7 @@ func (s webSettings) homes(p *parser, t *handler.Targets) {
 	if !p.fullWidth("HOME_URL", s.HomeURL) {
 		var err error
 		if t.Home, err = t.ParseHome(withASCIIOrigin(s.HomeURL)); err != nil {
-			p.add("HOME_URL", err.Error(), homeFix)
+			p.addError(err)
 		}
 	}
 	t.Homes = handler.TypedHomes{}
@@ -118,13 +120,12 @@ func (s webSettings) homes(p *parser, t *handler.Targets) {
 		}
 		home, err := t.ParseHome(withASCIIOrigin(clean(address)))
 		if err != nil {
-			p.add("HOME_URLS", fmt.Sprintf("is not valid: the address of %s %v", typ, err), homeFix)
+			problem, _ := errors.AsType[setting.Problem](err)
+			p.add("HOME_URLS", fmt.Sprintf("is not valid: the address of %s %s", typ, problem.Problem), problem.Fix)
 		}
 		t.Homes[typ] = home
 	}
 }
-
-const homeFix = "use a path such as /shop?partner_id={partner_id}, or an address whose origin is PUBLIC_URL's or in RETURN_TO_ORIGINS"
 
 // withASCIIOrigin returns a home address with its host as browsers send it. It returns anything else unchanged.
 func withASCIIOrigin(home string) string {

@@ -10,6 +10,7 @@ import (
 
 	"koubei-landing/internal/operator"
 	"koubei-landing/internal/session"
+	"koubei-landing/internal/setting"
 )
 
 // Targets are the addresses that a landing may redirect to. They are rebuilt from parsed parts and written to Location
@@ -145,8 +146,8 @@ type Home struct{ template string }
 // The placeholders of a home address.
 var placeholders = []string{"{partner_id}", "{operator_id}", "{operator_type}"}
 
-// ParseHome returns a home address. It fails if t would not allow the address, or if a placeholder stands before the end of
-// the first path segment and not in the query. The error does not show the address.
+// ParseHome returns a home address. It fails with a setting.Problem of HOME_URL, which does not show the address, if t would not
+// allow the address, or if a placeholder stands before the end of the first path segment and not in the query.
 func (t Targets) ParseHome(raw string) (Home, error) {
 	const filler = "0"
 	plain := raw
@@ -154,19 +155,23 @@ func (t Targets) ParseHome(raw string) (Home, error) {
 		plain = strings.ReplaceAll(plain, p, filler)
 	}
 	if strings.ContainsAny(plain, "{}") {
-		return Home{}, fmt.Errorf("has an unknown placeholder; there are %s", strings.Join(placeholders, ", "))
+		return Home{}, badHome("has an unknown placeholder; there are " + strings.Join(placeholders, ", "))
 	}
 	clean, err := t.Parse(plain)
 	if err != nil {
-		return Home{}, errors.New("is neither a path nor an address of an allowed origin")
+		return Home{}, badHome("is neither a path nor an address of an allowed origin")
 	}
 	if clean != plain {
-		return Home{}, errors.New("has characters that must be percent-encoded")
+		return Home{}, badHome("has characters that must be percent-encoded")
 	}
 	if at := strings.IndexByte(raw, '{'); at >= 0 && !fixedBefore(raw[:at]) {
-		return Home{}, errors.New("has a placeholder before its first fixed segment ends")
+		return Home{}, badHome("has a placeholder before its first fixed segment ends")
 	}
 	return Home{raw}, nil
+}
+
+func badHome(problem string) setting.Problem {
+	return setting.Bad("HOME_URL", problem, "use a path such as /shop?partner_id={partner_id}, or an address whose origin is PUBLIC_URL's or in RETURN_TO_ORIGINS")
 }
 
 // fixedBefore reports whether the text before a placeholder contains a whole first segment, or the start of a query.
