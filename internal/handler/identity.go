@@ -5,7 +5,6 @@ import (
 	"net/http"
 	"time"
 
-	"koubei-landing/internal/metrics"
 	"koubei-landing/internal/session"
 	"koubei-landing/web"
 )
@@ -104,34 +103,4 @@ func (h *Handler) signIn(w http.ResponseWriter, r *http.Request) error {
 
 func (h *Handler) signedOut(w http.ResponseWriter, r *http.Request) error {
 	return h.writePage(w, r, http.StatusOK, web.PageSignedOut, web.SignedOutPage{Common: h.common(w)})
-}
-
-// logout ends every session whose cookie is in the request, and then deletes the cookies. If Redis is unavailable, it
-// deletes none: the browser would look signed out while its session is still valid. The browser's memory stays.
-func (h *Handler) logout(w http.ResponseWriter, r *http.Request) error {
-	ended, err := h.Sessions.EndAll(r.Context(), h.Cookies.Tokens(r))
-	h.Metrics.SessionsEnded(metrics.SignedOut, ended)
-	if err != nil {
-		return err
-	}
-	for _, c := range append(h.Cookies.EndSession(), h.Cookies.EndPendingOf(r)...) {
-		http.SetCookie(w, c)
-	}
-	// The back button must not show the operator's pages again.
-	w.Header().Set("Clear-Site-Data", `"cache"`)
-	if prefersJSON(r) {
-		w.WriteHeader(http.StatusNoContent)
-		return nil
-	}
-	goTo(w, h.base+"/signed-out")
-	return nil
-}
-
-// static serves the embedded assets. Their names contain a hash, so they may be cached for good.
-func (h *Handler) static(w http.ResponseWriter, r *http.Request) error {
-	if _, ok := h.pages.Asset(r.URL.Path); !ok {
-		return errNotFound
-	}
-	h.pages.Static().ServeHTTP(w, r)
-	return nil
 }

@@ -3,13 +3,11 @@ package landing
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"time"
 
 	"github.com/redis/go-redis/v9"
 
-	"koubei-landing/internal/alipay"
 	"koubei-landing/internal/session"
 	"koubei-landing/internal/store"
 )
@@ -152,31 +150,6 @@ func (l *ledger) refuse(ctx context.Context, e record, v verdict) error {
 	return err
 }
 
-// verdict is a final refusal of a code, as stored in the ledger.
-type verdict string
-
-// verdicts are the refusals that do not change later. In package alipay, only a verified response leads to them.
-var verdicts = map[verdict]error{
-	"invalid_parameter":  alipay.ErrInvalidParameter,
-	"code_not_exist":     alipay.ErrCodeNotExist,
-	"code_expired":       alipay.ErrCodeExpired,
-	"access_not_allowed": alipay.ErrAccessNotAllowed,
-}
-
-func (v verdict) life() time.Duration {
-	if errors.Is(verdicts[v], alipay.ErrCodeNotExist) {
-		return unknownFor
-	}
-	return refusedFor
-}
-
-func (v verdict) err() error {
-	if err, ok := verdicts[v]; ok {
-		return fmt.Errorf("landing: refused before: %w", err)
-	}
-	return ErrCodeUsed
-}
-
 // landedRecord returns the record of a code that has landed. The token is sealed, for a browser that returns.
 func (l *Lander) landedRecord(v visit, h session.Held, partner string) record {
 	return record{
@@ -186,14 +159,4 @@ func (l *Lander) landedRecord(v visit, h session.Held, partner string) record {
 		Partner:  partner,
 		Token:    l.sealer.Seal(session.SealToken, v.hash, []byte(h.Token)),
 	}
-}
-
-// verdictOf returns the verdict to store, empty if the failure says nothing about the code.
-func verdictOf(err error) verdict {
-	for v, kind := range verdicts {
-		if errors.Is(err, kind) {
-			return v
-		}
-	}
-	return ""
 }
