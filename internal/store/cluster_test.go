@@ -251,10 +251,16 @@ func TestClusterWaitsForTheReplicasOfEachKey(t *testing.T) {
 	wantKeys(t, c.first, onFirst("both"), onFirst("both-last"))
 	wantKeys(t, c.second, onSecond("both"), onSecond("both-optional"))
 
+	if err := c.first.Client.ConfigResetStat(t.Context()).Err(); err != nil {
+		t.Fatal(err)
+	}
 	if err := s.WriteUnordered(t.Context(), set(t.Context(), onFirst("a")), set(t.Context(), onSecond("b")), set(t.Context(), onFirst("c"))); err != nil {
 		t.Errorf("in any order: got %v", err)
 	}
 	wantKeys(t, c.first, onFirst("a"), onFirst("c"))
+	if stats := c.first.Client.Info(t.Context(), "commandstats").Val(); !strings.Contains(stats, "cmdstat_wait:calls=1,") {
+		t.Errorf("the first node waits more than once for its replica:\n%s", stats)
+	}
 	wantKeys(t, c.second, onSecond("b"))
 	if err := s.WriteUnordered(t.Context(), set(t.Context(), onSecond("b")), c.wrong(t)); !errors.Is(err, store.ErrUnavailable) {
 		t.Errorf("in any order, one refused: got %v, want unavailable", err)

@@ -25,15 +25,14 @@ func (s *Store) WriteUnordered(ctx context.Context, cmds ...redis.Cmder) error {
 	defer cancel()
 	groups := map[*redis.Client][]redis.Cmder{}
 	for _, cmd := range cmds {
-		node, err := s.cluster.MasterForKey(ctx, keyOf(cmd))
+		node, err := s.master(ctx, cmd)
 		if err != nil {
-			return fmt.Errorf("%w: %w", ErrUnavailable, err)
+			return err
 		}
 		groups[node] = append(groups[node], cmd)
 	}
 	for node, group := range groups {
-		if err := s.pipelineAndWait(ctx, node, group, nil); err != nil {
-			s.relocate(ctx)
+		if err := s.writeToMaster(ctx, node, group); err != nil {
 			return err
 		}
 	}
@@ -77,20 +76,34 @@ func (s *Store) WriteWith(ctx context.Context, optional []redis.Cmder, cmds ...r
 	return nil
 }
 
-// writeToMasters sends each command to its key's master, followed by WAIT on the same connection: WAIT only covers the
-// writes of its own connection.
+// writeToMasters sends the commands to the masters of their keys, one after another.
 func (s *Store) writeToMasters(ctx context.Context, cmds []redis.Cmder) error {
 	for _, cmd := range cmds {
-		node, err := s.cluster.MasterForKey(ctx, keyOf(cmd))
+		node, err := s.master(ctx, cmd)
 		if err != nil {
-			return fmt.Errorf("%w: %w", ErrUnavailable, err)
+			return err
 		}
-		if err := s.pipelineAndWait(ctx, node, []redis.Cmder{cmd}, nil); err != nil {
-			s.relocate(ctx)
+		if err := s.writeToMaster(ctx, node, []redis.Cmder{cmd}); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// writeToMaster sends the commands to a node, followed by WAIT on the same connection: WAIT only covers the writes of its own
+// connection.
+func (s *Store) writeToMaster(ctx context.Context, node *redis.Client, cmds []redis.Cmder) error {
+	err := s.pipelineAndWait(ctx, node, cmds, nil)
+	if err != nil {
+		s.relocate(ctx)
+	}
+	return err
+}
+
+// master returns the node with the key of a command. It fails with ErrUnavailable.
+func (s *Store) master(ctx context.Context, cmd redis.Cmder) (*redis.Client, error) {
+	node, err := s.cluster.MasterForKey(ctx, keyOf(cmd))
+	return node, unavailable(err)
 }
 
 // touchScript writes to a key and leaves it as it was. A key of the service always expires. A full Redis refuses the SET.
