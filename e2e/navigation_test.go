@@ -128,20 +128,22 @@ func TestCancelledNavigation(t *testing.T) {
 			for _, id := range []string{"#enter", "#stop", "#away"} {
 				press[id] = b.Presser(id)
 			}
-			s.cancelled(t, code, row.fault, row.late, func() { press["#enter"]() }, func() {
+			leave := func() {
 				if !row.away {
 					press["#stop"]()
 					return
 				}
 				press["#away"]()
 				b.At(away)
-			}, func() {
+			}
+			back := func() {
 				if row.away {
 					b.Travel(-1)
 					b.At(page)
 				}
 				press["#enter"]()
-			})
+			}
+			s.cancelled(t, code, departure{fault: row.fault, late: row.late, enter: press["#enter"], leave: leave, back: back})
 			s.shows(b, testworld.Provider)
 			s.wantSession(b, "")
 			s.wantCalls(t, code, "success")
@@ -171,9 +173,11 @@ func TestCancelledNavigationInFrame(t *testing.T) {
 			b := s.newBrowser(t, noThirdParty)
 			code := s.Koubei.Issue(testworld.Provider)
 			page := s.framing(koubeiHost, "/leaving", s.Landing(code))
-			s.cancelled(t, code, row.fault, row.late,
-				func() { run(fmt.Sprintf(`void (location.href = %q)`, page))(b, page) },
-				func() { row.leave(b, page) }, func() { row.back(b, page) })
+			s.cancelled(t, code, departure{
+				fault: row.fault, late: row.late,
+				enter: func() { run(fmt.Sprintf(`void (location.href = %q)`, page))(b, page) },
+				leave: func() { row.leave(b, page) }, back: func() { row.back(b, page) },
+			})
 			frame := s.frame(b)
 			s.shows(frame, testworld.Provider)
 			s.wantSession(frame, "https://"+koubeiHost)
@@ -182,22 +186,28 @@ func TestCancelledNavigationInFrame(t *testing.T) {
 	}
 }
 
-// cancelled has a browser enter, leave while the gateway holds the response, and return: before that response, or after
-// it if late is set.
-func (s *sites) cancelled(t *testing.T, code string, fault koubeisim.Fault, late bool, enter, leave, back func()) {
+// departure is how a browser leaves a landing while the gateway holds the response, and returns.
+type departure struct {
+	fault              koubeisim.Fault // holds the response
+	late               bool            // the browser returns after the end of the exchange
+	enter, leave, back func()
+}
+
+// cancelled has a browser enter with a code, leave and return.
+func (s *sites) cancelled(t *testing.T, code string, d departure) {
 	t.Helper()
-	s.Koubei.Next(fault)
-	enter()
+	s.Koubei.Next(d.fault)
+	d.enter()
 	s.awaitHeld(t)
 	before := len(s.visitsOf(code))
-	leave()
+	d.leave()
 	testworld.Eventually(t, patience, "the browser has left", func() error {
 		if visits := s.visitsOf(code); !visits[before-1].left {
 			return fmt.Errorf("got %+v", visits)
 		}
 		return nil
 	})
-	if late {
+	if d.late {
 		s.Koubei.Release()
 		testworld.Eventually(t, patience, "the exchange is over", func() error {
 			if calls := s.Koubei.Calls(); calls[len(calls)-1].Outcome != "success" {
@@ -206,9 +216,9 @@ func (s *sites) cancelled(t *testing.T, code string, fault koubeisim.Fault, late
 			return nil
 		})
 	}
-	back()
+	d.back()
 	s.awaitVisits(t, code, before+1)
-	if !late {
+	if !d.late {
 		s.Koubei.Release()
 	}
 }

@@ -74,7 +74,7 @@ func networkFaults() []fault {
 			if untilAnswered {
 				f.Lasts = everything
 			}
-			all = append(all, fault{name: named(fmt.Sprint(f.Action, " ", f.Moment), untilAnswered), Fault: f, untilAnswered: untilAnswered})
+			all = append(all, fault{name: fmt.Sprint(f.Action, " ", f.Moment), Fault: f, untilAnswered: untilAnswered})
 		}
 	}
 	return all
@@ -103,7 +103,7 @@ func errorReplies() []fault {
 			if untilAnswered {
 				f.Lasts = r.refuses
 			}
-			all = append(all, fault{name: named(word, untilAnswered), Fault: f, untilAnswered: untilAnswered})
+			all = append(all, fault{name: word, Fault: f, untilAnswered: untilAnswered})
 		}
 	}
 	return all
@@ -128,9 +128,9 @@ func deaths() []fault {
 	return all
 }
 
-func named(name string, untilAnswered bool) string {
-	if untilAnswered {
-		return name + ", until answered"
+func (f fault) String() string {
+	if f.untilAnswered {
+		return f.name + ", until answered"
 	}
-	return name
+	return f.name
 }

@@ -57,7 +57,7 @@ type cell struct {
 func (c cell) name() []string {
 	parts := []string{c.clocks.name, c.operation}
 	if c.step > 0 {
-		parts = append(parts, fmt.Sprintf("%02d %s", c.step, c.label), c.fault.name)
+		parts = append(parts, fmt.Sprintf("%02d %s", c.step, c.label), c.fault.String())
 	}
 	return parts
 }
@@ -269,7 +269,7 @@ func table(rows []result) string {
 	}
 	for _, r := range rows {
 		add(byStep, fmt.Sprintf("%s: %02d %s", r.operation, r.step, r.label), r)
-		add(byFault, r.fault.name, r)
+		add(byFault, r.fault.String(), r)
 		add(byClock, r.clocks.name, r)
 		slices.Sort(r.unavoided)
 		for _, why := range slices.Compact(r.unavoided) {

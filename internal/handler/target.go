@@ -187,12 +187,12 @@ func fixedBefore(s string) bool {
 	return strings.Contains(s, "?") || ok && first != ""
 }
 
-func (h Home) fill(partnerID, operatorID, operatorType string) string {
+func (home Home) fill(partnerID, operatorID, operatorType string) string {
 	return strings.NewReplacer(
 		"{partner_id}", escapeSegment(partnerID),
 		"{operator_id}", escapeSegment(operatorID),
 		"{operator_type}", escapeSegment(operatorType),
-	).Replace(h.template)
+	).Replace(home.template)
 }
 
 // escapeSegment escapes a value for one segment of a path or one value of a query. Dots alone would be a dot segment.

@@ -50,20 +50,20 @@ func (l *Lander) resume(ctx context.Context, v visit, e record) (Outcome, error)
 	if !v.asked(e) || !l.now().Before(e.Until) {
 		return Outcome{}, ErrCodeUsed
 	}
-	h, err := l.openHeld(v.hash, e)
+	waiting, err := l.openHeld(v.hash, e)
 	if err != nil {
 		return Outcome{}, err
 	}
-	v.Code = h.Code
+	v.Code = waiting.Code
 	if e.Session != "" {
 		// The user has seen the question about a session that was live. When that session is gone, a reload lands without
 		// another question about the memory.
 		v.Known = nil
 	}
-	if l.mustAsk(v, h.Grant.Operator.ID) {
-		return question(v, h.Grant), nil
+	if l.mustAsk(v, waiting.Grant.Operator.ID) {
+		return question(v, waiting.Grant), nil
 	}
-	return l.save(context.WithoutCancel(ctx), v, e, h.Grant, nil)
+	return l.save(context.WithoutCancel(ctx), v, e, waiting.Grant, nil)
 }
 
 // Decision is the user's answer to a question.
@@ -103,11 +103,11 @@ func (l *Lander) Decide(ctx context.Context, d Decision) (Outcome, error) {
 	if e.State != held || !v.asked(e) || !l.now().Before(e.Until) {
 		return Outcome{}, ErrSwitchExpired
 	}
-	h, err := l.openHeld(v.hash, e)
+	waiting, err := l.openHeld(v.hash, e)
 	if err != nil {
 		return Outcome{}, errors.Join(ErrSwitchExpired, err)
 	}
-	for _, other := range v.others(h.Grant.Operator.ID) {
+	for _, other := range v.others(waiting.Grant.Operator.ID) {
 		if !names(d.Sessions, other.Session) {
 			return Outcome{}, ErrSwitchStale
 		}
@@ -116,8 +116,8 @@ func (l *Lander) Decide(ctx context.Context, d Decision) (Outcome, error) {
 	if !d.Yes {
 		return l.decline(ctx, v, e, d)
 	}
-	v.Code = h.Code
-	out, err := l.save(ctx, v, e, h.Grant, v.agreed(d, e))
+	v.Code = waiting.Code
+	out, err := l.save(ctx, v, e, waiting.Grant, v.agreed(d, e))
 	return out, expired(err)
 }
 

@@ -39,11 +39,11 @@ func (l *Lander) openHeld(hash string, e record) (heldGrant, error) {
 	if err != nil {
 		return heldGrant{}, errors.Join(ErrCodeUsed, err)
 	}
-	var h heldGrant
-	if err := json.Unmarshal(plain, &h); err != nil {
+	var waiting heldGrant
+	if err := json.Unmarshal(plain, &waiting); err != nil {
 		return heldGrant{}, fmt.Errorf("landing: held grant: %w", err)
 	}
-	return h, nil
+	return waiting, nil
 }
 
 // storeGrant stores a grant that did not become a session, until the same browser returns. If the write succeeded and only its
