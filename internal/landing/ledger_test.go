@@ -364,6 +364,7 @@ func TestAQuestionYieldsToAnotherOutcome(t *testing.T) {
 		err         error
 	}{
 		{"declined", `{"state":"declined","owner":"another"}`, "", landing.ErrCodeUsed},
+		{"another browser was asked", `{"state":"held","owner":"another","browsers":["another"]}`, "", landing.ErrCodeUsed},
 		{"asked by the same browser", question, landing.Asked, nil},
 	} {
 		w.koubei.Next(koubeisim.SpendThenHold)
