@@ -397,6 +397,11 @@ func TestALandingUsesNoMoreCommandsThanItNeeds(t *testing.T) {
 	if n := writes.Load(); n != 1 {
 		t.Errorf("one more partner: got %d writes of the session, want 1", n)
 	}
+	reads = w.tap.count("get")
+	<-w.RetriesDone()
+	if n := reads.Load(); n != 0 {
+		t.Errorf("after the landings: got %d reads in the background, want none", n)
+	}
 }
 
 func TestOnlyTheOwnerOfAClaimSettlesIt(t *testing.T) {

@@ -18,7 +18,7 @@ type count struct {
 func (l *Lander) count(v visit) *count {
 	return &count{take: func() (func(), bool) {
 		if v.pending != nil {
-			return func() {}, true
+			return nil, true // nothing to give back
 		}
 		return l.limit.Take(v.Client)
 	}}

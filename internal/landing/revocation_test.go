@@ -107,6 +107,28 @@ func TestRevocationsAreOrderedByRedis(t *testing.T) {
 	}
 }
 
+// TestARevokedGrantThatCannotBeDiscarded: the landing is not over, because the ledger has no outcome.
+func TestARevokedGrantThatCannotBeDiscarded(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	other := w.open()
+	w.koubei.Next(koubeisim.Hold)
+	a := arrival(w.koubei.Issue(provider), "one")
+	done := w.background(other, a)
+	w.awaitHeld(1)
+	_, err := w.sessions.Revoke(t.Context(), provider.OperatorID)
+	w.must(err)
+	other.tap.failAt("eval:code")
+	w.koubei.Release()
+	if out := <-done; !errors.Is(out.err, store.ErrUnavailable) {
+		t.Errorf("got %q, %v, want unavailable", out.Result, out.err)
+	}
+	other.tap.with(nil)
+	<-other.RetriesDone()
+	w.refused(a, landing.ErrCodeUsed)
+	w.wantCalls(a.Code, 1)
+}
+
 // TestAReplicaKilledBetweenSessionAndLedger leaves the session under the browser's arrival. The next landing finds it
 // there.
 func TestAReplicaKilledBetweenSessionAndLedger(t *testing.T) {
