@@ -242,7 +242,7 @@ func (r result) table(w *world, took time.Duration) string {
 	row("  lost: the replica was killed between the gateway's answer and the save", r.lost[killed])
 	row("  sent again: the replica was killed before it could write the verdict down", r.again[killed])
 	row("  sent again: AUTH_CODE_NOT_EXIST is remembered for a minute", r.again[minute])
-	row("  refused by the gateway, as it was told to", r.verdicts)
+	row("  refused by the gateway, as configured", r.verdicts)
 	fmt.Fprintln(t, "what went on\t")
 	row("  people", r.people)
 	row("  links for further merchants, in tabs at once", r.merchants)

@@ -28,8 +28,8 @@ type keeping struct {
 }
 
 var (
-	// Chromium's shell has the same engine and takes two thirds of the time. It has no preferences, and isolates sites only if
-	// it is told to.
+	// Chromium's shell has the same engine and takes two thirds of the time. It has no preferences, and isolates sites only
+	// with a flag.
 	usual        = chromium.New(`{}`, append(siteFlags(), chromedp.ExecPath("chromium-headless-shell"), chromedp.Flag("site-per-process", true))...)
 	allCookies   = keeps("all cookies", `{"profile":{"cookie_controls_mode":0,"block_third_party_cookies":false}}`, "plain partitioned.")
 	noThirdParty = keeps("third-party cookies blocked", `{"profile":{"cookie_controls_mode":1,"block_third_party_cookies":true}}`, "partitioned.")

@@ -107,7 +107,7 @@ type inProcess struct {
 func (r inProcess) addresses() (public, internal string) { return r.Public, r.Internal }
 func (r inProcess) signal()                              { r.Signal() }
 func (r inProcess) kill()                                { panic("a replica in this process cannot be killed") }
-func (r inProcess) restart() (replica, error)            { panic("a replica in this process is not told to end") }
+func (r inProcess) restart() (replica, error)            { panic("a replica in this process gets no signal") }
 
 // ownProcess is a replica in a separate process.
 type ownProcess struct{ *testworld.Server }

@@ -224,7 +224,7 @@ func (l *lane) play(t *testing.T, c cell) *scene {
 	s.onEnd = func() {
 		for _, n := range signaled {
 			if err := l.restart(n); err != nil && !s.killed.Load() {
-				s.fail("replica %d, told to end: %v", n, err)
+				s.fail("replica %d, after SIGTERM: %v", n, err)
 			}
 		}
 	}

@@ -58,7 +58,7 @@ func serve(ctx context.Context, c app.Config, provider *trace.TracerProvider) er
 	}
 	c.Tracing = provider
 	err := app.Run(ctx, c)
-	// Wait only briefly for the remaining spans: the process was told to end.
+	// Wait only briefly for the remaining spans: the process is ending.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 3*time.Second)
 	defer cancel()
 	if lost := provider.Shutdown(ctx); lost != nil {

@@ -246,10 +246,10 @@ func TestCheckExplainsRepliesOfRedis(t *testing.T) {
 func TestCheckOfTheClock(t *testing.T) {
 	t.Parallel()
 	for _, row := range []struct {
-		name string
-		ours time.Duration // ahead of the gateway
-		want app.Level
-		text string
+		name  string
+		ahead time.Duration // ahead of the gateway
+		want  app.Level
+		text  string
 	}{
 		{"together", 0, app.OK, "agrees"},
 		{"a second behind", -time.Second, app.OK, "agrees"},
@@ -261,7 +261,7 @@ func TestCheckOfTheClock(t *testing.T) {
 		noon := time.Now()
 		k := testworld.NewKoubei(koubeisim.Options{Now: func() time.Time { return noon.Truncate(time.Second).Add(time.Second / 2) }})
 		config := keyMode(t, k)
-		now := func() time.Time { return noon.Truncate(time.Second).Add(time.Second/2 + row.ours) }
+		now := func() time.Time { return noon.Truncate(time.Second).Add(time.Second/2 + row.ahead) }
 		f := find(app.Check(t.Context(), app.Config{Alipay: config, Now: now}), "clock")
 		if f.Level != row.want || !strings.Contains(f.Detail, row.text) || (f.Fix == "") != (row.want == app.OK) {
 			t.Errorf("%s: got %+v, want %s and %q", row.name, f, row.want, row.text)

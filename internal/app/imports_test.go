@@ -44,9 +44,9 @@ func TestImportsPointOneWay(t *testing.T) {
 		why   string
 	}{
 		{"cmd/server", []string{koubeisim, miniredis, testworld}, "a program that can mint operators must not ship"},
-		{"internal/app", []string{koubeisim, miniredis, testworld, module + "cmd/"}, "what the server is put together of ships with it"},
+		{"internal/app", []string{koubeisim, miniredis, testworld, module + "cmd/"}, "what the server consists of ships with it"},
 		{"cmd/koubeisim", []string{alipay, app, handler, testworld}, "the stand-in is written from the protocol"},
-		{"koubeisim", []string{module}, "with shared code both are wrong together and every test passes"},
+		{"koubeisim", []string{module}, "with shared code both would be wrong in the same way, and every test would pass"},
 		{"internal/alipay", []string{koubeisim, session, assertion, landing, handler, app}, "the gateway knows operators alone"},
 		{"internal/session", []string{alipay, assertion, landing, handler, app}, "the session knows operators and the store alone"},
 		{"internal/landing", []string{handler, app, "net/http/httputil"}, "there is no HTTP in the heart"},

@@ -493,11 +493,11 @@ func TestLaggingReplica(t *testing.T) {
 			})
 			awaitReplicated(t, master)
 			link.hold()
-			var told []*testworld.Browser
+			var landed []*testworld.Browser
 			for range 10 {
 				b := w.Browser()
 				if a := b.Land(w.Landing(w.Koubei.Issue(testworld.Provider))); a.StatusCode == http.StatusSeeOther {
-					told = append(told, b)
+					landed = append(landed, b)
 				}
 			}
 			master.Kill()
@@ -507,14 +507,14 @@ func TestLaggingReplica(t *testing.T) {
 			}
 			next := w.Replica(func(c *app.Config) { c.Redis.URL, c.Redis.Replicas = replica.URL(), 0 })
 			lost := 0
-			for _, b := range told {
+			for _, b := range landed {
 				if a, _ := b.Session(next, ""); a.StatusCode == http.StatusUnauthorized {
 					lost++
 				}
 			}
-			t.Logf("a replica that lags, waiting for %d: %d of 10 people told that they landed, %d of them lost", row.replicas, len(told), lost)
-			if len(told) != row.landed || lost != row.landed {
-				t.Errorf("%d landed, %d lost; want %d of both", len(told), lost, row.landed)
+			t.Logf("a replica that lags, waiting for %d: %d of 10 people who saw that they landed, %d of them lost", row.replicas, len(landed), lost)
+			if len(landed) != row.landed || lost != row.landed {
+				t.Errorf("%d landed, %d lost; want %d of both", len(landed), lost, row.landed)
 			}
 			if a, _ := before.Session(next, ""); a.StatusCode != http.StatusOK {
 				t.Errorf("a session from before: %d, want 200", a.StatusCode)

@@ -194,7 +194,7 @@ func TestCrossSiteSignOutIsRefused(t *testing.T) {
 		{"an old web view, foreign", "", "https://evil.example", 403},
 		{"an old web view, opaque", "", "null", 403},
 		{"an allowed origin", "cross-site", "https://shop.example", 303},
-		{"an old web view, ours", "", w.Public, 303},
+		{"an old web view, own page", "", w.Public, 303},
 	} {
 		for _, path := range []string{"/logout", "/forget"} {
 			r, _ := http.NewRequest(http.MethodPost, w.Public+path, nil)

@@ -126,7 +126,7 @@ func TestLimitOfZeroIsOff(t *testing.T) {
 func TestWhoIsLimited(t *testing.T) {
 	t.Parallel()
 	w := testworld.New(t)
-	ours := []string{"127.0.0.0/8", "10.0.0.0/8"}
+	trusted := []string{"127.0.0.0/8", "10.0.0.0/8"}
 	replicas := map[int]*testworld.Service{}
 	for _, tt := range []struct {
 		name          string
@@ -136,24 +136,24 @@ func TestWhoIsLimited(t *testing.T) {
 	}{
 		{"X-Forwarded-For of an untrusted peer is ignored", nil, []string{"192.0.2.1"}, []string{"192.0.2.2"}, true},
 		{"nor that of a proxy that is not listed", []string{"192.0.2.0/24"}, []string{"198.51.100.1"}, []string{"198.51.100.2"}, true},
-		{"a proxy's is", ours, []string{"192.0.2.1"}, []string{"192.0.2.2"}, false},
-		{"the rightmost counts", ours, []string{"203.0.113.9, 192.0.2.3"}, []string{"203.0.113.8, 192.0.2.3"}, true},
-		{"in the last header", ours, []string{"203.0.113.9", "192.0.2.4"}, []string{"203.0.113.8", "192.0.2.4"}, true},
-		{"behind trusted proxies", ours, []string{"192.0.2.5, 10.1.1.1"}, []string{"192.0.2.6, 10.1.1.1"}, false},
-		{"entries before the trusted ones are ignored", ours, []string{"203.0.113.9, 192.0.2.7, 10.1.1.1"}, []string{"203.0.113.8, 192.0.2.7, 10.1.1.2"}, true},
-		{"junk is the proxy itself", ours, []string{"junk"}, []string{"other junk"}, true},
-		{"junk to the left is not reached", ours, []string{"junk, 192.0.2.8"}, []string{"192.0.2.8"}, true},
-		{"IPv6 by the first half", ours, []string{"2001:db8:1:2::1"}, []string{"2001:db8:1:2:ffff::2"}, true},
-		{"another IPv6 network", ours, []string{"2001:db8:1:4::1"}, []string{"2001:db8:1:5::1"}, false},
-		{"with a port", ours, []string{"192.0.2.20:51234"}, []string{"192.0.2.20:51235"}, true},
-		{"others with a port", ours, []string{"192.0.2.21:51234"}, []string{"192.0.2.22:51234"}, false},
-		{"IPv6 with a port", ours, []string{"[2001:db8:1:6::1]:443"}, []string{"2001:db8:1:6::1"}, true},
-		{"IPv6 in brackets", ours, []string{"[2001:db8:1:7::1]"}, []string{"[2001:db8:1:8::1]"}, false},
-		{"quoted", ours, []string{`"[2001:db8:1:9::1]:443"`}, []string{`"192.0.2.23:80"`}, false},
-		{"behind proxies with ports", ours, []string{"192.0.2.24:1, 10.1.1.1:2"}, []string{"192.0.2.25:1, 10.1.1.1:2"}, false},
-		{"empty entries", ours, []string{"192.0.2.26,, "}, []string{"192.0.2.27,,"}, false},
-		{"IPv4 in IPv6's clothes", ours, []string{"::ffff:192.0.2.9"}, []string{"192.0.2.9"}, true},
-		{"two IPv4 in IPv6's clothes", ours, []string{"::ffff:192.0.2.10"}, []string{"::ffff:192.0.2.11"}, false},
+		{"a proxy's is", trusted, []string{"192.0.2.1"}, []string{"192.0.2.2"}, false},
+		{"the rightmost counts", trusted, []string{"203.0.113.9, 192.0.2.3"}, []string{"203.0.113.8, 192.0.2.3"}, true},
+		{"in the last header", trusted, []string{"203.0.113.9", "192.0.2.4"}, []string{"203.0.113.8", "192.0.2.4"}, true},
+		{"behind trusted proxies", trusted, []string{"192.0.2.5, 10.1.1.1"}, []string{"192.0.2.6, 10.1.1.1"}, false},
+		{"entries before the trusted ones are ignored", trusted, []string{"203.0.113.9, 192.0.2.7, 10.1.1.1"}, []string{"203.0.113.8, 192.0.2.7, 10.1.1.2"}, true},
+		{"junk is the proxy itself", trusted, []string{"junk"}, []string{"other junk"}, true},
+		{"junk to the left is not reached", trusted, []string{"junk, 192.0.2.8"}, []string{"192.0.2.8"}, true},
+		{"IPv6 by the first half", trusted, []string{"2001:db8:1:2::1"}, []string{"2001:db8:1:2:ffff::2"}, true},
+		{"another IPv6 network", trusted, []string{"2001:db8:1:4::1"}, []string{"2001:db8:1:5::1"}, false},
+		{"with a port", trusted, []string{"192.0.2.20:51234"}, []string{"192.0.2.20:51235"}, true},
+		{"others with a port", trusted, []string{"192.0.2.21:51234"}, []string{"192.0.2.22:51234"}, false},
+		{"IPv6 with a port", trusted, []string{"[2001:db8:1:6::1]:443"}, []string{"2001:db8:1:6::1"}, true},
+		{"IPv6 in brackets", trusted, []string{"[2001:db8:1:7::1]"}, []string{"[2001:db8:1:8::1]"}, false},
+		{"quoted", trusted, []string{`"[2001:db8:1:9::1]:443"`}, []string{`"192.0.2.23:80"`}, false},
+		{"behind proxies with ports", trusted, []string{"192.0.2.24:1, 10.1.1.1:2"}, []string{"192.0.2.25:1, 10.1.1.1:2"}, false},
+		{"empty entries", trusted, []string{"192.0.2.26,, "}, []string{"192.0.2.27,,"}, false},
+		{"IPv4 in IPv6's clothes", trusted, []string{"::ffff:192.0.2.9"}, []string{"192.0.2.9"}, true},
+		{"two IPv4 in IPv6's clothes", trusted, []string{"::ffff:192.0.2.10"}, []string{"::ffff:192.0.2.11"}, false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			replica := replicas[len(tt.proxies)]

@@ -78,7 +78,7 @@ func TestModel(t *testing.T) {
 		{"no, and lands", false, []row{{exchange, land(a, history.Asked)}, {decide(history.No, history.OK)}, {land(a, history.OK)}}},
 		{"an unanswered no", true, []row{{exchange, land(a, history.Asked)}, {decide(history.No, history.Unknown)}, {land(a, history.Asked)}}},
 		{"signed in before the answer", false, []row{{exchange, land(a, history.Asked)}, {check(a, history.OK)}}},
-		{"the question is open, and told expired", false, []row{{exchange, land(a, history.Asked)}, {decide(history.Yes, history.Used)}}},
+		{"the question is open, and the answer says expired", false, []row{{exchange, land(a, history.Asked)}, {decide(history.Yes, history.Used)}}},
 		{"revoked", true, []row{{exchange, land(a, history.OK)}, {revoke(history.OK)}, {check(a, history.Nobody)}, {land(a, history.Used)}}},
 		{"revoked, and still there", false, []row{{exchange, land(a, history.OK)}, {revoke(history.OK)}, {check(a, history.OK)}}},
 		{"revoked before the retry", true, []row{{exchange, land(a, history.Unknown)}, {revoke(history.OK)}, {land(a, history.Used)}}},
