@@ -82,8 +82,8 @@ func Lease(exchange, redis time.Duration) time.Duration {
 	return redis + exchange + savingTime(redis) + time.Second
 }
 
-// savingTime is the maximum duration of a landing after the exchange: it saves the session (twice if another tab lands at the same time), ends
-// an old session, and writes the outcome to the ledger.
+// savingTime is the maximum duration of a landing after the exchange: it saves the session (twice if another tab lands at the
+// same time), ends an old session, and writes the outcome to the ledger.
 func savingTime(redis time.Duration) time.Duration { return 5 * redis }
 
 // EndBy makes a landing fail with ErrDraining if it has not claimed its code and its lease would end after the given time.
