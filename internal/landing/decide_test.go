@@ -420,6 +420,25 @@ func TestSessionIsReplacedWithoutConfirm(t *testing.T) {
 	}
 }
 
+// TestAnotherTabsOperatorIsReplacedOnce: the other tab has landed since the request was sent. The session is written once.
+func TestAnotherTabsOperatorIsReplacedOnce(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, func(s *settings) { s.confirm = false })
+	other := w.open(func(s *settings) { s.confirm = false })
+	w.koubei.Next(koubeisim.Hold)
+	done := w.background(other, arrival(w.koubei.Issue(provider), "one"))
+	w.awaitHeld(1)
+	current := w.land(arrival(w.koubei.Issue(merchant), "one"), landing.Landed).Token
+	started := other.tap.count("eval:arrival")
+	w.koubei.Release()
+	if out := <-done; out.err != nil || out.Result != landing.Landed || !w.ended(current) {
+		t.Errorf("got %q, %v, want landed, and the other session ended: %t", out.Result, out.err, w.ended(current))
+	}
+	if n := started.Load(); n != 1 {
+		t.Errorf("got %d sessions started, want 1", n)
+	}
+}
+
 // TestConcurrentYesAndNo: only the first answer counts.
 func TestConcurrentYesAndNo(t *testing.T) {
 	t.Parallel()

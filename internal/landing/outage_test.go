@@ -28,6 +28,22 @@ func TestUnreadableLedgerEntryIsUnavailable(t *testing.T) {
 	w.wantCalls(code, 0)
 }
 
+// TestAClaimThatCannotBeReadIsUnavailable: a landing waits for another one, and cannot read the ledger again.
+func TestAClaimThatCannotBeReadIsUnavailable(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	code := w.koubei.Issue(provider)
+	w.claimedBy(code, "another", time.Minute)
+	w.tap.with(func(ctx context.Context, names string, send func(context.Context) error) error {
+		if strings.TrimSpace(names) == "get" {
+			return errCut
+		}
+		return send(ctx)
+	})
+	w.refused(arrival(code, "one"), store.ErrUnavailable)
+	w.wantCalls(code, 0)
+}
+
 // TestRefusalIsRetriedUntilRedisIsBack: the verdict is stored, and the code is not sent again.
 func TestRefusalIsRetriedUntilRedisIsBack(t *testing.T) {
 	t.Parallel()
