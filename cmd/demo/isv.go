@@ -81,8 +81,8 @@ type identity struct {
 	OperatorID, OperatorType, PartnerID, ShopIDs, Expires string
 }
 
-// ask sends a visitor's cookies to the service and returns the operator and the status. In production a proxy does this before the request
-// arrives here, and the identity is in the request's headers.
+// ask sends a visitor's cookies to the service and returns the operator and the status. In production a proxy does this before
+// the request arrives here, and the identity is in the request's headers.
 func (i *isv) ask(ctx context.Context, cookies string, query url.Values) (who identity, status int, err error) {
 	address := i.internal + "/auth/verify"
 	if query.Has("partner_id") {

@@ -99,8 +99,8 @@ func TestAReplaySettlesTheCodeOfASessionThatEnds(t *testing.T) {
 	w.wantState(a.Code, "landed")
 }
 
-// TestARecoveredSessionKeepsTheArrivalsOfItsClaim: a browser that has lost one of its arrival cookies settles the code of a killed
-// replica. Afterwards it shows another one.
+// TestARecoveredSessionKeepsTheArrivalsOfItsClaim: a browser that has lost one of its arrival cookies settles the code of a
+// killed replica. Afterwards it shows another one.
 func TestARecoveredSessionKeepsTheArrivalsOfItsClaim(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

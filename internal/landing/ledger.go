@@ -74,7 +74,8 @@ func parseRecord(key string, raw []byte) (record, error) {
 	return e, nil
 }
 
-// look returns the ledger's record of a code. The state of the record is empty if there is none. It fails with store.ErrUnavailable.
+// look returns the ledger's record of a code. The state of the record is empty if there is none. It fails with
+// store.ErrUnavailable.
 func (l *ledger) look(ctx context.Context, hash string) (record, error) {
 	raw, err := l.store.Get(ctx, l.key(hash))
 	if err != nil {

@@ -53,8 +53,8 @@ func (w *waiter) stop() {
 	}
 }
 
-// concurrent returns the sessions that other landings of this browser have started. It ignores errors: if a read fails, it returns no
-// sessions.
+// concurrent returns the sessions that other landings of this browser have started. It ignores errors: if a read fails, it
+// returns no sessions.
 func (l *Lander) concurrent(ctx context.Context, v visit) []session.Held {
 	found, _ := l.sessions.FindArrivals(ctx, v.browsers)
 	return found

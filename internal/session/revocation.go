@@ -36,7 +36,8 @@ const revokedScript = `
 local now = redis.call('TIME')
 return (redis.call('GET', KEYS[1]) or '0') .. string.format(' %.0f', tonumber(now[1]) * 1000000 + tonumber(now[2]))`
 
-// recordRevocation records that all grants of the operator that were claimed until now are revoked. It fails with store.ErrUnavailable.
+// recordRevocation records that all grants of the operator that were claimed until now are revoked. It fails with
+// store.ErrUnavailable.
 func (m *Manager) recordRevocation(ctx context.Context, operatorID string) error {
 	s := m.records.store
 	tick := m.Tick(ctx)
