@@ -456,6 +456,25 @@ func TestRedisLostBeforeAReplay(t *testing.T) {
 	}
 }
 
+// TestAReplayNeedsToKnowWhoIsSignedIn: the browser made the code's session, and another operator is signed in since. If that
+// session cannot be read, the link must not sign the first operator in.
+func TestAReplayNeedsToKnowWhoIsSignedIn(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	a := arrival(w.koubei.Issue(provider), "one")
+	w.land(a, landing.Landed)
+	a = signedIn(a, w.land(arrival(w.koubei.Issue(merchant), "two"), landing.Landed).Token)
+	w.refused(a, landing.ErrCodeUsed)
+	var reads atomic.Int32
+	w.tap.with(func(ctx context.Context, names string, send func(context.Context) error) error {
+		if strings.TrimSpace(names) == "get" && reads.Add(1) == 2 { // the first one is that of the request
+			return errCut
+		}
+		return send(ctx)
+	})
+	w.refused(a, store.ErrUnavailable)
+}
+
 // testToken is a well-formed token without a session.
 const testToken = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
 
