@@ -420,6 +420,22 @@ func TestSessionIsReplacedWithoutConfirm(t *testing.T) {
 	}
 }
 
+// TestANoThatComesLate: another answer was given since this one read the ledger.
+func TestANoThatComesLate(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	a := arrival(w.koubei.Issue(provider), "one")
+	a.Known = []string{merchant.OperatorID}
+	asked := w.land(a, landing.Asked)
+	w.tap.before("eval:code", func() {
+		w.must(w.redis.Client.Set(t.Context(), w.key(a.Code), `{"state":"landed","owner":"another"}`, time.Minute).Err())
+	})
+	no := landing.Decision{Landing: asked.Question.Landing, Arrival: a}
+	if out, err := w.Decide(t.Context(), no); !errors.Is(err, landing.ErrSwitchExpired) {
+		t.Errorf("got %q, %v, want expired", out.Result, err)
+	}
+}
+
 // TestAnotherTabsOperatorIsReplacedOnce: the other tab has landed since the request was sent. The session is written once.
 func TestAnotherTabsOperatorIsReplacedOnce(t *testing.T) {
 	t.Parallel()
