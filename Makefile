@@ -91,7 +91,8 @@ licences: ## of every module, from the module cache; fails on one that it doesn'
 	scripts/licences --all
 
 VERSION ?= dev
-REVISION ?= $(shell git rev-parse HEAD)$(shell git diff --quiet HEAD -- || echo -modified)
+# Of a source archive without git: unknown.
+REVISION ?= $(shell git rev-parse HEAD 2>/dev/null || echo unknown)$(shell git diff --quiet HEAD -- 2>/dev/null || ! test -e .git || echo -modified)
 # Where the source is published, for the images' label; none if empty.
 SOURCE ?=
 
@@ -100,7 +101,7 @@ image: ## the container image; needs a container engine
 		$(if $(SOURCE),--label org.opencontainers.image.source=$(SOURCE)) .
 
 # The date of the images is that of the commit, so that everybody who builds the commit gets the same bytes.
-SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct)
+SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 0)
 
 release: ## programs, SBOMs, images and checksums, into dist/; needs no container engine
 	$(GO) run -C scripts/release . -version=$(VERSION) -revision=$(REVISION) -date=$(SOURCE_DATE_EPOCH) -url=$(SOURCE)

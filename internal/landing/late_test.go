@@ -63,6 +63,28 @@ func TestALateOutcomeEndsNoSessionInUse(t *testing.T) {
 	}
 }
 
+// TestALateGrantFindsItsSession: the browser has sessions of two operators. One ends, and the other has the code: its write
+// succeeded, and the reply was lost.
+func TestALateGrantFindsItsSession(t *testing.T) {
+	t.Parallel()
+	withoutQuestion := func(s *settings) { s.confirm = false }
+	w := newWorld(t, withoutQuestion)
+	late := w.open(withoutQuestion)
+	first := w.land(arrival(w.koubei.Issue(merchant), "one"), landing.Landed).Token
+	own := w.land(arrival(w.koubei.Issue(provider), "two"), landing.Landed).Token
+	second := provider
+	second.PartnerID = "2088102150477999"
+	a := signedIn(arrival(w.koubei.Issue(second), "three"), first, own)
+	late.tap.loseReply(func(names string) bool { return strings.Contains(names, "eval:session") })
+	if out := <-w.background(late, a); !errors.Is(out.err, store.ErrUnavailable) {
+		t.Fatalf("got %q, %v, want unavailable", out.Result, out.err)
+	}
+	w.signOut(first)
+	late.tap.with(nil)
+	<-late.RetriesDone()
+	w.wantState(a.Code, "landed")
+}
+
 // TestALateQuestionLeavesItsAnswer: a landing ends its session to ask, and loses the reply to its question. The user sees the
 // question at another replica, and answers it.
 func TestALateQuestionLeavesItsAnswer(t *testing.T) {

@@ -44,6 +44,33 @@ func TestAClaimThatCannotBeReadIsUnavailable(t *testing.T) {
 	w.wantCalls(code, 0)
 }
 
+// TestALandingNeedsToKnowWhoIsSignedIn: otherwise it would replace another operator without a question.
+func TestALandingNeedsToKnowWhoIsSignedIn(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	a := signedIn(arrival(w.koubei.Issue(provider), "one"), w.land(arrival(w.koubei.Issue(merchant), "two"), landing.Landed).Token)
+	w.tap.failFirst(1)
+	w.refused(a, store.ErrUnavailable)
+	w.wantCalls(a.Code, 0)
+}
+
+// TestASignOutDuringTheExchange: the landing then starts a new session.
+func TestASignOutDuringTheExchange(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	token := w.land(arrival(w.koubei.Issue(provider), "one"), landing.Landed).Token
+	second := provider
+	second.PartnerID = "2088102150477999"
+	w.koubei.Next(koubeisim.Hold)
+	done := w.background(w.replica, signedIn(arrival(w.koubei.Issue(second), "two"), token))
+	w.awaitHeld(1)
+	w.signOut(token)
+	w.koubei.Release()
+	if out := <-done; out.err != nil || out.Result != landing.Landed || out.Token == token {
+		t.Errorf("got %q, %v, the old session: %t; want a new session", out.Result, out.err, out.Token == token)
+	}
+}
+
 // TestRefusalIsRetriedUntilRedisIsBack: the verdict is stored, and the code is not sent again.
 func TestRefusalIsRetriedUntilRedisIsBack(t *testing.T) {
 	t.Parallel()
