@@ -15,7 +15,7 @@ import (
 
 // noSettings are names in capitals that the pages mention and that are no settings of a program here, nor words of the
 // protocol that the code knows.
-var noSettings = []string{"NAME_FILE", "HTTPS_PROXY", "NO_PROXY", "NO_COLOR", "SESION_LIFETIME", "X_Koubei_Operator_Id",
+var noSettings = []string{"NAME_FILE", "HTTPS_PROXY", "NO_PROXY", "NO_COLOR", "SOURCE_DATE_EPOCH", "SESION_LIFETIME", "X_Koubei_Operator_Id",
 	"MER_OPERATOR", "M_STAFF", "S_STAFF"} // types that other Koubei interfaces use
 
 // examplePaths are paths of the applications in the examples.
