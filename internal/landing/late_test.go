@@ -85,6 +85,52 @@ func TestALateGrantFindsItsSession(t *testing.T) {
 	w.wantState(a.Code, "landed")
 }
 
+// TestAGrantIsHeldAgainAfterTwoFailures: the ledger names the session that the landing has ended, and the first write that
+// replaces this fails.
+func TestAGrantIsHeldAgainAfterTwoFailures(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	owner := w.asking()
+	w.land(owner.Arrival, landing.Replayed)
+	owner.tap.failAt("eval:code")
+	owner.proceed()
+	if out := <-owner.done; !errors.Is(out.err, store.ErrUnavailable) {
+		t.Fatalf("got %q, %v, want unavailable", out.Result, out.err)
+	}
+	var writes atomic.Int32
+	owner.tap.with(func(ctx context.Context, names string, send func(context.Context) error) error {
+		if strings.Contains(names, "eval:code") && writes.Add(1) == 2 {
+			return errCut
+		}
+		return send(ctx)
+	})
+	<-owner.RetriesDone()
+	w.wantState(owner.Code, "held")
+}
+
+// TestASessionThatCannotBeAbandoned: another answer has landed the code, and the session of this one cannot be ended.
+func TestASessionThatCannotBeAbandoned(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	a := arrival(w.koubei.Issue(provider), "one")
+	a.Known = []string{merchant.OperatorID}
+	asked := w.land(a, landing.Asked)
+	var landed atomic.Bool
+	w.tap.with(func(ctx context.Context, names string, send func(context.Context) error) error {
+		switch {
+		case strings.Contains(names, "eval:code") && !landed.Swap(true):
+			w.must(w.redis.Client.Set(t.Context(), w.key(a.Code), `{"state":"landed","owner":"another","session":"another"}`, time.Minute).Err())
+		case strings.Contains(names, "eval:session") && landed.Load():
+			return errCut
+		}
+		return send(ctx)
+	})
+	yes := landing.Decision{Landing: asked.Question.Landing, Yes: true, Arrival: a}
+	if out, err := w.Decide(t.Context(), yes); !errors.Is(err, store.ErrUnavailable) {
+		t.Errorf("got %q, %v, want unavailable", out.Result, err)
+	}
+}
+
 // TestALateQuestionLeavesItsAnswer: a landing ends its session to ask, and loses the reply to its question. The user sees the
 // question at another replica, and answers it.
 func TestALateQuestionLeavesItsAnswer(t *testing.T) {

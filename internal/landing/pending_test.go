@@ -220,6 +220,7 @@ func TestAPendingGrantWaitsForASlot(t *testing.T) {
 		t.Errorf("got %q, %v, want landed", out.Result, out.err)
 	}
 	<-busy
+	w.land(arrival(w.koubei.Issue(provider), "three"), landing.Landed) // the slot is free again
 }
 
 func TestHeldAndDeclinedPrecedePendingGrant(t *testing.T) {
