@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"koubei-landing/internal/alipay"
 	"koubei-landing/internal/landing"
 	"koubei-landing/internal/store"
 	"koubei-landing/koubeisim"
@@ -97,13 +98,7 @@ func TestAGrantIsHeldAgainAfterTwoFailures(t *testing.T) {
 	if out := <-owner.done; !errors.Is(out.err, store.ErrUnavailable) {
 		t.Fatalf("got %q, %v, want unavailable", out.Result, out.err)
 	}
-	var writes atomic.Int32
-	owner.tap.with(func(ctx context.Context, names string, send func(context.Context) error) error {
-		if strings.Contains(names, "eval:code") && writes.Add(1) == 2 {
-			return errCut
-		}
-		return send(ctx)
-	})
+	owner.tap.failOnce("eval:code", 2)
 	<-owner.RetriesDone()
 	w.wantState(owner.Code, "held")
 }
@@ -129,6 +124,60 @@ func TestASessionThatCannotBeAbandoned(t *testing.T) {
 	if out, err := w.Decide(t.Context(), yes); !errors.Is(err, store.ErrUnavailable) {
 		t.Errorf("got %q, %v, want unavailable", out.Result, err)
 	}
+}
+
+// TestALandedCodeIsWrittenLate: the session was written, and the ledger could not be.
+func TestALandedCodeIsWrittenLate(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	a := arrival(w.koubei.Issue(provider), "one")
+	w.tap.failOnce("eval:code", 2) // the first one is the claim
+	w.land(a, landing.Landed)
+	w.wantLogged("code landed, ledger record pending")
+	<-w.RetriesDone()
+	w.wantState(a.Code, "landed")
+}
+
+// TestACodeIsReleasedLate: the gateway did not take the code, and the claim could not be removed.
+func TestACodeIsReleasedLate(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, func(s *settings) { s.timeout = time.Second })
+	w.koubei.Next(koubeisim.Hold)
+	a := arrival(w.koubei.Issue(provider), "one")
+	w.tap.failOnce("eval:code", 2)
+	w.refused(a, alipay.ErrUnavailable)
+	w.wantState(a.Code, "open")
+	<-w.RetriesDone()
+	w.wantState(a.Code, "")
+}
+
+// TestTabsThatCannotJoinLoseNothing: a landing has started a session, finds that of the other tab, and cannot add its partner
+// there.
+func TestTabsThatCannotJoinLoseNothing(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	other := w.open()
+	second := provider
+	second.PartnerID = "2088102150477999"
+	a := arrival(w.koubei.Issue(second), "one")
+	w.koubei.Next(koubeisim.SpendThenHold)
+	done := w.background(other, a)
+	w.awaitHeld(1)
+	token := w.land(arrival(w.koubei.Issue(provider), "one"), landing.Landed).Token
+	other.tap.failOnce("eval:session", 2) // the first one starts the session
+	w.koubei.Release()
+	out := <-done
+	if !errors.Is(out.err, store.ErrUnavailable) {
+		t.Fatalf("got %q, %v, want unavailable", out.Result, out.err)
+	}
+	<-other.RetriesDone()
+	a = signedIn(a, token)
+	a.Pending = []string{out.Pending}
+	again, err := w.Land(t.Context(), a)
+	if err != nil || again.Entry.PartnerID != second.PartnerID {
+		t.Errorf("the next try: got %q of partner %s, %v", again.Result, again.Entry.PartnerID, err)
+	}
+	w.wantCalls(a.Code, 1)
 }
 
 // TestALateQuestionLeavesItsAnswer: a landing ends its session to ask, and loses the reply to its question. The user sees the

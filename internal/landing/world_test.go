@@ -327,6 +327,17 @@ func (t *tap) failFirst(n int64) {
 	})
 }
 
+// failOnce makes one call with this command fail, the nth.
+func (t *tap) failOnce(name string, n int64) {
+	var calls atomic.Int64
+	t.with(func(ctx context.Context, names string, send func(context.Context) error) error {
+		if strings.Contains(names, name) && calls.Add(1) == n {
+			return errCut
+		}
+		return send(ctx)
+	})
+}
+
 // before calls f once, before the first command with these names.
 func (t *tap) before(names string, f func()) {
 	var once sync.Once
