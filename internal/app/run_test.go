@@ -5,6 +5,7 @@ import (
 	"crypto"
 	"crypto/rand"
 	"crypto/rsa"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -109,4 +110,25 @@ func TestMetricsCountRetries(t *testing.T) {
 	wantMetric(t, w, "koubei_exchange_retries_total 1")
 	wantMetric(t, w, `koubei_exchange_duration_seconds_count{outcome="busy"} 1`)
 	wantMetric(t, w, `koubei_exchange_duration_seconds_count{outcome="success"} 1`)
+}
+
+// TestEvictionIsNamedWhenRedisIsBack: Redis is not there when the service starts.
+func TestEvictionIsNamedWhenRedisIsBack(t *testing.T) {
+	t.Parallel()
+	r := testworld.StartRedis(t, "--maxmemory-policy", "allkeys-lru")
+	r.Kill()
+	w := testworld.New(t, func(c *app.Config) { c.Redis.URL = r.URL() })
+	testworld.Eventually(t, 30*time.Second, "the replica has noticed the outage", func() error {
+		if !strings.Contains(w.Log.String(), "readiness check failed") {
+			return errors.New("not yet")
+		}
+		return nil
+	})
+	r.Start()
+	testworld.Eventually(t, 30*time.Second, "the warning", func() error {
+		if !strings.Contains(w.Log.String(), "redis evicts keys when it is full") {
+			return errors.New("none yet")
+		}
+		return nil
+	})
 }
