@@ -91,8 +91,8 @@ licences: ## of every module, from the module cache; fails on one that it doesn'
 	scripts/licences --all
 
 VERSION ?= dev
-# Of a source archive without git: unknown.
-REVISION ?= $(shell git rev-parse HEAD 2>/dev/null || echo unknown)$(shell git diff --quiet HEAD -- 2>/dev/null || ! test -e .git || echo -modified)
+# A source archive without git is of an unknown commit.
+REVISION ?= $(shell r=$$(git rev-parse HEAD 2>/dev/null) || { echo unknown; exit; }; git diff --quiet HEAD -- || r=$$r-modified; echo $$r)
 # Where the source is published, for the images' label; none if empty.
 SOURCE ?=
 
