@@ -98,7 +98,7 @@ func TestAGrantIsHeldAgainAfterTwoFailures(t *testing.T) {
 	if out := <-owner.done; !errors.Is(out.err, store.ErrUnavailable) {
 		t.Fatalf("got %q, %v, want unavailable", out.Result, out.err)
 	}
-	owner.tap.failOnce("eval:code", 2)
+	owner.tap.failSecond("eval:code")
 	<-owner.RetriesDone()
 	w.wantState(owner.Code, "held")
 }
@@ -131,7 +131,7 @@ func TestALandedCodeIsWrittenLate(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	a := arrival(w.koubei.Issue(provider), "one")
-	w.tap.failOnce("eval:code", 2) // the first one is the claim
+	w.tap.failSecond("eval:code") // the first one is the claim
 	w.land(a, landing.Landed)
 	w.wantLogged("code landed, ledger record pending")
 	<-w.RetriesDone()
@@ -144,7 +144,7 @@ func TestACodeIsReleasedLate(t *testing.T) {
 	w := newWorld(t, func(s *settings) { s.timeout = time.Second })
 	w.koubei.Next(koubeisim.Hold)
 	a := arrival(w.koubei.Issue(provider), "one")
-	w.tap.failOnce("eval:code", 2)
+	w.tap.failSecond("eval:code")
 	w.refused(a, alipay.ErrUnavailable)
 	w.wantState(a.Code, "open")
 	<-w.RetriesDone()
@@ -164,7 +164,7 @@ func TestTabsThatCannotJoinLoseNothing(t *testing.T) {
 	done := w.background(other, a)
 	w.awaitHeld(1)
 	token := w.land(arrival(w.koubei.Issue(provider), "one"), landing.Landed).Token
-	other.tap.failOnce("eval:session", 2) // the first one starts the session
+	other.tap.failSecond("eval:session") // the first one starts the session
 	w.koubei.Release()
 	out := <-done
 	if !errors.Is(out.err, store.ErrUnavailable) {

@@ -327,11 +327,11 @@ func (t *tap) failFirst(n int64) {
 	})
 }
 
-// failOnce makes one call with this command fail, the nth.
-func (t *tap) failOnce(name string, n int64) {
+// failSecond makes the second call with this command fail.
+func (t *tap) failSecond(name string) {
 	var calls atomic.Int64
 	t.with(func(ctx context.Context, names string, send func(context.Context) error) error {
-		if strings.Contains(names, name) && calls.Add(1) == n {
+		if strings.Contains(names, name) && calls.Add(1) == 2 {
 			return errCut
 		}
 		return send(ctx)
