@@ -191,6 +191,9 @@ func (l *lane) playFairly(t *testing.T, c cell) *scene {
 		if n == 3 || !late && (!missed || len(s.wrong) > 0) {
 			return s
 		}
+		if late {
+			t.Logf("%s: played again, because an attempt at the gateway timed out; it said %q", c, s.wrong)
+		}
 	}
 }
 

@@ -30,13 +30,13 @@ func checkProblem(t *testing.T, err error, names ...string) {
 	}
 }
 
-// checkNames fails unless the error for each file that holds anything else than certificates names the file.
-func checkNames(t *testing.T, files ...pemfile.File) {
+// checkNames fails unless err, and the error for each file that holds anything else than certificates, name the file.
+func checkNames(t *testing.T, whole error, files ...pemfile.File) {
 	t.Helper()
 	for _, file := range files {
 		_, err := readCertificates(file)
-		if e, ok := errors.AsType[*pemfile.Error](err); err != nil && (!ok || e.File != file.Name) {
-			t.Errorf("got %+v, want the file %s", e, file.Name)
+		if e, ok := errors.AsType[*pemfile.Error](err); err != nil && (!ok || e.File != file.Name || !strings.Contains(whole.Error(), file.Name)) {
+			t.Errorf("got %+v in %v, want the file %s in both", e, whole, file.Name)
 		}
 	}
 }
@@ -157,7 +157,7 @@ func TestRootsAreReadWhole(t *testing.T) {
 			t.Parallel()
 			_, err := ParseCertificates(app, alipay, roots)
 			checkProblem(t, err, "ALIPAY_ROOT_CERT_FILE")
-			checkNames(t, roots)
+			checkNames(t, err, roots)
 		})
 	}
 }
@@ -195,8 +195,11 @@ func TestParseCertificatesRefuses(t *testing.T) {
 				t.Error("got certificates beside the error")
 			}
 			checkProblem(t, err, tt.settings...)
-			checkNames(t, tt.app, tt.alipay, tt.root)
+			checkNames(t, err, tt.app, tt.alipay, tt.root)
 		})
+	}
+	if _, err := ParseCertificates(damaged, alipay, root); err == nil || !strings.Contains(err.Error(), damaged.Name) {
+		t.Errorf("damaged: got %v, want the name of the file", err)
 	}
 	_, err := ParseCertificates(pemfile.File{}, pemfile.File{}, pemfile.File{})
 	if all, ok := errors.AsType[setting.Problems](err); !ok || len(all) != 3 {

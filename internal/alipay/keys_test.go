@@ -85,6 +85,20 @@ func TestKeysRefused(t *testing.T) {
 	}
 	encryptedDER, _ := pem.Decode(encrypted)
 
+	// Different mistakes have different explanations.
+	explained := map[string]bool{}
+	for _, text := range []string{"", whole[:len(whole)/2], file("certs/app_cert.crt"), file("keys/alipay_public.b64"), b64(ecPKCS8)} {
+		_, err := ParsePrivateKey(text)
+		explained[err.Error()] = true
+	}
+	for _, text := range []string{"", whole[:len(whole)/2], file("certs/app_cert.crt"), b64(ecPublic)} {
+		_, err := ParsePublicKey(text)
+		explained[err.Error()] = true
+	}
+	if len(explained) != 9 {
+		t.Errorf("got %d explanations of 9 mistakes: %v", len(explained), explained)
+	}
+
 	type accepted struct{ private, public bool }
 	for _, tt := range []struct {
 		name, text string

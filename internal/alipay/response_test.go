@@ -107,8 +107,8 @@ func TestUnverifiedDetails(t *testing.T) {
 			if !errors.Is(err, tt.kind) || e.Signed || e.Code != tt.code || e.SubCode != tt.sub {
 				t.Errorf("got %+v, want %v with %s %s", e, tt.kind, tt.code, tt.sub)
 			}
-			if tt.sub != "" && errors.Is(tt.kind, ErrUntrusted) && !strings.Contains(e.Advice(), tt.sub) {
-				t.Errorf("got the advice %q, want %s in it", e.Advice(), tt.sub)
+			if tt.sub != "" && (!strings.Contains(err.Error(), tt.sub) || errors.Is(tt.kind, ErrUntrusted) && !strings.Contains(e.Advice(), tt.sub)) {
+				t.Errorf("got %v with advice %q, want %s in both", err, e.Advice(), tt.sub)
 			}
 		})
 	}
@@ -125,25 +125,26 @@ func TestSignedErrorsHoldOnlySignedDetails(t *testing.T) {
 	}
 }
 
-// A field that is not a string makes every response untrusted: a signed one, an unsigned one, and a downloaded certificate.
+// A field that is not a string makes every response untrusted: a signed one, an unsigned one, and a downloaded certificate. The
+// error names the field.
 func TestFieldsThatAreNoStrings(t *testing.T) {
 	t.Parallel()
 	cfg := certificateMode(t, testConfig(t))
 	c := newTestClient(t, testConfig(t))
 	signed := signedBy(t, privateKey(t, "keys/alipay_private_pkcs8.pem"), strings.Replace(successNode, `"2088000000000202"`, "1", 1))
 	_, err := c.read(t.Context(), response{status: 200, body: []byte(signed)})
-	if e := asError(err); !errors.Is(err, ErrUntrusted) || !e.Signed {
+	if e := asError(err); !errors.Is(err, ErrUntrusted) || !e.Signed || !strings.Contains(err.Error(), "operator_partner_id") {
 		t.Errorf("signed: got %+v", e)
 	}
 	_, err = c.read(t.Context(), response{status: 200, body: []byte(`{"error_response":{"code":"40002","sub_msg":1}}`)})
-	if e := asError(err); !errors.Is(err, ErrUntrusted) || e.Signed || e.Code != "40002" || e.SubMsg != "1" {
+	if e := asError(err); !errors.Is(err, ErrUntrusted) || e.Signed || e.Code != "40002" || e.SubMsg != "1" || !strings.Contains(err.Error(), "sub_msg") {
 		t.Errorf("unsigned: got %+v", e)
 	}
 	_, err = newTestClient(t, cfg).readCertificate(response{status: 200, body: []byte(`{"` + downloadNode + `":{"code":"10000","alipay_cert_content":1}}`)}, "")
-	if !errors.Is(err, ErrUntrusted) {
+	if !errors.Is(err, ErrUntrusted) || !strings.Contains(err.Error(), "alipay_cert_content") {
 		t.Errorf("download: got %v", err)
 	}
-	if _, err := cfg.Certificates.verified("", ""); !errors.Is(err, ErrUntrusted) {
+	if _, err := cfg.Certificates.verified("", ""); !errors.Is(err, ErrUntrusted) || !strings.Contains(err.Error(), "alipay_cert_content") {
 		t.Errorf("empty certificate: got %v", err)
 	}
 }
@@ -224,6 +225,16 @@ func TestEncryptedNodes(t *testing.T) {
 		if want == nil && err != nil || !errors.Is(err, want) || err != nil && !asError(err).Signed {
 			t.Errorf("%q: got %v, want %v", plain, err, want)
 		}
+	}
+	// What cannot be decrypted is another mistake than an empty text.
+	explained := map[string]bool{}
+	for _, text := range []string{encrypt(c.block, nil), "AAAA", "AAAAAAAAAAAAAAAAAAAAAA=="} {
+		body := signedBy(t, privateKey(t, "keys/alipay_private_pkcs8.pem"), `"`+text+`"`)
+		_, err := c.read(t.Context(), response{status: 200, body: []byte(body)})
+		explained[err.Error()] = true
+	}
+	if len(explained) != 3 {
+		t.Errorf("got %v, want three explanations", explained)
 	}
 	for _, undecryptable := range []string{"", "*", "AAAA", "AAAAAAAAAAAAAAAAAAAAAA=="} {
 		body := signedBy(t, privateKey(t, "keys/alipay_private_pkcs8.pem"), `"`+undecryptable+`"`)

@@ -124,7 +124,7 @@ func TestFailedDownloads(t *testing.T) {
 				if advice := asError(err).Advice(); !strings.Contains(advice, "into ALIPAY_CERT_FILE") {
 					t.Errorf("advice: got %q", advice)
 				}
-				if !asError(err).missingCert {
+				if !asError(err).missingCert || !strings.Contains(err.Error(), downloadMethod) {
 					t.Errorf("got %+v, want an error about the missing certificate", asError(err))
 				}
 			})

@@ -55,7 +55,7 @@ func TestKinds(t *testing.T) {
 					if !signed && tt.code == codeSuccess {
 						wantCode = "" // a success is no error
 					}
-					if e := asError(err); !errors.Is(err, want) || e.Signed != signed || e.Code != wantCode {
+					if e := asError(err); !errors.Is(err, want) || e.Signed != signed || e.Code != wantCode || strings.Contains(err.Error(), "(unverified)") != (!signed && tt.code != codeSuccess) {
 						t.Errorf("%s, signed %t: got %+v, want %v with the code %q", name, signed, e, want, wantCode)
 					}
 				}

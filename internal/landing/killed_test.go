@@ -16,8 +16,6 @@ func TestKilledReplicaLosesNoCodeWhileTabsJoin(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	victim := w.open()
-	second := provider
-	second.PartnerID = "2088102150477999"
 	code := w.koubei.Issue(second)
 	w.koubei.Next(koubeisim.Hold)
 	done := w.background(victim, arrival(code, "one"))
@@ -47,8 +45,6 @@ func TestAReplaySettlesTheCodeOfAKilledReplica(t *testing.T) {
 	w := newWorld(t)
 	victim := w.open()
 	token := w.land(arrival(w.koubei.Issue(provider), "one"), landing.Landed).Token
-	second := provider
-	second.PartnerID = "2088102150477999"
 	a := signedIn(arrival(w.koubei.Issue(second), "one"), token)
 	var killed atomic.Bool
 	victim.tap.with(func(ctx context.Context, names string, send func(context.Context) error) error {

@@ -73,8 +73,6 @@ func TestALateGrantFindsItsSession(t *testing.T) {
 	late := w.open(withoutQuestion)
 	first := w.land(arrival(w.koubei.Issue(merchant), "one"), landing.Landed).Token
 	own := w.land(arrival(w.koubei.Issue(provider), "two"), landing.Landed).Token
-	second := provider
-	second.PartnerID = "2088102150477999"
 	a := signedIn(arrival(w.koubei.Issue(second), "three"), first, own)
 	late.tap.loseReply(func(names string) bool { return strings.Contains(names, "eval:session") })
 	if out := <-w.background(late, a); !errors.Is(out.err, store.ErrUnavailable) {
@@ -84,23 +82,6 @@ func TestALateGrantFindsItsSession(t *testing.T) {
 	late.tap.with(nil)
 	<-late.RetriesDone()
 	w.wantState(a.Code, "landed")
-}
-
-// TestAGrantIsHeldAgainAfterTwoFailures: the ledger names the session that the landing has ended, and the first write that
-// replaces this fails.
-func TestAGrantIsHeldAgainAfterTwoFailures(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t)
-	owner := w.asking()
-	w.land(owner.Arrival, landing.Replayed)
-	owner.tap.failAt("eval:code")
-	owner.proceed()
-	if out := <-owner.done; !errors.Is(out.err, store.ErrUnavailable) {
-		t.Fatalf("got %q, %v, want unavailable", out.Result, out.err)
-	}
-	owner.tap.failSecond("eval:code")
-	<-owner.RetriesDone()
-	w.wantState(owner.Code, "held")
 }
 
 // TestASessionThatCannotBeAbandoned: another answer has landed the code, and the session of this one cannot be ended.
@@ -157,8 +138,6 @@ func TestTabsThatCannotJoinLoseNothing(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	other := w.open()
-	second := provider
-	second.PartnerID = "2088102150477999"
 	a := arrival(w.koubei.Issue(second), "one")
 	w.koubei.Next(koubeisim.SpendThenHold)
 	done := w.background(other, a)

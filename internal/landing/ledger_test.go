@@ -390,8 +390,6 @@ func TestALandingUsesNoMoreCommandsThanItNeeds(t *testing.T) {
 	if n := reads.Load(); n != 1 {
 		t.Errorf("a used code: got %d reads, want only that of the arrival, with the claim", n)
 	}
-	second := provider
-	second.PartnerID = "2088102150477999"
 	writes := w.tap.count("eval:session")
 	w.land(signedIn(arrival(w.koubei.Issue(second), "one"), token), landing.Landed)
 	if n := writes.Load(); n != 1 {

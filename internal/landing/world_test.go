@@ -126,10 +126,11 @@ func (w *world) must(err error) {
 	}
 }
 
-// Test accounts.
+// Test accounts. second is provider with another partner.
 var (
 	provider = testworld.Provider
 	merchant = testworld.Merchant
+	second   = func() koubeisim.Person { p := provider; p.PartnerID = "2088102150477999"; return p }()
 )
 
 // arrival returns a request of a browser, identified by its arrival cookies, with a code.

@@ -270,6 +270,18 @@ func TestClusterWaitsForTheReplicasOfEachKey(t *testing.T) {
 	}
 }
 
+// TestANilSlotMapIsUnavailable: Redis's nil means absence only as the reply to a command about a key.
+func TestANilSlotMapIsUnavailable(t *testing.T) {
+	t.Parallel()
+	s, slots := startCluster(t).open(t, 1)
+	slots.err = redis.Nil
+	for name, write := range map[string]func(context.Context, ...redis.Cmder) error{"write": s.Write, "in any order": s.WriteUnordered} {
+		if err := write(t.Context(), set(t.Context(), onFirst("a"))); !errors.Is(err, store.ErrUnavailable) {
+			t.Errorf("%s: got %v, want unavailable", name, err)
+		}
+	}
+}
+
 // TestFailedCommandReloadsTheSlotMap: go-redis reloads it only once a minute if no node redirects a command.
 func TestFailedCommandReloadsTheSlotMap(t *testing.T) {
 	t.Parallel()

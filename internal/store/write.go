@@ -103,7 +103,10 @@ func (s *Store) writeToMaster(ctx context.Context, node *redis.Client, cmds []re
 // master returns the node with the key of a command. It fails with ErrUnavailable.
 func (s *Store) master(ctx context.Context, cmd redis.Cmder) (*redis.Client, error) {
 	node, err := s.cluster.MasterForKey(ctx, keyOf(cmd))
-	return node, unavailable(err)
+	if err != nil { // also Redis's nil, which says nothing about the key here
+		return nil, fmt.Errorf("%w: %w", ErrUnavailable, err)
+	}
+	return node, nil
 }
 
 // touchScript writes to a key and leaves it as it was. A key of the service always expires. A full Redis refuses the SET.
