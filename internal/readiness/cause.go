@@ -19,6 +19,7 @@ const maxCause = 200
 // causeOf returns the reason why a check failed, in one line. If Redis replied, it uses Redis's own word and definite is
 // true. The same cause always has the same text.
 func causeOf(err error) (cause string, definite bool) {
+	// Nil is no cause: go-redis joins it into the error of a failed dial, whose reason is looked for below.
 	if reply, ok := errors.AsType[redis.Error](err); ok && !errors.Is(reply, redis.Nil) {
 		return shorten(replyText(reply.Error())), true
 	}
