@@ -284,7 +284,7 @@ func TestDecideWithoutRedisConsumesNothing(t *testing.T) {
 		w.tap.with(nil)
 	}
 	for _, failing := range []string{"eval:operator", "eval:session"} {
-		w.tap.failAt(failing)
+		w.tap.fail(failing)
 		w.notDecided(asked, b, true, store.ErrUnavailable)
 		w.tap.with(nil)
 		if w.ended(current) {

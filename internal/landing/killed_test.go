@@ -26,7 +26,7 @@ func TestKilledReplicaLosesNoCodeWhileTabsJoin(t *testing.T) {
 		if killed {
 			return errCut
 		}
-		killed = strings.TrimSpace(names) == "eval:session" // the end of the tab's own session
+		killed = names == "eval:session" // the end of the tab's own session
 		return send(ctx)
 	})
 	w.koubei.Release()

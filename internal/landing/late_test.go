@@ -28,7 +28,7 @@ func (w *world) unwritten() unwritten {
 	a := arrival(w.koubei.Issue(provider), "one")
 	a.Known = []string{merchant.OperatorID}
 	asked := w.land(a, landing.Asked)
-	late.tap.failAt("eval:code")
+	late.tap.fail("eval:code")
 	yes := landing.Decision{Landing: asked.Question.Landing, Yes: true, Arrival: a}
 	if out, err := late.Decide(w.t.Context(), yes); !errors.Is(err, store.ErrUnavailable) {
 		w.t.Fatalf("got %q, %v, want unavailable", out.Result, err)
@@ -42,7 +42,7 @@ func TestALateOutcomeIsWrittenWhenRedisIsBack(t *testing.T) {
 	w := newWorld(t)
 	late := w.unwritten()
 	started := w.started.Load()
-	late.tap.failFirst(2)
+	late.tap.fail("", 1, 2)
 	<-late.RetriesDone()
 	w.wantState(late.Code, "landed")
 	if n := w.started.Load() - started; n != 1 {
@@ -112,7 +112,7 @@ func TestALandedCodeIsWrittenLate(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	a := arrival(w.koubei.Issue(provider), "one")
-	w.tap.failSecond("eval:code") // the first one is the claim
+	w.tap.fail("eval:code", 2) // the first one is the claim
 	w.land(a, landing.Landed)
 	w.wantLogged("code landed, ledger record pending")
 	<-w.RetriesDone()
@@ -125,7 +125,7 @@ func TestACodeIsReleasedLate(t *testing.T) {
 	w := newWorld(t, func(s *settings) { s.timeout = time.Second })
 	w.koubei.Next(koubeisim.Hold)
 	a := arrival(w.koubei.Issue(provider), "one")
-	w.tap.failSecond("eval:code")
+	w.tap.fail("eval:code", 2)
 	w.refused(a, alipay.ErrUnavailable)
 	w.wantState(a.Code, "open")
 	<-w.RetriesDone()
@@ -143,7 +143,7 @@ func TestTabsThatCannotJoinLoseNothing(t *testing.T) {
 	done := w.background(other, a)
 	w.awaitHeld(1)
 	token := w.land(arrival(w.koubei.Issue(provider), "one"), landing.Landed).Token
-	other.tap.failSecond("eval:session") // the first one starts the session
+	other.tap.fail("eval:session", 2) // the first one starts the session
 	w.koubei.Release()
 	out := <-done
 	if !errors.Is(out.err, store.ErrUnavailable) {
@@ -186,7 +186,7 @@ func TestAReplaySettlesTheCodeOfASessionThatEnds(t *testing.T) {
 	w.claimedBy(a.Code, "killed", time.Minute)
 	var reads atomic.Int32
 	w.tap.with(func(ctx context.Context, names string, send func(context.Context) error) error {
-		if strings.TrimSpace(names) == "get" && reads.Add(1) == 2 { // the ledger, after the session
+		if names == "get" && reads.Add(1) == 2 { // the ledger, after the session
 			w.must(w.redis.Client.Del(t.Context(), w.redis.Client.Keys(t.Context(), "k:session:*").Val()...).Err())
 		}
 		return send(ctx)
@@ -224,10 +224,20 @@ func TestALandingWithoutTheOtherTabsSessionIsLogged(t *testing.T) {
 	done := w.background(other, arrival(w.koubei.Issue(provider), "one"))
 	w.awaitHeld(1)
 	w.land(arrival(w.koubei.Issue(merchant), "one"), landing.Landed)
-	other.tap.failAt("get")
+	other.tap.fail("get")
 	w.koubei.Release()
 	if out := <-done; out.err != nil || out.Result != landing.Landed {
 		t.Errorf("got %q, %v, want landed", out.Result, out.err)
 	}
 	w.wantLogged("landed without the session of another tab")
+
+	again := arrival(w.koubei.Issue(merchant), "one")
+	w.tap.with(func(ctx context.Context, names string, send func(context.Context) error) error {
+		if names == "get" { // of the session that the arrival names
+			return errCut
+		}
+		return send(ctx)
+	})
+	w.land(again, landing.Landed)
+	w.wantLogged("arrival lookup failed")
 }

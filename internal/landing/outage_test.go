@@ -35,7 +35,7 @@ func TestAClaimThatCannotBeReadIsUnavailable(t *testing.T) {
 	code := w.koubei.Issue(provider)
 	w.claimedBy(code, "another", time.Minute)
 	w.tap.with(func(ctx context.Context, names string, send func(context.Context) error) error {
-		if strings.TrimSpace(names) == "get" {
+		if names == "get" {
 			return errCut
 		}
 		return send(ctx)
@@ -49,7 +49,7 @@ func TestALandingNeedsToKnowWhoIsSignedIn(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	a := signedIn(arrival(w.koubei.Issue(provider), "one"), w.land(arrival(w.koubei.Issue(merchant), "two"), landing.Landed).Token)
-	w.tap.failFirst(1)
+	w.tap.fail("", 1)
 	w.refused(a, store.ErrUnavailable)
 	w.wantCalls(a.Code, 0)
 }
@@ -113,7 +113,7 @@ func TestGrantIsStoredWhenRedisIsBack(t *testing.T) {
 		if out := <-done; !errors.Is(out.err, store.ErrUnavailable) {
 			t.Fatalf("%s: got %q, %v, want unavailable", row.name, out.Result, out.err)
 		}
-		w.tap.failFirst(2)
+		w.tap.fail("", 1, 2)
 		<-w.RetriesDone()
 		w.wantState(row.code, "held")
 		w.refused(arrival(row.code, "thief"), landing.ErrCodeUsed)
@@ -167,7 +167,7 @@ func TestAReplayLandsOnlyWithItsLedgerEntry(t *testing.T) {
 	for _, name := range []string{"get", "eval:code"} {
 		var session atomic.Bool // the read of the session comes first
 		w.tap.with(func(ctx context.Context, names string, send func(context.Context) error) error {
-			if session.Swap(true) && strings.TrimSpace(names) == name {
+			if session.Swap(true) && names == name {
 				return errCut
 			}
 			return send(ctx)
@@ -193,7 +193,7 @@ func TestAHeldGrantLandsOnlyWithItsLedgerEntry(t *testing.T) {
 	current := w.land(arrival(w.koubei.Issue(merchant), "one"), landing.Landed).Token
 	a := arrival(w.koubei.Issue(provider), "one")
 	asked := w.land(signedIn(a, current), landing.Asked)
-	w.tap.failAt("eval:code")
+	w.tap.fail("eval:code")
 	_, err := w.Decide(t.Context(), landing.Decision{
 		Landing: asked.Question.Landing, Sessions: asked.Question.Sessions, Yes: true, Arrival: signedIn(a, current),
 	})
@@ -256,7 +256,7 @@ func TestNoQuestionWhileTheOwnSessionLives(t *testing.T) {
 	w.awaitHeld(1)
 	current := w.land(arrival(w.koubei.Issue(merchant), "one"), landing.Landed).Token
 	owner.tap.with(func(ctx context.Context, names string, send func(context.Context) error) error {
-		if strings.TrimSpace(names) == "eval:session" {
+		if names == "eval:session" {
 			return errCut
 		}
 		return send(ctx)
@@ -285,7 +285,7 @@ func TestARetryEndsNoSessionOfALandedCode(t *testing.T) {
 	asked := w.land(a, landing.Asked)
 	var writes atomic.Int32
 	w.tap.with(func(ctx context.Context, names string, send func(context.Context) error) error {
-		if strings.TrimSpace(names) != "eval:code" {
+		if names != "eval:code" {
 			return send(ctx)
 		}
 		switch writes.Add(1) {
@@ -351,13 +351,13 @@ func TestAGrantIsHeldAgainAfterItsSessionEnded(t *testing.T) {
 	owner := w.asking()
 	a := owner.Arrival
 	w.land(a, landing.Replayed)
-	owner.tap.failAt("eval:code")
+	owner.tap.fail("eval:code")
 	owner.proceed()
 	out := <-owner.done
 	if !errors.Is(out.err, store.ErrUnavailable) {
 		t.Fatalf("got %q, %v, want unavailable", out.Result, out.err)
 	}
-	owner.tap.failSecond("eval:code") // the first retry finds the session in the ledger, and cannot replace it
+	owner.tap.fail("eval:code", 2, 3) // a retry finds the session in the ledger, and cannot replace it
 	<-owner.RetriesDone()
 	w.wantState(a.Code, "held")
 	a.Pending = []string{out.Pending}
@@ -375,7 +375,7 @@ func TestAReplayLeavesTheQuestion(t *testing.T) {
 	var asked ended
 	gets := 0
 	other.tap.with(func(ctx context.Context, names string, send func(context.Context) error) error {
-		if strings.TrimSpace(names) == "get" {
+		if names == "get" {
 			if gets++; gets == 2 {
 				owner.proceed()
 				asked = <-owner.done
@@ -397,7 +397,7 @@ func TestARetryLeavesTheSessionToAnotherClaim(t *testing.T) {
 	a := arrival(w.koubei.Issue(provider), "one")
 	a.Known = []string{merchant.OperatorID}
 	asked := w.land(a, landing.Asked)
-	w.tap.failAt("eval:code")
+	w.tap.fail("eval:code")
 	yes := landing.Decision{Landing: asked.Question.Landing, Yes: true, Arrival: a}
 	if out, err := w.Decide(t.Context(), yes); !errors.Is(err, store.ErrUnavailable) {
 		t.Fatalf("got %q, %v, want unavailable", out.Result, err)
@@ -423,7 +423,7 @@ func TestReloadsStartNoMoreRetries(t *testing.T) {
 	w.land(a, landing.Asked)
 	a.Known = nil
 	w.tap.with(func(ctx context.Context, names string, send func(context.Context) error) error {
-		if strings.TrimSpace(names) == "eval:code" { // the claim has other commands beside it
+		if names == "eval:code" { // the claim has other commands beside it
 			return errCut
 		}
 		return send(ctx)
@@ -486,7 +486,7 @@ func TestAReplayNeedsToKnowWhoIsSignedIn(t *testing.T) {
 	w.refused(a, landing.ErrCodeUsed)
 	var reads atomic.Int32
 	w.tap.with(func(ctx context.Context, names string, send func(context.Context) error) error {
-		if strings.TrimSpace(names) == "get" && reads.Add(1) == 2 { // the first one is that of the request
+		if names == "get" && reads.Add(1) == 2 { // the first one is that of the request
 			return errCut
 		}
 		return send(ctx)

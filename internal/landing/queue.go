@@ -90,7 +90,7 @@ func (q *queue) enter(ctx context.Context, client string) (leave func(), err err
 	return q.leave(client), nil // its turn came at the same time
 }
 
-// enqueue adds a client's landing to the enqueue. The channel is closed when the landing gets a slot.
+// enqueue adds a client's landing to the queue. The channel is closed when the landing gets a slot.
 func (q *queue) enqueue(client string) chan struct{} {
 	q.mu.Lock()
 	defer q.mu.Unlock()

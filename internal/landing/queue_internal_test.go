@@ -31,6 +31,24 @@ func TestTheQueueForgetsWhoHasLeft(t *testing.T) {
 	}
 }
 
+// TestTheQueueForgetsWhoWaited: the same for clients that gave up or got their slots.
+func TestTheQueueForgetsWhoWaited(t *testing.T) {
+	t.Parallel()
+	q := newQueue(1)
+	leave, _ := q.tryEnter("192.0.2.1")
+	first, second := q.enqueue("192.0.2.2"), q.enqueue("192.0.2.2")
+	for waiting, turn := range []chan struct{}{second, first} {
+		if !q.dequeue("192.0.2.2", turn) || len(q.waiters["192.0.2.2"]) != 1-waiting || len(q.waiters) != 1-waiting || len(q.clients) != 1-waiting {
+			t.Errorf("got %v of %v waiting, want %d", q.waiters, q.clients, 1-waiting)
+		}
+	}
+	q.enqueue("192.0.2.2")
+	leave()
+	if len(q.waiters)+len(q.clients) > 0 || q.taken["192.0.2.2"] != 1 {
+		t.Errorf("got %v of %v waiting and %v slots, want one slot", q.waiters, q.clients, q.taken)
+	}
+}
+
 // TestNoSlotIsLostWhenAWaitEnds: a landing stops waiting at the moment when it gets a slot.
 func TestNoSlotIsLostWhenAWaitEnds(t *testing.T) {
 	t.Parallel()

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -119,7 +118,7 @@ func TestAWaitingLandingLooksForSessionsNowAndThen(t *testing.T) {
 	w.awaitHeld(1)
 	var ledger, sessions atomic.Int64
 	waiting.tap.with(func(ctx context.Context, names string, send func(context.Context) error) error {
-		switch strings.TrimSpace(names) {
+		switch names {
 		case "get":
 			ledger.Add(1)
 		case "get get":

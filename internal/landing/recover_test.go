@@ -59,7 +59,7 @@ func TestAFailedAnswerLeavesTheSessionOfTheOther(t *testing.T) {
 	wrote, fail := make(chan struct{}), make(chan struct{})
 	var once sync.Once
 	other.tap.with(func(ctx context.Context, names string, send func(context.Context) error) error {
-		if strings.TrimSpace(names) == "eval:session" {
+		if names == "eval:session" {
 			once.Do(func() { close(wrote); <-fail; send = func(context.Context) error { return errCut } })
 		}
 		return send(ctx)
@@ -89,7 +89,7 @@ func TestAPendingGrantLandsOnlyWithItsLedgerEntry(t *testing.T) {
 	a := arrival(w.koubei.Issue(provider), "one")
 	a.Pending = []string{w.lose(a)}
 	w.tap.with(func(ctx context.Context, names string, send func(context.Context) error) error {
-		if strings.TrimSpace(names) == "eval:code" { // the claim has other commands beside it
+		if names == "eval:code" { // the claim has other commands beside it
 			return errCut
 		}
 		return send(ctx)

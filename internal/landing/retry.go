@@ -42,10 +42,10 @@ func (l *Lander) retryInBackground(ctx context.Context, write func(context.Conte
 // RetriesDone returns a channel that is closed when no write is retried any more. Call it when no landing is in progress. A
 // process that exits earlier may lose the result of an exchange.
 func (l *Lander) RetriesDone() <-chan struct{} {
-	settled := make(chan struct{})
+	done := make(chan struct{})
 	go func() {
 		l.retries.Wait()
-		close(settled)
+		close(done)
 	}()
-	return settled
+	return done
 }

@@ -118,7 +118,7 @@ func TestARevokedGrantThatCannotBeDiscarded(t *testing.T) {
 	w.awaitHeld(1)
 	_, err := w.sessions.Revoke(t.Context(), provider.OperatorID)
 	w.must(err)
-	other.tap.failAt("eval:code")
+	other.tap.fail("eval:code")
 	w.koubei.Release()
 	if out := <-done; !errors.Is(out.err, store.ErrUnavailable) {
 		t.Errorf("got %q, %v, want unavailable", out.Result, out.err)

@@ -3,7 +3,6 @@ package landing_test
 import (
 	"context"
 	"errors"
-	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -132,7 +131,7 @@ func TestAGrantLandsOnce(t *testing.T) {
 	a.Pending = []string{(<-done).Pending}
 	var lost atomic.Bool
 	w.tap.with(func(ctx context.Context, names string, send func(context.Context) error) error {
-		if strings.TrimSpace(names) == "eval:code" && !lost.Swap(true) { // the outcome
+		if names == "eval:code" && !lost.Swap(true) { // the outcome
 			w.must(w.redis.Client.Del(ctx, w.key(a.Code)).Err()) // a failover has lost the claim
 			first.tap.with(nil)
 			<-first.RetriesDone()

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -297,9 +298,7 @@ func (t *tap) with(f tapFunc) {
 }
 
 // cut makes all commands fail.
-func (t *tap) cut() {
-	t.with(func(context.Context, string, func(context.Context) error) error { return errCut })
-}
+func (t *tap) cut() { t.fail("") }
 
 // loseReply loses the reply to the first write that is meant, and everything after it.
 func (t *tap) loseReply(meant func(names string) bool) {
@@ -317,22 +316,12 @@ func (t *tap) loseReply(meant func(names string) bool) {
 	})
 }
 
-// failFirst makes the next n calls fail.
-func (t *tap) failFirst(n int64) {
+// fail makes commands of one name fail, or pipelines with them; with the empty name, all commands. which are the numbers of
+// the calls that fail, from 1 on. Without them, all fail.
+func (t *tap) fail(name string, which ...int64) {
 	var calls atomic.Int64
 	t.with(func(ctx context.Context, names string, send func(context.Context) error) error {
-		if calls.Add(1) <= n {
-			return errCut
-		}
-		return send(ctx)
-	})
-}
-
-// failSecond makes the second call with this command fail.
-func (t *tap) failSecond(name string) {
-	var calls atomic.Int64
-	t.with(func(ctx context.Context, names string, send func(context.Context) error) error {
-		if strings.Contains(names, name) && calls.Add(1) == 2 {
+		if strings.Contains(names, name) && (len(which) == 0 || slices.Contains(which, calls.Add(1))) {
 			return errCut
 		}
 		return send(ctx)
@@ -343,7 +332,7 @@ func (t *tap) failSecond(name string) {
 func (t *tap) before(names string, f func()) {
 	var once sync.Once
 	t.with(func(ctx context.Context, sent string, send func(context.Context) error) error {
-		if strings.TrimSpace(sent) == names {
+		if sent == names {
 			once.Do(f)
 		}
 		return send(ctx)
