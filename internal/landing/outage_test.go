@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -14,7 +13,6 @@ import (
 	"koubei-landing/internal/landing"
 	"koubei-landing/internal/session"
 	"koubei-landing/internal/store"
-	"koubei-landing/internal/testworld"
 	"koubei-landing/koubeisim"
 )
 
@@ -515,44 +513,6 @@ func TestAnExchangeLeavesTimeToSave(t *testing.T) {
 		t.Errorf("the exchange took %s, want at most %s: the lease is %s", took, most, w.lease)
 	}
 	w.wantState(code, "") // released within the lease
-}
-
-// TestWaitingLandingsAreCountedWhileTheyWait checks that the count goes down when they stop waiting.
-func TestWaitingLandingsAreCountedWhileTheyWait(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, func(s *settings) { s.concurrency, s.timeout, s.redis = 1, 20*time.Second, 10*time.Second })
-	w.koubei.Next(koubeisim.Hold)
-	busy := w.background(w.replica, arrival(w.koubei.Issue(provider), "busy"))
-	w.awaitHeld(1)
-	const rounds, each = 12, 100 // more than may wait at once
-	for round := range rounds {
-		ctx, leave := context.WithCancel(t.Context())
-		var all sync.WaitGroup
-		reads := w.tap.count("get")
-		for i := range each {
-			all.Go(func() { _, _ = w.Land(ctx, arrival(fmt.Sprintf("code-%d-%d", round, i), "one")) })
-		}
-		testworld.Eventually(t, 10*time.Second, "all wait", func() error {
-			if n := reads.Load(); n < each {
-				return fmt.Errorf("%d have read the ledger", n)
-			}
-			return nil
-		})
-		leave()
-		all.Wait()
-	}
-	w.tap.with(nil)
-	last := w.background(w.replica, arrival(w.koubei.Issue(merchant), "last"))
-	select {
-	case out := <-last:
-		t.Errorf("got %q, %v, want it to wait", out.Result, out.err)
-	case <-time.After(100 * time.Millisecond):
-	}
-	w.koubei.Release()
-	<-busy
-	if out := <-last; out.err != nil {
-		t.Errorf("got %v, want landed", out.err)
-	}
 }
 
 // TestClaimNeedsReplicas: a claim that too few replicas have does not count, and the code is not sent.
