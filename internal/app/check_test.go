@@ -269,6 +269,28 @@ func TestCheckOfTheClock(t *testing.T) {
 	}
 }
 
+// TestCheckOfTheGateway: a signed verdict on the code says that everything else is right.
+func TestCheckOfTheGateway(t *testing.T) {
+	t.Parallel()
+	for fault, want := range map[koubeisim.Fault]app.Level{
+		koubeisim.NotExist:         app.OK,
+		koubeisim.Expired:          app.OK,
+		koubeisim.InvalidParameter: app.OK,
+		koubeisim.AccessDenied:     app.Failure,
+		koubeisim.NoPermission:     app.Failure,
+		koubeisim.UnknownError:     app.Failure,
+		koubeisim.UnsignedExpired:  app.Failure,
+		koubeisim.WrongKey:         app.Failure,
+	} {
+		k := testworld.NewKoubei(koubeisim.Options{})
+		k.Next(fault)
+		f := find(app.Check(t.Context(), app.Config{Alipay: keyMode(t, k)}), "gateway")
+		if f.Level != want || (f.Fix == "") != (want == app.OK) {
+			t.Errorf("%s: got %+v, want %s", fault, f, want)
+		}
+	}
+}
+
 func TestCheckWithoutADate(t *testing.T) {
 	t.Parallel()
 	config := keyMode(t, testworld.NewKoubei(koubeisim.Options{}))
