@@ -196,6 +196,7 @@ func TestRedisTLSProblems(t *testing.T) {
 		{"a certificate that has ended", app.Redis{URL: ended, Authorities: a.pool(), Certificate: &client}, "renew"},
 		{"a plain client", app.Redis{URL: strings.Replace(address, "rediss:", "redis:", 1)}, "rediss://"},
 		{"a plain server", app.Redis{URL: strings.Replace(plain.URL(), "redis:", "rediss:", 1), Authorities: a.pool(), Timeout: 200 * time.Millisecond}, "redis://"},
+		{"a server that answers without TLS", app.Redis{URL: "rediss://" + strings.TrimPrefix(testworld.Serve(t, http.NotFoundHandler()), "http://"), Authorities: a.pool()}, "redis://"},
 		{"a silent server", app.Redis{URL: "rediss://" + silent.Addr().String(), Authorities: a.pool(), Timeout: 200 * time.Millisecond}, "redis:// if it does not use TLS"},
 	} {
 		t.Run(row.name, func(t *testing.T) {

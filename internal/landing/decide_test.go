@@ -177,6 +177,34 @@ func TestAnswersThatJoinEachOtherMakeOneSession(t *testing.T) {
 	}
 }
 
+// TestASecondYesLeavesTheBrowsersSession: it has joined a session that the browser had, and then the code lands with that of
+// the first one.
+func TestASecondYesLeavesTheBrowsersSession(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	other := w.open(func(s *settings) { s.redis = 10 * time.Second }) // it waits for the test
+	a := arrival(w.koubei.Issue(provider), "one")
+	a.Known = []string{merchant.OperatorID}
+	asked := w.land(a, landing.Asked)
+	own := w.land(arrival(w.koubei.Issue(provider), "two"), landing.Landed).Token
+	joined, proceed := make(chan struct{}), make(chan struct{})
+	other.tap.before("eval:code", func() { close(joined); <-proceed })
+	second := make(chan ended, 1)
+	go func() {
+		out, err := other.Decide(context.Background(), landing.Decision{Landing: asked.Question.Landing, Yes: true, Arrival: signedIn(a, own)})
+		second <- ended{out, err}
+	}()
+	<-joined
+	first := w.decide(asked, a, true, landing.Landed)
+	close(proceed)
+	if out := <-second; out.err != nil || out.Token != first.Token {
+		t.Errorf("got %q, %v, want the session of the first answer", out.Result, out.err)
+	}
+	if w.ended(own) {
+		t.Error("the browser's session has ended")
+	}
+}
+
 func TestAnotherSessionDuringQuestion(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

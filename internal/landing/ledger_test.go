@@ -393,6 +393,11 @@ func TestALandingUsesNoMoreCommandsThanItNeeds(t *testing.T) {
 	if n := writes.Load(); n != 1 {
 		t.Errorf("one more partner: got %d writes of the session, want 1", n)
 	}
+	writes = w.tap.count("eval:session")
+	w.land(arrival(w.koubei.Issue(provider), "one"), landing.Landed)
+	if n := writes.Load(); n != 1 {
+		t.Errorf("another tab: got %d writes of the session, want 1: the claim finds it", n)
+	}
 	reads = w.tap.count("get")
 	<-w.RetriesDone()
 	if n := reads.Load(); n != 0 {

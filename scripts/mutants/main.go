@@ -11,6 +11,7 @@
 package main
 
 import (
+	"cmp"
 	"flag"
 	"fmt"
 	"maps"
@@ -55,7 +56,7 @@ type test struct {
 	name    string
 	took    time.Duration
 	reaches map[int]bool
-	err     error
+	failed  string
 }
 
 var (
@@ -220,7 +221,9 @@ func (r *run) try(p string) error {
 		cmd := r.command(p, r.program(p), "-test.timeout", maxTimeout.String(), "-test.run", "^"+t.name+"$")
 		cmd.Env = append(cmd.Env, "MUTANTS_REACHED="+file)
 		began := time.Now()
-		t.err = cmd.Run()
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.failed = failureIn(out)
+		}
 		t.took = time.Since(began)
 		reached, _ := os.ReadFile(file) // no file: none
 		for id := range strings.FieldsSeq(string(reached)) {
@@ -229,8 +232,8 @@ func (r *run) try(p string) error {
 		}
 	})
 	for _, t := range tests {
-		if t.err != nil {
-			fmt.Printf("left out, because it fails without a mutant: %s in %s: %v\n", t.name, p, t.err)
+		if t.failed != "" {
+			fmt.Printf("left out, because it fails without a mutant: %s in %s: %s\n", t.name, p, t.failed)
 			continue
 		}
 		if t.took > *slowest {
@@ -262,11 +265,15 @@ func (r *run) kill(m *mutant) string {
 		cmd.Env = append(cmd.Env, "MUTANT="+strconv.Itoa(m.id))
 		cmd.WaitDelay = 5 * time.Second
 		if out, err := cmd.CombinedOutput(); err != nil {
-			failed := regexp.MustCompile(`(?m)^--- FAIL: \S+|^panic: .*`).Find(out)
-			return strings.TrimPrefix(fmt.Sprintf("%s %s", p, failed), "--- ")
+			return p + " " + failureIn(out)
 		}
 	}
 	return ""
+}
+
+// failureIn returns which test failed, or why the program ended, from its output.
+func failureIn(out []byte) string {
+	return cmp.Or(string(regexp.MustCompile(`(?m)^--- FAIL: \S+|^panic: .*`).Find(out)), "no test has failed")
 }
 
 func (r *run) program(p string) string {
