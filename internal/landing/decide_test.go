@@ -436,6 +436,8 @@ func TestDecideAfterSealKeysWereReplaced(t *testing.T) {
 	if w.ended(current) {
 		t.Error("the old session has gone")
 	}
+	w.signOut(current)
+	w.refused(arrival(code, "one"), landing.ErrCodeUsed) // and does not ask
 }
 
 func TestSessionIsReplacedWithoutConfirm(t *testing.T) {

@@ -36,6 +36,9 @@ func TestARetryReplacesWhatItsLandingCouldNot(t *testing.T) {
 		t.Fatalf("got %q, %v, want unavailable", out.Result, err)
 	}
 	a.Pending = []string{out.Pending}
+	w.tap.fail("eval:session")
+	w.refused(a, store.ErrUnavailable)
+	w.tap.with(nil)
 	out = w.land(a, landing.Replayed)
 	if len(out.Replaced) != 1 || out.Session.OperatorID != provider.OperatorID {
 		t.Errorf("got operator %q, %d sessions replaced, want one", out.Session.OperatorID, len(out.Replaced))
