@@ -40,6 +40,11 @@ func TestEveryKnownSubCodeHasAdvice(t *testing.T) {
 			t.Errorf("%s: got %q", row.code, a)
 		}
 	}
+	for bare := range businessErrors {
+		if !known[bare] || adviceBySubCode[bare] == "" {
+			t.Errorf("%s is in businessErrors: add it to knownSubCodes and adviceBySubCode", bare)
+		}
+	}
 	for bare := range adviceBySubCode {
 		if !known[bare] {
 			t.Errorf("%s has advice, but is not in knownSubCodes", bare)
@@ -111,6 +116,6 @@ func TestOutcomesAreDistinct(t *testing.T) {
 		t.Fatal(err)
 	}
 	if n := strings.Count(string(source), "Outcome = \""); n != len(seen) {
-		t.Errorf("got %d outcomes, want %d", len(seen), n)
+		t.Errorf("attempt.go has %d outcomes, and this list %d: add the new one here", n, len(seen))
 	}
 }

@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// The kinds of errors. The first four are verdicts on a code. They come only from responses with a valid signature.
+// The kinds of errors. Those above ErrUnavailable are verdicts on a code. They come only from responses with a valid signature.
 var (
 	ErrInvalidParameter = errors.New("the gateway refused a parameter")
 	ErrCodeNotExist     = errors.New("the code does not exist, or was used before")

@@ -4,6 +4,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -43,7 +44,7 @@ var about = map[string]string{
 
 func TestErrorsPageIsUpToDate(t *testing.T) {
 	t.Parallel()
-	want := writeErrorsPage()
+	want := writeErrorsPage(t)
 	if *update {
 		if err := os.WriteFile(errorsPage, []byte(want), 0o644); err != nil {
 			t.Fatal(err)
@@ -58,9 +59,15 @@ func TestErrorsPageIsUpToDate(t *testing.T) {
 	}
 }
 
-func writeErrorsPage() string {
+func writeErrorsPage(t *testing.T) string {
+	t.Helper()
 	var b strings.Builder
 	b.WriteString(errorsHead)
+	for _, f := range businessErrors {
+		if !slices.Contains(kindsInOrder, f.kind) {
+			t.Errorf("%q is no kind of the page: add it to kindsInOrder and problemOf", f.kind)
+		}
+	}
 	for _, kind := range kindsInOrder {
 		p := problemOf[kind]
 		fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", p.code, p.status, kind, p.then)
@@ -80,7 +87,7 @@ func writeErrorsPage() string {
 	}{
 		{"no response in time, a broken connection, a status other than 200, HTML, not JSON", unavailable(OutcomeLost, "")},
 		{"a wrong signature, or a success without one; two nodes; a node with another name", untrusted("")},
-		{"one of the five business errors above, without a signature, here `AUTH_CODE_EXPIRES`", unsignedError(message{code: "40004", subCode: "AUTH_CODE_EXPIRES"})},
+		{"a business error above, without a signature, here `AUTH_CODE_EXPIRES`", unsignedError(message{code: "40004", subCode: "AUTH_CODE_EXPIRES"})},
 		{"a certificate that is not configured, and whose download is refused", &Error{kind: ErrUntrusted, missingCert: true}},
 		{"a certificate that is not configured, and whose download gets no response", &Error{kind: ErrUnavailable, missingCert: true}},
 		{"a signed success that does not name an operator: a field is missing, empty or repeated", malformed(message{code: codeSuccess}, "")},

@@ -1,6 +1,7 @@
 package alipay
 
 import (
+	"errors"
 	"strings"
 
 	"koubei-landing/internal/operator"
@@ -29,6 +30,18 @@ var businessErrors = map[string]failure{
 	"AUTH_CODE_EXPIRES":   {ErrCodeExpired, OutcomeCodeExpired},
 	"ACCESS_NOT_ALLOWED":  {ErrAccessNotAllowed, OutcomeAccessNotAllowed},
 	"SYSTEM_ERROR":        {ErrUnavailable, OutcomeBusy},
+}
+
+// Verdicts returns the errors that are verdicts on a code, by their outcome. Only responses with a valid signature lead to
+// them. Redis keeps the outcomes, so their names stay.
+func Verdicts() map[Outcome]error {
+	verdicts := map[Outcome]error{}
+	for _, f := range businessErrors {
+		if !errors.Is(f.kind, ErrUnavailable) {
+			verdicts[f.outcome] = f.kind
+		}
+	}
+	return verdicts
 }
 
 // subCodePrefixes are the prefixes that other interfaces use for the same sub_codes. Some use both spellings.

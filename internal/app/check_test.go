@@ -122,6 +122,20 @@ func TestCheckOfAnEllipticCertificate(t *testing.T) {
 	}
 }
 
+// TestCheckOfEndedCertificates: without the application's own certificate, the gateway refuses every call. New ones of Alipay
+// are downloaded.
+func TestCheckOfEndedCertificates(t *testing.T) {
+	t.Parallel()
+	m := newMeeting(t, freshKey(t), true, alipay.RSA2, nil)
+	later := func() time.Time { return time.Now().AddDate(100, 0, 0) }
+	found := app.Check(t.Context(), app.Config{Alipay: m.config, Now: later})
+	for check, want := range map[string]app.Level{"app certificate": app.Failure, "alipay certificate": app.Warning} {
+		if f := find(found, check); f.Level != want || f.Fix == "" {
+			t.Errorf("%s: got %+v, want %s", check, f, want)
+		}
+	}
+}
+
 // TestCheckOfRefusedSettings: without a usable key there is nothing to call the gateway with.
 func TestCheckOfRefusedSettings(t *testing.T) {
 	t.Parallel()

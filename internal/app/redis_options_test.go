@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"net"
 	"slices"
 	"strings"
@@ -72,6 +73,36 @@ func TestRedisOptions(t *testing.T) {
 			opened.Close()
 			t.Errorf("%s: authorities without TLS are accepted", mode)
 		}
+	}
+}
+
+// TestALateSignInIsNone: a Redis answers the sign-in when the first command arrives. The answer is not that command's.
+func TestALateSignInIsNone(t *testing.T) {
+	t.Parallel()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	t.Cleanup(func() { listener.Close() })
+	go func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer conn.Close()
+				request := make([]byte, 1024)
+				_, _ = conn.Read(request)
+				if n, _ := conn.Read(request); n > 0 {
+					fmt.Fprint(conn, "+OK\r\n")
+				}
+			}()
+		}
+	}()
+	rdb, err := app.OpenRedis(app.Redis{Mode: app.Single, URL: "redis://app:hush@" + listener.Addr().String(), Timeout: 50 * time.Millisecond})
+	must(t, err)
+	defer rdb.Close()
+	if value, err := rdb.Get(t.Context(), "key").Result(); err == nil {
+		t.Errorf("got %q, which answers the sign-in", value)
 	}
 }
 

@@ -51,6 +51,7 @@ func TestRunRefuses(t *testing.T) {
 		"an internal address in use":             func(c *app.Config) { c.Operations.InternalListen = w.Config.Operations.PublicListen },
 		"a file in place of a socket":            func(c *app.Config) { c.Operations.InternalListen = "unix:" + file },
 		"another kind of socket":                 func(c *app.Config) { c.Operations.InternalListen = "unix:" + datagrams },
+		"a folder that does not exist":           func(c *app.Config) { c.Operations.InternalListen = "unix:" + dir + "/missing/socket" },
 		"a file in place of the socket's folder": func(c *app.Config) { c.Operations.InternalListen = "unix:" + file + "/socket" },
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -3,6 +3,7 @@ package handler_test
 import (
 	"net/http"
 	"strconv"
+	"strings"
 	"testing"
 
 	"koubei-landing/internal/app"
@@ -27,6 +28,21 @@ func TestMoreThanMaxRequestsAreRefused(t *testing.T) {
 		code := w.Koubei.Issue(testworld.Provider)
 		wantOverloaded(t, w, third, w.Landing(code), code)
 		wantOverloaded(t, w, third, w.Public+"/signin", code)
+		for _, route := range publicRoutes(t, w.Config.Web.PublicURL, "") {
+			if route == "public HEAD /arrive" { // of a link preview, which does nothing
+				continue
+			}
+			method, path, _ := strings.Cut(strings.TrimPrefix(route, "public "), " ")
+			r, err := http.NewRequest(method, w.Public+strings.Replace(path, "/arrive", w.Config.Web.CallbackPath, 1), nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			r.Header.Set("Sec-Fetch-Site", "same-origin")
+			r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+			if a := third.Do(r); a.StatusCode != http.StatusServiceUnavailable {
+				t.Errorf("%s: got %d, want 503: it needs admit in routes.go", route, a.StatusCode)
+			}
+		}
 		if n := w.Koubei.CallsFor(code); n != 0 {
 			t.Errorf("got %d calls for a landing that was refused", n)
 		}

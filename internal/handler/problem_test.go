@@ -49,7 +49,7 @@ func TestEveryKindHasARowWithWords(t *testing.T) {
 			}
 		}
 		if (p.status == http.StatusServiceUnavailable || p.status == http.StatusTooManyRequests) != (p.retry > 0) {
-			t.Errorf("%s: status %d with Retry-After %s", p.code, p.status, p.retry)
+			t.Errorf("%s: got status %d and retry %s; 503 and 429, and only these, need a Retry-After (problem.go)", p.code, p.status, p.retry)
 		}
 	}
 	for _, m := range regexp.MustCompile(`"error\.(\w+)\.`).FindAllStringSubmatch(readSource(t, "../../web/text/zh.json"), -1) {

@@ -98,6 +98,9 @@ func TestNoKeepsTheSession(t *testing.T) {
 	w := newWorld(t)
 	code, current, asked := w.hold("one")
 	b := signedIn(arrival("", "one"), current)
+	w.tap.fail("eval:code")
+	w.notDecided(asked, b, false, store.ErrUnavailable)
+	w.tap.with(nil)
 	for range 2 { // pressed twice
 		if out := w.decide(asked, b, false, landing.Kept); out.Token != current || out.Session.OperatorID != merchant.OperatorID {
 			t.Errorf("got %s, want the old session kept", out.Session.OperatorID)
@@ -108,6 +111,17 @@ func TestNoKeepsTheSession(t *testing.T) {
 	w.refused(signedIn(arrival(code, "one"), current), landing.ErrCodeUsed)
 	if w.ended(current) || w.replaced.Load() != 0 {
 		t.Error("the old session has gone")
+	}
+}
+
+// TestNoKeepsTheSessionOfTheQuestion: the arriving operator has signed in in another tab, and that cookie comes first.
+func TestNoKeepsTheSessionOfTheQuestion(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	_, current, asked := w.hold("one")
+	own := w.land(arrival(w.koubei.Issue(second), "two"), landing.Landed).Token
+	if out := w.decide(asked, signedIn(arrival("", "one"), own, current), false, landing.Kept); out.Token != current {
+		t.Errorf("got the session of %s, want the one that the question names", out.Session.OperatorID)
 	}
 }
 

@@ -112,7 +112,7 @@ func TestALandedCodeIsWrittenLate(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	a := arrival(w.koubei.Issue(provider), "one")
-	w.tap.fail("eval:code", 2) // the first one is the claim
+	w.tap.fail("eval:code", 2, 3) // the first one is the claim; the first retry fails, too
 	w.land(a, landing.Landed)
 	w.wantLogged("code landed, ledger record pending")
 	<-w.RetriesDone()
@@ -232,12 +232,7 @@ func TestALandingWithoutTheOtherTabsSessionIsLogged(t *testing.T) {
 	w.wantLogged("landed without the session of another tab")
 
 	again := arrival(w.koubei.Issue(merchant), "one")
-	w.tap.with(func(ctx context.Context, names string, send func(context.Context) error) error {
-		if names == "get" { // of the session that the arrival names
-			return errCut
-		}
-		return send(ctx)
-	})
+	w.tap.failAlone("get") // of the session that the arrival names
 	w.land(again, landing.Landed)
 	w.wantLogged("arrival lookup failed")
 }

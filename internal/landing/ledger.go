@@ -8,6 +8,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"koubei-landing/internal/alipay"
 	"koubei-landing/internal/session"
 	"koubei-landing/internal/store"
 )
@@ -43,16 +44,16 @@ const (
 
 // record is the ledger's record of one code.
 type record struct {
-	State    state     `json:"state"`
-	Owner    string    `json:"owner"`              // id of the claim's owner: random, and new for every claim
-	Browsers []string  `json:"browsers,omitempty"` // hashes of the arrivals that brought the code
-	Session  string    `json:"session,omitempty"`  // landed: its session; held: the sessions in the question
-	Operator string    `json:"operator,omitempty"` // landed: the operator
-	Partner  string    `json:"partner,omitempty"`  // landed: the partner
-	Token    string    `json:"token,omitempty"`    // landed: the sealed token
-	Grant    string    `json:"grant,omitempty"`    // held: the sealed grant
-	Until    time.Time `json:"until,omitzero"`     // held: when the question expires
-	Verdict  verdict   `json:"verdict,omitempty"`  // refused
+	State    state          `json:"state"`
+	Owner    string         `json:"owner"`              // id of the claim's owner: random, and new for every claim
+	Browsers []string       `json:"browsers,omitempty"` // hashes of the arrivals that brought the code
+	Session  string         `json:"session,omitempty"`  // landed: its session; held: the sessions in the question
+	Operator string         `json:"operator,omitempty"` // landed: the operator
+	Partner  string         `json:"partner,omitempty"`  // landed: the partner
+	Token    string         `json:"token,omitempty"`    // landed: the sealed token
+	Grant    string         `json:"grant,omitempty"`    // held: the sealed grant
+	Until    time.Time      `json:"until,omitzero"`     // held: when the question expires
+	Verdict  alipay.Outcome `json:"verdict,omitempty"`  // refused
 
 	key string
 	raw []byte
@@ -142,12 +143,12 @@ func (l *ledger) settleOwn(ctx context.Context, e, outcome record) (record, bool
 }
 
 // refuse writes a verdict. With the empty verdict, it releases the code.
-func (l *ledger) refuse(ctx context.Context, e record, v verdict) error {
+func (l *ledger) refuse(ctx context.Context, e record, v alipay.Outcome) error {
 	if v == "" {
 		_, _, err := l.store.Swap(ctx, e.key, e.raw, nil, 0)
 		return err
 	}
-	_, _, err := l.swap(ctx, e, record{State: refused, Owner: e.Owner, Verdict: v}, v.life())
+	_, _, err := l.swap(ctx, e, record{State: refused, Owner: e.Owner, Verdict: v}, lifeOf(v))
 	return err
 }
 

@@ -398,6 +398,18 @@ func TestALandingUsesNoMoreCommandsThanItNeeds(t *testing.T) {
 	if n := writes.Load(); n != 1 {
 		t.Errorf("another tab: got %d writes of the session, want 1: the claim finds it", n)
 	}
+	writes = w.tap.count("eval:code")
+	last := arrival(w.koubei.Issue(provider), "two")
+	last.Tokens = []session.Token{w.land(last, landing.Landed).Token}
+	if n := writes.Load(); n != 2 {
+		t.Errorf("a landing: got %d writes of the ledger, want its claim and its outcome", n)
+	}
+	w.clock.Turn(16 * time.Minute)
+	reads = w.tap.count("get")
+	w.land(last, landing.Replayed)
+	if n := reads.Load(); n != 1 {
+		t.Errorf("a replay after more than a quarter of an hour: got %d reads, want only that of the session", n)
+	}
 	reads = w.tap.count("get")
 	<-w.RetriesDone()
 	if n := reads.Load(); n != 0 {

@@ -32,12 +32,7 @@ func TestAClaimThatCannotBeReadIsUnavailable(t *testing.T) {
 	w := newWorld(t)
 	code := w.koubei.Issue(provider)
 	w.claimedBy(code, "another", time.Minute)
-	w.tap.with(func(ctx context.Context, names string, send func(context.Context) error) error {
-		if names == "get" {
-			return errCut
-		}
-		return send(ctx)
-	})
+	w.tap.failAlone("get")
 	w.refused(arrival(code, "one"), store.ErrUnavailable)
 	w.wantCalls(code, 0)
 }
@@ -253,12 +248,7 @@ func TestNoQuestionWhileTheOwnSessionLives(t *testing.T) {
 	first := w.background(owner, a)
 	w.awaitHeld(1)
 	current := w.land(arrival(w.koubei.Issue(merchant), "one"), landing.Landed).Token
-	owner.tap.with(func(ctx context.Context, names string, send func(context.Context) error) error {
-		if names == "eval:session" {
-			return errCut
-		}
-		return send(ctx)
-	})
+	owner.tap.failAlone("eval:session")
 	w.koubei.Release()
 	out := <-first
 	if !errors.Is(out.err, store.ErrUnavailable) || out.Pending == "" {
@@ -420,12 +410,7 @@ func TestReloadsStartNoMoreRetries(t *testing.T) {
 	a.Known = []string{merchant.OperatorID}
 	w.land(a, landing.Asked)
 	a.Known = nil
-	w.tap.with(func(ctx context.Context, names string, send func(context.Context) error) error {
-		if names == "eval:code" { // the claim has other commands beside it
-			return errCut
-		}
-		return send(ctx)
-	})
+	w.tap.failAlone("eval:code") // the claim has other commands beside it
 	for range 20 {
 		w.refused(a, store.ErrUnavailable)
 	}

@@ -31,6 +31,20 @@ func TestTheQueueForgetsWhoHasLeft(t *testing.T) {
 	}
 }
 
+// TestASlotThatIsFreeAgain: it becomes free between the two attempts of a landing.
+func TestASlotThatIsFreeAgain(t *testing.T) {
+	t.Parallel()
+	q := newQueue(1)
+	leave, err := q.enter(t.Context(), "192.0.2.1")
+	if err != nil || q.free != 0 {
+		t.Fatalf("got %v, %d free, want the only slot", err, q.free)
+	}
+	leave()
+	if q.free != 1 {
+		t.Errorf("got %d free, want 1", q.free)
+	}
+}
+
 // TestTheQueueForgetsWhoWaited: the same for clients that gave up or got their slots.
 func TestTheQueueForgetsWhoWaited(t *testing.T) {
 	t.Parallel()

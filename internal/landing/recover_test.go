@@ -91,12 +91,7 @@ func TestAPendingGrantLandsOnlyWithItsLedgerEntry(t *testing.T) {
 	w := newWorld(t)
 	a := arrival(w.koubei.Issue(provider), "one")
 	a.Pending = []string{w.lose(a)}
-	w.tap.with(func(ctx context.Context, names string, send func(context.Context) error) error {
-		if names == "eval:code" { // the claim has other commands beside it
-			return errCut
-		}
-		return send(ctx)
-	})
+	w.tap.failAlone("eval:code") // the claim has other commands beside it
 	out, err := w.Land(t.Context(), a)
 	if !errors.Is(err, store.ErrUnavailable) || out.Token != "" || out.Pending == "" {
 		t.Fatalf("got %q, %v, want unavailable with the grant", out.Result, err)

@@ -79,7 +79,7 @@ func (l *Lander) claimedBefore(ctx context.Context, v visit, e record) (Outcome,
 func (l *Lander) outcomeOf(ctx context.Context, v visit, e record) (Outcome, error) {
 	switch e.State {
 	case refused:
-		return Outcome{}, e.Verdict.err()
+		return Outcome{}, errorOf(e.Verdict)
 	case landed:
 		return l.replay(ctx, v, e)
 	}

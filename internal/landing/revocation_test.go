@@ -146,6 +146,9 @@ func TestAReplicaKilledBetweenSessionAndLedger(t *testing.T) {
 			code := w.koubei.Issue(provider)
 			first := w.land(arrival(code, "one"), landing.Landed)
 			row.left(w, code)
+			w.tap.failAlone("eval:code")
+			w.refused(arrival(code, "one"), store.ErrUnavailable)
+			w.tap.with(nil)
 			if again := w.land(arrival(code, "one"), landing.Replayed); again.Token != first.Token {
 				t.Error("got another session")
 			}

@@ -207,9 +207,7 @@ func (l *Lander) endOthers(ctx context.Context, v visit, operatorID string, yes 
 		switch {
 		case err == nil:
 			l.onReplaced()
-			if len(s.Entries) > 0 {
-				ended = append(ended, s)
-			}
+			ended = append(ended, s)
 		case !errors.Is(err, session.ErrNone):
 			return nil, err
 		}

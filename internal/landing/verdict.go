@@ -8,25 +8,19 @@ import (
 	"koubei-landing/internal/alipay"
 )
 
-// verdict is a final refusal of a code, as stored in the ledger.
-type verdict string
+// verdicts are the refusals that do not change later. The ledger stores their outcomes.
+var verdicts = alipay.Verdicts()
 
-// verdicts are the refusals that do not change later. In package alipay, only a verified response leads to them.
-var verdicts = map[verdict]error{
-	"invalid_parameter":  alipay.ErrInvalidParameter,
-	"code_not_exist":     alipay.ErrCodeNotExist,
-	"code_expired":       alipay.ErrCodeExpired,
-	"access_not_allowed": alipay.ErrAccessNotAllowed,
-}
-
-func (v verdict) life() time.Duration {
-	if errors.Is(verdicts[v], alipay.ErrCodeNotExist) {
+// lifeOf returns how long a verdict is returned without another call.
+func lifeOf(v alipay.Outcome) time.Duration {
+	if v == alipay.OutcomeCodeNotExist {
 		return unknownFor
 	}
 	return refusedFor
 }
 
-func (v verdict) err() error {
+// errorOf returns the error of a verdict in the ledger. One that only a newer version knows counts as used.
+func errorOf(v alipay.Outcome) error {
 	if err, ok := verdicts[v]; ok {
 		return fmt.Errorf("landing: refused before: %w", err)
 	}
@@ -34,7 +28,7 @@ func (v verdict) err() error {
 }
 
 // verdictOf returns the verdict to store, empty if the failure says nothing about the code.
-func verdictOf(err error) verdict {
+func verdictOf(err error) alipay.Outcome {
 	for v, kind := range verdicts {
 		if errors.Is(err, kind) {
 			return v

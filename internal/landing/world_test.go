@@ -328,6 +328,16 @@ func (t *tap) fail(name string, which ...int64) {
 	})
 }
 
+// failAlone makes commands of one name fail unless a pipeline has others beside them.
+func (t *tap) failAlone(name string) {
+	t.with(func(ctx context.Context, names string, send func(context.Context) error) error {
+		if names == name {
+			return errCut
+		}
+		return send(ctx)
+	})
+}
+
 // before calls f once, before the first command with these names.
 func (t *tap) before(names string, f func()) {
 	var once sync.Once
