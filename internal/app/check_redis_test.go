@@ -85,7 +85,11 @@ func TestCheckNamesTheRuleThatIsMissing(t *testing.T) {
 				t.Fatalf("with all rights: got %+v, want no problem", got)
 			}
 			setUser(t, r, row.without...)
-			problems := problemsOf(app.Check(t.Context(), c))
+			all := app.Check(t.Context(), c)
+			problems := problemsOf(all)
+			if strings.HasPrefix(row.rule, "~") && slices.ContainsFunc(all, func(f app.Finding) bool { return f.Check == "redis commands" && f.Level == app.OK }) {
+				t.Error("all commands are allowed, says the check")
+			}
 			i := slices.IndexFunc(problems, func(f app.Finding) bool { return f.Check == row.check })
 			if i < 0 || problems[i].Level != row.level || !strings.Contains(problems[i].Fix, row.rule) {
 				t.Errorf("got %+v, want a %s of %s with %s", problems, row.level, row.check, row.rule)
@@ -234,6 +238,11 @@ func TestCheckCountsTheReplicas(t *testing.T) {
 	c := app.Config{Redis: app.Redis{URL: r.URL(), Mode: app.Single, Timeout: time.Second, Prefix: "koubei:1:", Replicas: 1}}
 	if got := problemsOf(app.Check(t.Context(), c)); len(got) > 0 {
 		t.Errorf("got %+v, want no problem", got)
+	}
+	setUser(t, r, "reset", "on", ">hush", "~koubei:1:*", "&koubei:1:*", "+@all", "-wait")
+	c.Redis.URL = "redis://app:hush@" + r.Addr()
+	if f := find(app.Check(t.Context(), c), "redis commands"); f.Level != app.Failure || !strings.Contains(f.Fix, "+wait") {
+		t.Errorf("without WAIT: got %+v, want a failure", f)
 	}
 }
 

@@ -130,8 +130,8 @@ func TestCheckOfEndedCertificates(t *testing.T) {
 	later := func() time.Time { return time.Now().AddDate(100, 0, 0) }
 	found := app.Check(t.Context(), app.Config{Alipay: m.config, Now: later})
 	for check, want := range map[string]app.Level{"app certificate": app.Failure, "alipay certificate": app.Warning} {
-		if f := find(found, check); f.Level != want || f.Fix == "" {
-			t.Errorf("%s: got %+v, want %s", check, f, want)
+		if f := find(found, check); f.Level != want || f.Fix == "" || !strings.Contains(f.Detail, " 0 days left") {
+			t.Errorf("%s: got %+v, want %s and no days left", check, f, want)
 		}
 	}
 }
@@ -196,6 +196,9 @@ func TestCheckOfAnUnreachableRedis(t *testing.T) {
 		if tls := strings.Contains(f.Fix, "rediss://"); tls != (name == "closing") {
 			t.Errorf("%s: got %+v, with TLS as a fix: %t", name, f, tls)
 		}
+		if strings.Contains(f.Fix, "redis://") { // which is no part of rediss://
+			t.Errorf("%s: got %+v, which already has no TLS", name, f)
+		}
 		details[f.Detail] = name
 	}
 }
@@ -232,6 +235,7 @@ func TestCheckExplainsRepliesOfRedis(t *testing.T) {
 		{"CLUSTERDOWN hush", app.Cluster, "is down", "every slot"},
 		{"NOAUTH hush", app.Sentinel, "in front of the host", "the master's are the options"},
 		{"WRONGPASS hush", app.Sentinel, "WRONGPASS", "&password="},
+		{"ERR AUTH <password> called without any password configured for the default user.", app.Sentinel, "in front of the host", "or none"},
 		{"ERR unknown command 'sentinel'", app.Sentinel, "not a Sentinel", "REDIS_MODE=single"},
 	} {
 		t.Run(row.reply, func(t *testing.T) {

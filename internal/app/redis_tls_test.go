@@ -26,9 +26,10 @@ import (
 
 // authority signs certificates.
 type authority struct {
-	cert *x509.Certificate
-	key  *ecdsa.PrivateKey
-	end  time.Time // of the certificates that it issues
+	cert  *x509.Certificate
+	key   *ecdsa.PrivateKey
+	end   time.Time  // of the certificates that it issues
+	above *authority // signed cert; nil for a root
 }
 
 func newAuthority(t *testing.T) *authority {
@@ -43,7 +44,21 @@ func newAuthority(t *testing.T) *authority {
 	must(t, err)
 	cert, err := x509.ParseCertificate(der)
 	must(t, err)
-	return &authority{cert, key, template.NotAfter}
+	return &authority{cert: cert, key: key, end: template.NotAfter}
+}
+
+// intermediate returns an authority whose certificate a has signed.
+func (a *authority) intermediate(t *testing.T) *authority {
+	t.Helper()
+	below := newAuthority(t)
+	template := *below.cert
+	template.Subject.CommonName = "Redis test intermediate"
+	der, err := x509.CreateCertificate(rand.Reader, &template, a.cert, below.key.Public(), a.key)
+	must(t, err)
+	below.cert, err = x509.ParseCertificate(der)
+	must(t, err)
+	below.above = a
+	return below
 }
 
 func (a *authority) pool() *x509.CertPool {
@@ -80,13 +95,21 @@ func (a *authority) options(t *testing.T, port int, hosts ...string) []string {
 	key, err := x509.MarshalPKCS8PrivateKey(cert.PrivateKey)
 	must(t, err)
 	dir := t.TempDir()
-	write := func(name, kind string, der []byte) string {
+	write := func(name, kind string, ders ...[]byte) string {
 		path := filepath.Join(dir, name)
-		must(t, os.WriteFile(path, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}), 0o600))
+		var file []byte
+		for _, der := range ders {
+			file = append(file, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der})...)
+		}
+		must(t, os.WriteFile(path, file, 0o600))
 		return path
 	}
-	return []string{"--tls-port", strconv.Itoa(port), "--tls-ca-cert-file", write("ca.pem", "CERTIFICATE", a.cert.Raw),
-		"--tls-cert-file", write("cert.pem", "CERTIFICATE", cert.Certificate[0]), "--tls-key-file", write("key.pem", "PRIVATE KEY", key)}
+	root, chain := a, [][]byte{cert.Certificate[0]}
+	for ; root.above != nil; root = root.above {
+		chain = append(chain, root.cert.Raw)
+	}
+	return []string{"--tls-port", strconv.Itoa(port), "--tls-ca-cert-file", write("ca.pem", "CERTIFICATE", root.cert.Raw),
+		"--tls-cert-file", write("cert.pem", "CERTIFICATE", chain...), "--tls-key-file", write("key.pem", "PRIVATE KEY", key)}
 }
 
 // These start Redis with TLS in each mode. Its certificate is for localhost only, as in REDIS_URL. The node of the Cluster
@@ -152,12 +175,12 @@ func TestRedisOverTLS(t *testing.T) {
 	}
 }
 
-// TestANodesOwnCertificate is for the node's address, and not for the host in REDIS_URL.
+// TestANodesOwnCertificate is for the node's address, and not for the host in REDIS_URL. An intermediate authority has signed it.
 func TestANodesOwnCertificate(t *testing.T) {
 	t.Parallel()
 	a := newAuthority(t)
 	client := a.issue(t)
-	address := fmt.Sprintf("rediss://localhost:1?addr=127.0.0.1:%d", tlsNode(t, a, "127.0.0.1")) // nothing listens at the first
+	address := fmt.Sprintf("rediss://localhost:1?addr=127.0.0.1:%d", tlsNode(t, a.intermediate(t), "127.0.0.1")) // nothing listens at the first
 	rdb, err := app.OpenRedis(app.Redis{URL: address, Mode: app.Cluster, Authorities: a.pool(), Certificate: &client, Timeout: 2 * time.Second})
 	must(t, err)
 	defer rdb.Close()

@@ -23,6 +23,19 @@ import (
 )
 
 // TestRunRefuses: with such settings the service does not start, and opens no listener.
+// TestSessionsRefuse a Redis that is none.
+func TestSessionsRefuse(t *testing.T) {
+	t.Parallel()
+	c := testworld.New(t).Config
+	c.Redis.URL = "http://127.0.0.1"
+	if _, err := app.Sessions(t.Context(), c, testworld.Merchant.OperatorID); err == nil {
+		t.Error("sessions list: got no error")
+	}
+	if _, err := app.Revoke(t.Context(), c, testworld.Merchant.OperatorID); err == nil {
+		t.Error("sessions revoke: got no error")
+	}
+}
+
 func TestRunRefuses(t *testing.T) {
 	t.Parallel()
 	w := testworld.New(t)

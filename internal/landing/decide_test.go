@@ -114,6 +114,27 @@ func TestNoKeepsTheSession(t *testing.T) {
 	}
 }
 
+// TestAnAnswerGoesOnWithoutItsBrowser: the browser leaves during the first write.
+func TestAnAnswerGoesOnWithoutItsBrowser(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	code, current, asked := w.hold("one")
+	ctx, leave := context.WithCancel(t.Context())
+	w.tap.with(func(ctx context.Context, names string, send func(context.Context) error) error {
+		if strings.Contains(names, "eval") {
+			leave()
+		}
+		return send(ctx)
+	})
+	out, err := w.Decide(ctx, landing.Decision{
+		Landing: asked.Question.Landing, Sessions: asked.Question.Sessions, Yes: true, Arrival: signedIn(arrival("", "one"), current),
+	})
+	if err != nil || out.Result != landing.Landed || ctx.Err() == nil {
+		t.Errorf("got %q, %v, want landed", out.Result, err)
+	}
+	w.wantState(code, "landed")
+}
+
 // TestNoKeepsTheSessionOfTheQuestion: the arriving operator has signed in in another tab, and that cookie comes first.
 func TestNoKeepsTheSessionOfTheQuestion(t *testing.T) {
 	t.Parallel()

@@ -222,6 +222,12 @@ func heldAskedAgain(w *world) {
 	code, current, asked := w.hold("one")
 	w.wantState(code, "held")
 	w.wantLife(code, 24*time.Hour)
+	writes := w.tap.count("eval:code")
+	defer func() {
+		if n := writes.Load(); n != 3 {
+			w.t.Errorf("got %d writes of the ledger, want the attempt of each landing to claim the code", n)
+		}
+	}()
 	for range 2 {
 		again := w.land(signedIn(arrival(code, "one"), current), landing.Asked)
 		if again.Question.Landing != asked.Question.Landing || again.Question.Sessions != asked.Question.Sessions {

@@ -480,6 +480,14 @@ func TestAReplayNeedsToKnowWhoIsSignedIn(t *testing.T) {
 // testToken is a well-formed token without a session.
 const testToken = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
 
+// TestALeaseCoversAWholeLanding: the claim, the exchange, and four writes after it.
+func TestALeaseCoversAWholeLanding(t *testing.T) {
+	t.Parallel()
+	if lease, least := landing.Lease(15*time.Second, 2*time.Second), 25*time.Second; lease <= least+2*time.Second {
+		t.Errorf("got %s, want more than %s", lease, least)
+	}
+}
+
 // TestAnExchangeLeavesTimeToSave: an exchange ends early enough to save its result within the lease.
 func TestAnExchangeLeavesTimeToSave(t *testing.T) {
 	t.Parallel()

@@ -265,6 +265,43 @@ func TestAThousandWaitForTheGateway(t *testing.T) {
 	}
 }
 
+// TestALandingCountsOnce: one that waits for a slot counts, and one that waits for another landing of its code does not.
+func TestALandingCountsOnce(t *testing.T) {
+	t.Parallel()
+	var counted atomic.Int64
+	w := newWorld(t, func(s *settings) {
+		s.concurrency = 1
+		s.limit = landing.Limit{Take: func(string) (func(), bool) { counted.Add(1); return func() { counted.Add(-1) }, true }}
+	})
+	code := w.koubei.Issue(provider)
+	w.koubei.Next(koubeisim.Hold)
+	first := w.background(w.replica, arrival(code, "one"))
+	w.awaitHeld(1)
+	reads := w.tap.count("get")
+	want := func(what string, landings int64, read int64) {
+		testworld.Eventually(t, 10*time.Second, what, func() error {
+			if n, looks := counted.Load(), reads.Load(); n != landings || looks < read {
+				return fmt.Errorf("got %d counted, want %d, after %d looks at the ledger", n, landings, looks)
+			}
+			return nil
+		})
+	}
+	same := w.background(w.replica, arrival(code, "another"))
+	want("one waits for the code", 1, 3)
+	slot := w.background(w.replica, arrival(w.koubei.Issue(merchant), "another"))
+	want("one waits for a slot", 2, 4)
+	w.koubei.Release()
+	if out := <-same; !errors.Is(out.err, landing.ErrCodeUsed) {
+		t.Errorf("the same code: got %q, %v, want used", out.Result, out.err)
+	}
+	for _, done := range []<-chan ended{first, slot} {
+		if out := <-done; out.err != nil {
+			t.Error(out.err)
+		}
+	}
+	want("both have landed", 2, 0)
+}
+
 func TestRateLimitCountsClaimsOnly(t *testing.T) {
 	t.Parallel()
 	taken := 0

@@ -166,6 +166,21 @@ func TestAReplicaKilledBetweenSessionAndLedger(t *testing.T) {
 	}
 }
 
+// TestARecoveredSessionReplacesNobody: another operator is signed in, and nobody was asked.
+func TestARecoveredSessionReplacesNobody(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	a := arrival(w.koubei.Issue(provider), "one")
+	w.land(a, landing.Landed)
+	w.must(w.redis.Client.Del(t.Context(), w.key(a.Code)).Err()) // the replica was killed, and its lease has ended
+	current := w.land(arrival(w.koubei.Issue(merchant), "two"), landing.Landed).Token
+	w.refused(signedIn(a, current), landing.ErrCodeUsed)
+	if w.ended(current) {
+		t.Error("the session of the other operator has ended")
+	}
+	w.wantCalls(a.Code, 1)
+}
+
 // TestYesReplacesASessionWhoseCookieIsNotHereYet: one browser lands as two operators, and the first cookie is lost.
 func TestYesReplacesASessionWhoseCookieIsNotHereYet(t *testing.T) {
 	t.Parallel()

@@ -34,7 +34,7 @@ var testedBy = map[string][]string{
 	"internal/store":     {"internal/store", "internal/session", "internal/landing", "internal/app"},
 	"internal/alipay":    {"internal/alipay", "internal/handler", "internal/app"},
 	"internal/handler":   {"internal/handler", "internal/app"},
-	"internal/app":       {"internal/app", "cmd/server", "internal/handler"},
+	"internal/app":       {"internal/app", "cmd/server", "internal/handler", "internal/landing"},
 	"internal/assertion": {"internal/assertion", "internal/handler"},
 }
 
