@@ -39,7 +39,7 @@ func TestAccessibility(t *testing.T) {
 	}
 	d := startDemo(t)
 	errors := errorPages(t)
-	for _, page := range []struct {
+	pages := []struct {
 		name  string
 		visit func(b tab)
 		ready string
@@ -75,7 +75,21 @@ func TestAccessibility(t *testing.T) {
 		{"error/back", func(b tab) { b.Open(errors + "/back") }, "#back"},
 		{"error/leave", func(b tab) { b.Open(errors + "/leave") }, "#sign-out"},
 		{"error/home", func(b tab) { b.Open(errors + "/home") }, "#home"},
-	} {
+	}
+	templates, err := filepath.Glob("../web/templates/*.html")
+	if err != nil || len(templates) < 5 {
+		t.Fatalf("got the templates %q, %v", templates, err)
+	}
+	visited := []string{"base"}
+	for _, page := range pages {
+		visited = append(visited, strings.ReplaceAll(page.name, " ", ""))
+	}
+	for _, file := range templates {
+		if name := strings.TrimSuffix(filepath.Base(file), ".html"); !slices.Contains(visited, name) {
+			t.Errorf("no row shows the page %s", name)
+		}
+	}
+	for _, page := range pages {
 		for _, lang := range []string{"zh", "en"} {
 			t.Run(page.name+"/"+lang, func(t *testing.T) {
 				b := newBrowser(t)

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
+	"reflect"
 	"regexp"
 	"slices"
 	"strings"
@@ -102,6 +103,23 @@ func samples(t *testing.T, what, link string) map[string][]any {
 		all[web.PageError] = append(all[web.PageError], web.ErrorPage{Common: common, Status: 400, Code: code, Enter: code != "cross_origin"})
 	}
 	return all
+}
+
+// TestSamplesFillEveryField: otherwise nothing tests a new field with hostile text.
+func TestSamplesFillEveryField(t *testing.T) {
+	for page, data := range samples(t, "text", "/link") {
+		filled := map[string]bool{}
+		for _, d := range data {
+			for field, value := range reflect.ValueOf(d).Fields() {
+				filled[field.Name] = filled[field.Name] || !value.IsZero()
+			}
+		}
+		for field, ok := range filled {
+			if !ok {
+				t.Errorf("%s: %s is empty in every one of the samples", page, field)
+			}
+		}
+	}
 }
 
 // everyPage visits every sample in every language.

@@ -19,9 +19,13 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/logging"
 
 	"koubei-landing/internal/app"
 )
+
+// Tests take Redis away. go-redis would log each failed dial between the messages of the tests.
+func init() { logging.Disable() }
 
 // Redis is a redis-server on loopback.
 type Redis struct {
