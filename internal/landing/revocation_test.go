@@ -5,6 +5,7 @@ import (
 	"errors"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -70,6 +71,34 @@ func TestRevokedGrantIsNotJoinedAfterLostReply(t *testing.T) {
 			pending.Pending = []string{out.Pending}
 			w.refused(pending, landing.ErrCodeUsed)
 		})
+	}
+}
+
+// TestARevokedGrantLeavesItsSession: a revocation is written between the read and the write of a session that a grant joins, and
+// cannot end the session. The write succeeds and its reply is lost.
+func TestARevokedGrantLeavesItsSession(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	joining, revoking := w.open(), w.open()
+	token := w.land(arrival(w.koubei.Issue(provider), "one"), landing.Landed).Token
+	var joined atomic.Bool
+	revoking.tap.fail("zrange") // the sessions of the operator
+	joining.tap.with(func(ctx context.Context, names string, send func(context.Context) error) error {
+		if !strings.Contains(names, "eval:session") || joined.Swap(true) {
+			return send(ctx)
+		}
+		if n, err := revoking.sessions.Revoke(ctx, provider.OperatorID); err == nil {
+			t.Errorf("revoked %d sessions, want an error", n)
+		}
+		return errors.Join(send(ctx), errCut)
+	})
+	out := <-w.background(joining, signedIn(arrival(w.koubei.Issue(second), "one"), token))
+	if !errors.Is(out.err, store.ErrUnavailable) {
+		t.Fatalf("got %q, %v, want unavailable", out.Result, out.err)
+	}
+	<-joining.RetriesDone()
+	if keys := w.redis.Client.Keys(t.Context(), "k:session:*").Val(); len(keys) > 0 {
+		t.Errorf("got %d sessions left, want none", len(keys))
 	}
 }
 
