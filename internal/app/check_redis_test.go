@@ -352,9 +352,11 @@ func TestASentinelThatGivesNoAddress(t *testing.T) {
 func TestARedisWithoutAPasswordAcceptsOne(t *testing.T) {
 	t.Parallel()
 	r := testworld.StartRedis(t)
-	c := app.Redis{URL: "redis://:anything@" + r.Addr(), Mode: app.Single, Timeout: 2 * time.Second, Prefix: "koubei:1:"}
-	if got := problemsOf(app.Check(t.Context(), app.Config{Redis: c})); len(got) > 0 {
-		t.Errorf("got %+v, want no problem", got)
+	for _, user := range []string{":anything", "app"} { // without a password, a user does not sign in
+		c := app.Redis{URL: "redis://" + user + "@" + r.Addr(), Mode: app.Single, Timeout: 2 * time.Second, Prefix: "koubei:1:"}
+		if got := problemsOf(app.Check(t.Context(), app.Config{Redis: c})); len(got) > 0 {
+			t.Errorf("%s: got %+v, want no problem", user, got)
+		}
 	}
 }
 
