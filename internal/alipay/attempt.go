@@ -5,7 +5,8 @@ import (
 	"time"
 )
 
-// Outcome says how one attempt ended. It is a label for metrics.
+// Outcome says how one attempt ended. It is a label for metrics. The ledger in Redis stores those of verdicts, so their names
+// never change.
 type Outcome string
 
 // The outcomes. Busy, timeout, lost, not_gateway and cancelled are ErrUnavailable; each of the others is a kind of its own.

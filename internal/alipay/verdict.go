@@ -33,7 +33,7 @@ var businessErrors = map[string]failure{
 }
 
 // Verdicts returns the errors that are verdicts on a code, by their outcome. Only responses with a valid signature lead to
-// them. Redis keeps the outcomes, so their names stay.
+// them.
 func Verdicts() map[Outcome]error {
 	verdicts := map[Outcome]error{}
 	for _, f := range businessErrors {

@@ -287,7 +287,8 @@ func TestCheckOfTheClock(t *testing.T) {
 	}
 }
 
-// TestCheckOfTheGateway: a signed verdict on the code says that everything else is right.
+// TestCheckOfTheGateway: a signed verdict on the impossible code says that everything else is right, except
+// ACCESS_NOT_ALLOWED.
 func TestCheckOfTheGateway(t *testing.T) {
 	t.Parallel()
 	for fault, want := range map[koubeisim.Fault]app.Level{

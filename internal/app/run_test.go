@@ -22,8 +22,7 @@ import (
 	"koubei-landing/koubeisim"
 )
 
-// TestRunRefuses: with such settings the service does not start, and opens no listener.
-// TestSessionsRefuse a Redis that is none.
+// TestSessionsRefuse: REDIS_URL is not the address of a Redis.
 func TestSessionsRefuse(t *testing.T) {
 	t.Parallel()
 	c := testworld.New(t).Config
@@ -36,6 +35,7 @@ func TestSessionsRefuse(t *testing.T) {
 	}
 }
 
+// TestRunRefuses: with such settings the service does not start, and opens no listener.
 func TestRunRefuses(t *testing.T) {
 	t.Parallel()
 	w := testworld.New(t)

@@ -229,7 +229,11 @@ func TestASecondYesLeavesTheBrowsersSession(t *testing.T) {
 		out, err := other.Decide(context.Background(), landing.Decision{Landing: asked.Question.Landing, Yes: true, Arrival: signedIn(a, own)})
 		second <- ended{out, err}
 	}()
-	<-joined
+	select {
+	case <-joined:
+	case out := <-second:
+		t.Fatalf("got %q, %v before the outcome is written", out.Result, out.err)
+	}
 	first := w.decide(asked, a, true, landing.Landed)
 	close(proceed)
 	if out := <-second; out.err != nil || out.Token != first.Token {

@@ -79,7 +79,7 @@ func TestALateGrantFindsItsSession(t *testing.T) {
 		t.Fatalf("got %q, %v, want unavailable", out.Result, out.err)
 	}
 	w.signOut(first)
-	late.tap.fail("get", 1, 2, 3) // the first retry cannot read the sessions
+	late.tap.fail("get", 1, 2, 3) // the first retries, of the grant and of the withdrawal, cannot read the sessions
 	<-late.RetriesDone()
 	w.wantState(a.Code, "landed")
 }

@@ -287,19 +287,23 @@ func declinedByRevocation(w *world) {
 
 func refusedVerdicts(w *world) {
 	for _, tt := range []struct {
-		fault koubeisim.Fault
-		want  error
-		life  time.Duration
+		fault  koubeisim.Fault
+		want   error
+		stored string // other versions read it
+		life   time.Duration
 	}{
-		{koubeisim.InvalidParameter, alipay.ErrInvalidParameter, 10 * time.Minute},
-		{koubeisim.NotExist, alipay.ErrCodeNotExist, time.Minute},
-		{koubeisim.Expired, alipay.ErrCodeExpired, 10 * time.Minute},
-		{koubeisim.AccessDenied, alipay.ErrAccessNotAllowed, 10 * time.Minute},
+		{koubeisim.InvalidParameter, alipay.ErrInvalidParameter, "invalid_parameter", 10 * time.Minute},
+		{koubeisim.NotExist, alipay.ErrCodeNotExist, "code_not_exist", time.Minute},
+		{koubeisim.Expired, alipay.ErrCodeExpired, "code_expired", 10 * time.Minute},
+		{koubeisim.AccessDenied, alipay.ErrAccessNotAllowed, "access_not_allowed", 10 * time.Minute},
 	} {
 		code := w.koubei.Issue(provider)
 		w.koubei.Next(tt.fault)
 		w.refused(arrival(code, "one"), tt.want)
 		w.wantState(code, "refused")
+		if got := w.record(code).Verdict; got != tt.stored {
+			w.t.Errorf("got the verdict %q in the ledger, want %q", got, tt.stored)
+		}
 		w.wantLife(code, tt.life)
 		w.refused(arrival(code, "one"), tt.want)
 		w.refused(arrival(code, "another"), tt.want)

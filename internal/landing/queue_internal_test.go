@@ -45,7 +45,7 @@ func TestASlotThatIsFreeAgain(t *testing.T) {
 	}
 }
 
-// TestTheQueueForgetsWhoWaited: the same for clients that gave up or got their slots.
+// TestTheQueueForgetsWhoWaited: otherwise it would grow with every client that waited.
 func TestTheQueueForgetsWhoWaited(t *testing.T) {
 	t.Parallel()
 	q := newQueue(1)

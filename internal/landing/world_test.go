@@ -316,8 +316,8 @@ func (t *tap) loseReply(meant func(names string) bool) {
 	})
 }
 
-// fail makes commands of one name fail, or pipelines with them; with the empty name, all commands. which are the numbers of
-// the calls that fail, from 1 on. Without them, all fail.
+// fail makes commands of one name fail, or pipelines with them; with the empty name, all commands. which lists the calls that
+// fail, counted from 1; without it, all fail.
 func (t *tap) fail(name string, which ...int64) {
 	var calls atomic.Int64
 	t.with(func(ctx context.Context, names string, send func(context.Context) error) error {
