@@ -38,6 +38,8 @@ func TestModel(t *testing.T) {
 	}
 	elsewhere := check(a, history.Nobody)
 	elsewhere.Token = "another token"
+	gone := history.Verdict("AUTH_CODE_NOT_EXIST")
+	notExist := history.Operation{Kind: history.Exchange, Result: gone}
 	unwritten := exchange
 	unwritten.Unwritten = true
 	type row = []history.Operation
@@ -52,6 +54,13 @@ func TestModel(t *testing.T) {
 		{"an outage, then lands", true, []row{{exchange, land(a, history.Unknown)}, {land(a, history.OK)}}},
 		{"an outage, then used", false, []row{{exchange, land(a, history.Unknown)}, {land(a, history.Used)}}},
 		{"killed before the write, then used", true, []row{{unwritten, land(a, history.Unknown)}, {land(a, history.Used)}}},
+		{"killed before the write, refused, then lands with the pending grant", true, []row{{unwritten, land(a, history.Unknown), land(b, history.Unknown)}, {notExist, land(b, gone)}, {land(a, history.OK)}, {check(a, history.OK)}}},
+		{"killed before the write, refused, then both land", false, []row{{unwritten, land(a, history.Unknown), land(b, history.Unknown)}, {notExist, land(b, gone)}, {land(a, history.OK)}, {land(b, history.OK)}}},
+		{"killed before the write, refused, then a stranger lands", false, []row{{unwritten, land(a, history.Unknown)}, {notExist, land(b, gone)}, {land(b, history.OK)}}},
+		{"killed before the write, refused, revoked, then lands", false, []row{{unwritten, land(a, history.Unknown)}, {notExist, land(b, gone)}, {revoke(history.OK)}, {land(a, history.OK)}}},
+		{"written, refused, then lands", false, []row{{exchange, land(a, history.Unknown)}, {notExist, land(b, gone)}, {land(a, history.OK)}}},
+		{"refused, then lands", false, []row{{expired, land(a, history.Unknown)}, {land(a, history.OK)}}},
+		{"lost on the wire, refused, then lands", false, []row{{spent, land(a, history.Unknown)}, {notExist, land(b, gone)}, {land(a, history.OK)}}},
 		{"lost on the wire, then used", true, []row{{spent, land(a, history.Unknown)}, {land(a, history.Used)}}},
 		{"lost on the wire, then lands", false, []row{{spent, land(a, history.Unknown)}, {land(a, history.OK)}}},
 		{"a stranger is refused", true, []row{{exchange, land(a, history.OK)}, {land(b, history.Used)}}},

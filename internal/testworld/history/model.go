@@ -19,13 +19,13 @@ const (
 	ended    phase = "ended"    // that session has ended
 	declined phase = "declined" // its owner said no, or the operator was revoked
 	refused  phase = "refused"  // the gateway gave a verdict
-	burnt    phase = "burnt"    // exchanged, and the grant is lost
+	burnt    phase = "burnt"    // exchanged, and the grant is lost, unless its owner has it as a pending grant
 )
 
 // state is the state of one code.
 type state struct {
 	phase
-	owner   string // the browser that the code belongs to, once it is exchanged
+	owner   string // the browser that the code belongs to, once it is exchanged; refused, burnt: that has a pending grant
 	token   string // of its session, once it was seen
 	verdict Result
 	since   time.Time // when the verdict was given
@@ -42,7 +42,8 @@ var unknownCode = Verdict("AUTH_CODE_NOT_EXIST")
 //   - A code is exchanged once. It then belongs to one of the browsers that had brought it by then.
 //   - Only its owner gets its session, or is asked. It is always the same session, until that ends.
 //   - Every other browser gets code_used. The owner gets it too, when the session has ended or the user has answered no.
-//   - Everybody gets the same verdict, without another exchange.
+//   - Everybody gets the same verdict, without another exchange. If the replica was killed before it could write the result of
+//     the exchange, the next landing gets the verdict that the code was used, and the owner lands with a pending grant.
 //   - A browser that is signed in with the code's partner is its owner, in its session. The owner is signed in until the
 //     session ends.
 //   - A revocation ends all sessions and questions of codes that were exchanged before.
@@ -108,7 +109,7 @@ func (m rules) exchange(s state, o Operation) []state {
 	case Spent:
 		return []state{{phase: burnt}}
 	}
-	after := []state{{phase: refused, verdict: o.Result, since: o.Ended}}
+	after := []state{{phase: refused, owner: s.owner, verdict: o.Result, since: o.Ended}}
 	if o.Unwritten {
 		after = append(after, s)
 	}
@@ -121,6 +122,9 @@ func (m rules) spentBy(o Operation) []state {
 	for _, other := range m.ops {
 		if other.Kind == Land && !other.Began.After(o.Ended) {
 			after = append(after, state{phase: spent, owner: other.Browser})
+			if o.Unwritten {
+				after = append(after, state{phase: burnt, owner: other.Browser})
+			}
 		}
 	}
 	if o.Unwritten {
@@ -152,11 +156,11 @@ func (m rules) land(s state, o Operation) []state {
 	own := s.owner == o.Browser
 	switch {
 	case o.Result == OK:
-		if own && (s.phase == spent || s.phase == held || s.phase == landed && (s.token == "" || s.token == o.Token)) {
+		if own && (s.mayLand() || s.phase == landed && (s.token == "" || s.token == o.Token)) {
 			return []state{{phase: landed, owner: s.owner, token: o.Token}}
 		}
 	case o.Result == Asked:
-		if own && (s.phase == spent || s.phase == held) {
+		if own && s.mayLand() {
 			return []state{{phase: held, owner: s.owner}}
 		}
 	case o.Result == Used:
@@ -170,6 +174,11 @@ func (m rules) land(s state, o Operation) []state {
 		}
 	}
 	return nil
+}
+
+// mayLand reports whether the grant waits for its owner.
+func (s state) mayLand() bool {
+	return s.phase == spent || s.phase == held || (s.phase == burnt || s.phase == refused) && s.owner != ""
 }
 
 func decide(s state, o Operation) []state {
@@ -195,7 +204,7 @@ func decide(s state, o Operation) []state {
 func check(s state, o Operation) []state {
 	own := s.owner == o.Browser && (s.token == "" || s.token == o.Token)
 	switch {
-	case o.Result == OK && own && (s.phase == spent || s.phase == landed):
+	case o.Result == OK && own && s.phase != held && (s.mayLand() || s.phase == landed):
 		return []state{{phase: landed, owner: s.owner, token: o.Token}}
 	case o.Result == Nobody && !(own && s.phase == landed && s.token != ""):
 		return []state{s}
@@ -210,7 +219,7 @@ func (s state) signedOut(o Operation) []state {
 	switch {
 	case s.phase == landed && s.token != "" && s.token == o.Token:
 		return []state{over}
-	case s.owner == o.Browser && (s.phase == spent || s.phase == landed && s.token == ""):
+	case s.owner == o.Browser && s.phase != held && (s.mayLand() || s.phase == landed && s.token == ""):
 		return []state{s, over}
 	}
 	return []state{s}
@@ -220,6 +229,8 @@ func (s state) revoked() []state {
 	switch s.phase {
 	case spent, held:
 		return []state{{phase: declined}}
+	case burnt, refused:
+		s.owner = ""
 	case landed:
 		return []state{{phase: ended}}
 	}
