@@ -31,17 +31,8 @@ func newWire(t *testing.T, redis string) *wire {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { l.Close() })
 	w := &wire{addr: l.Addr().String(), redis: redis}
-	go func() {
-		for {
-			conn, err := l.Accept()
-			if err != nil {
-				return
-			}
-			go w.serve(conn)
-		}
-	}()
+	acceptAll(t, l, w.serve)
 	return w
 }
 

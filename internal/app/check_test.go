@@ -165,17 +165,10 @@ func TestCheckOfAnUnreachableRedis(t *testing.T) {
 	t.Cleanup(func() { silent.Close() })
 	closing, err := net.Listen("tcp", "127.0.0.1:0")
 	must(t, err)
-	t.Cleanup(func() { closing.Close() })
-	go func() {
-		for {
-			conn, err := closing.Accept()
-			if err != nil {
-				return
-			}
-			_, _ = conn.Read(make([]byte, 1<<10))
-			conn.Close()
-		}
-	}()
+	acceptAll(t, closing, func(conn net.Conn) {
+		defer conn.Close()
+		_, _ = conn.Read(make([]byte, 1<<10))
+	})
 	web := httptest.NewServer(http.NotFoundHandler())
 	t.Cleanup(web.Close)
 	details := map[string]string{}

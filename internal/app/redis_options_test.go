@@ -81,23 +81,14 @@ func TestALateSignInIsNone(t *testing.T) {
 	t.Parallel()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	must(t, err)
-	t.Cleanup(func() { listener.Close() })
-	go func() {
-		for {
-			conn, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			go func() {
-				defer conn.Close()
-				request := make([]byte, 1024)
-				_, _ = conn.Read(request)
-				if n, _ := conn.Read(request); n > 0 {
-					fmt.Fprint(conn, "+OK\r\n")
-				}
-			}()
+	acceptAll(t, listener, func(conn net.Conn) {
+		defer conn.Close()
+		request := make([]byte, 1024)
+		_, _ = conn.Read(request)
+		if n, _ := conn.Read(request); n > 0 {
+			fmt.Fprint(conn, "+OK\r\n")
 		}
-	}()
+	})
 	rdb, err := app.OpenRedis(app.Redis{Mode: app.Single, URL: "redis://app:hush@" + listener.Addr().String(), Timeout: 50 * time.Millisecond})
 	must(t, err)
 	defer rdb.Close()
@@ -116,17 +107,10 @@ func TestServerNameInTLS(t *testing.T) {
 		return nil, errors.New("no handshake")
 	}})
 	must(t, err)
-	t.Cleanup(func() { listener.Close() })
-	go func() {
-		for {
-			conn, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			_ = conn.(*tls.Conn).HandshakeContext(t.Context())
-			conn.Close()
-		}
-	}()
+	acceptAll(t, listener, func(conn net.Conn) {
+		defer conn.Close()
+		_ = conn.(*tls.Conn).HandshakeContext(t.Context())
+	})
 	_, port, err := net.SplitHostPort(listener.Addr().String())
 	must(t, err)
 	for _, row := range []struct {

@@ -24,25 +24,30 @@ func (l *link) to(t *testing.T, server, listen string) string {
 	t.Helper()
 	listener, err := net.Listen("tcp", listen)
 	must(t, err)
+	acceptAll(t, listener, func(client net.Conn) {
+		upstream, err := net.Dial("tcp", server)
+		if err != nil {
+			client.Close()
+			return
+		}
+		go l.pass(upstream, client)
+		l.pass(client, upstream)
+	})
+	return listener.Addr().String()
+}
+
+// acceptAll calls handle for each connection of a listener, which it closes with the test. handle closes the connection.
+func acceptAll(t *testing.T, listener net.Listener, handle func(net.Conn)) {
 	t.Cleanup(func() { listener.Close() })
 	go func() {
 		for {
-			client, err := listener.Accept()
+			conn, err := listener.Accept()
 			if err != nil {
 				return
 			}
-			go func() {
-				upstream, err := net.Dial("tcp", server)
-				if err != nil {
-					client.Close()
-					return
-				}
-				go l.pass(upstream, client)
-				l.pass(client, upstream)
-			}()
+			go handle(conn)
 		}
 	}()
-	return listener.Addr().String()
 }
 
 // pass copies from one connection to the other until one of them ends, and closes both.
